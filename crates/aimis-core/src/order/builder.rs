@@ -1,0 +1,203 @@
+//! Takes the members of a body as a decoder reads them, in any order.
+
+use std::sync::Arc;
+
+use crate::contract::{Contract, FieldKind};
+use crate::identity::is_space;
+
+use super::arena::{Arena, Span};
+use super::value::{Cell, Decimal, Value, is_integer, is_number};
+use super::{Extra, RepairKind};
+
+/// Room for canonical dates and normalised numbers beside what the body holds.
+const REWRITE_ROOM: usize = 64;
+/// Most that is reserved at once, whatever the body's length; the arena grows if it must.
+const MAX_RESERVE: usize = 64 * 1024;
+
+/// Collects the members of one request. Dropped unfinished, it wipes what it holds.
+pub struct OrderBuilder {
+    pub(super) contract: Arc<Contract>,
+    pub(super) arena: Arena,
+    pub(super) cells: Vec<Cell>,
+    pub(super) extras: Vec<Extra>,
+    pub(super) repairs: Vec<(Option<u8>, RepairKind)>,
+}
+
+/// Whether the contract has a field of the name given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an unknown member must be dropped, forwarded or refused, and told"]
+pub enum Slot {
+    /// The value was taken.
+    Known,
+    /// The contract has no such field; nothing was taken.
+    Unknown,
+}
+
+/// A field was given twice. Which of two values is meant, nobody can know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("field {field} is given twice")]
+pub struct Duplicate {
+    /// Its name, from the contract.
+    pub field: String,
+}
+
+/// What became of a value that the gateway filled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// The body had none; the order has it now.
+    Taken,
+    /// The body had the same.
+    Same,
+    /// The body has another, which stays.
+    Differs,
+    /// The contract has no such text field.
+    NotInContract,
+}
+
+/// Why a member outside the contract cannot be forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotForwarded {
+    /// Its name is that of a field, but for case: under it, plaintext could pass for the encrypted field (promise P2).
+    #[error("the name is that of a field of the contract")]
+    NameOfField,
+    /// It was given before.
+    #[error("the member is given twice")]
+    Duplicate,
+    /// It is an array or an object, or a number that is none.
+    #[error("only texts, numbers, true, false and null are forwarded")]
+    NotScalar,
+}
+
+impl OrderBuilder {
+    /// A builder for `contract`, with room for a body of `body_len` bytes, so that it need not grow. The room is wiped
+    /// at the end, so more than needed costs time.
+    pub fn new(contract: &Arc<Contract>, body_len: usize) -> Self {
+        Self {
+            contract: Arc::clone(contract),
+            arena: Arena::with_capacity(body_len.min(MAX_RESERVE) + REWRITE_ROOM),
+            cells: vec![Cell::Unset; contract.fields().len()],
+            extras: Vec::new(),
+            repairs: Vec::new(),
+        }
+    }
+
+    /// The contract that is being filled.
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
+    /// Takes the member `name`. What its value is worth, [`finish`](Self::finish) judges.
+    ///
+    /// # Errors
+    /// [`Duplicate`] if it was set before, to whatever value.
+    pub fn set(&mut self, name: &str, value: Value<'_>) -> Result<Slot, Duplicate> {
+        let Some(index) = self.contract.index(name) else {
+            return Ok(Slot::Unknown);
+        };
+        if !matches!(self.cells[index], Cell::Unset) {
+            return Err(Duplicate {
+                field: name.to_owned(),
+            });
+        }
+        let numeric = matches!(
+            self.contract.fields()[index].kind,
+            FieldKind::Integer { .. }
+        );
+        self.cells[index] = match value {
+            Value::Null => Cell::Null,
+            Value::Text(text) => Cell::Text(self.arena.push(text)),
+            Value::Integer(value) if numeric => Cell::Integer(value),
+            Value::Integer(value) => Cell::Digits(self.arena.push(Decimal::of(value).as_str())),
+            Value::Number(text) if is_integer(text) => Cell::Digits(self.arena.push(text)),
+            Value::Bool(value) => Cell::Bool(value),
+            Value::Number(_) | Value::Nested => Cell::Wrong,
+        };
+        Ok(Slot::Known)
+    }
+
+    /// Text of a member set so far, trimmed; the digits of a number given for a text. `None` if it counts as absent.
+    /// Lets the gateway choose the tenant by `hospitalId` before the order is finished.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.cells[self.contract.index(name)?] {
+            Cell::Text(span) | Cell::Digits(span) => {
+                let text = self.arena.get(span).trim_matches(is_space);
+                (!is_blank(text)).then_some(text)
+            }
+            _ => None,
+        }
+    }
+
+    /// Fills in a configured value (`hospitalId`, `unionId`) where the body has none.
+    pub fn fill(&mut self, name: &str, configured: &str) -> Filled {
+        let Some(index) = self.contract.index(name) else {
+            return Filled::NotInContract;
+        };
+        if self.contract.fields()[index].kind != FieldKind::Text {
+            return Filled::NotInContract;
+        }
+        match (self.text(name), self.cells[index]) {
+            (Some(given), _) if given == configured => Filled::Same,
+            (Some(_), _) | (None, Cell::Bool(_) | Cell::Wrong) => Filled::Differs,
+            (None, _) => {
+                self.cells[index] = Cell::Text(self.arena.push(configured));
+                Filled::Taken
+            }
+        }
+    }
+
+    /// Takes a member outside the contract that the configuration lets through (`unknown_fields = "forward"`). It goes
+    /// out in plaintext, as it is.
+    ///
+    /// # Errors
+    /// [`NotForwarded`] for names too like a field's, repeated names, and values that are no scalars.
+    pub fn forward(&mut self, name: &str, value: Value<'_>) -> Result<(), NotForwarded> {
+        if self.contract.field_ignoring_case(name).is_some() {
+            return Err(NotForwarded::NameOfField);
+        }
+        if self
+            .extras
+            .iter()
+            .any(|extra| self.arena.get(extra.name) == name)
+        {
+            return Err(NotForwarded::Duplicate);
+        }
+        let value = match value {
+            Value::Null => Cell::Null,
+            Value::Text(text) => Cell::Text(self.arena.push(text)),
+            Value::Integer(value) => Cell::Integer(value),
+            Value::Number(text) if is_number(text) => Cell::Digits(self.arena.push(text)),
+            Value::Bool(value) => Cell::Bool(value),
+            Value::Number(_) | Value::Nested => return Err(NotForwarded::NotScalar),
+        };
+        let name = self.arena.push(name);
+        self.extras.push(Extra { name, value });
+        Ok(())
+    }
+
+    /// Notes a repair that the decoder made: of the field `name`, or of the body as a whole if the contract has none of
+    /// that name or `None` is given. Each is noted once.
+    pub fn note(&mut self, name: Option<&str>, kind: RepairKind) {
+        let field = name
+            .and_then(|name| self.contract.index(name))
+            .map(|index| index as u8);
+        if !self.repairs.contains(&(field, kind)) {
+            self.repairs.push((field, kind));
+        }
+    }
+}
+
+/// Whether a trimmed text stands for "absent" in any field.
+pub(super) fn is_blank(trimmed: &str) -> bool {
+    matches!(trimmed, "" | "-" | "－")
+}
+
+/// The span of `span`'s text without the white space around it.
+pub(super) fn trimmed(arena: &Arena, span: Span) -> Span {
+    let text = arena.get(span);
+    let behind = text.trim_start_matches(is_space);
+    Arena::narrow(
+        span,
+        text.len() - behind.len(),
+        behind.trim_end_matches(is_space).len(),
+    )
+}

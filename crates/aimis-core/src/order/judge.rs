@@ -1,0 +1,383 @@
+//! Repairs and judges the members of a body, field by field, then the windows they form.
+
+use std::sync::Arc;
+
+use crate::contract::{Contract, Field, FieldKind, Window};
+use crate::datetime::{self, DateTime, Edge};
+use crate::identity::{self, Normal, half_width, is_space};
+
+use super::arena::{Arena, Span};
+use super::builder::{is_blank, trimmed};
+use super::value::{Cell, is_integer};
+use super::{
+    Extra, FieldProblem, IdentityMode, MissingIdentity, Order, OrderBuilder, Reason, RepairKind,
+    RepairMode, Rules,
+};
+
+impl OrderBuilder {
+    /// Judges what was set under `rules`.
+    ///
+    /// # Errors
+    /// Every problem found (those of fields in the contract's order, then those of windows), so that a client's
+    /// developer mends them in one round. Neither names nor reasons contain anything of the body.
+    pub fn finish(self, rules: &Rules) -> Result<Order, Vec<FieldProblem>> {
+        let Self {
+            contract,
+            arena,
+            cells,
+            extras,
+            repairs,
+        } = self;
+        let mut judge = Judge {
+            contract: &contract,
+            rules,
+            arena,
+            repairs: Vec::new(),
+            warnings: Vec::new(),
+            problems: Vec::new(),
+        };
+        let cells = judge.all(cells, repairs);
+        let Judge {
+            arena,
+            repairs,
+            warnings,
+            problems,
+            ..
+        } = judge;
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let extras = sorted(extras, &arena);
+        Ok(Order {
+            contract,
+            arena,
+            cells,
+            extras,
+            repairs,
+            warnings,
+        })
+    }
+}
+
+struct Judge<'a> {
+    contract: &'a Arc<Contract>,
+    rules: &'a Rules,
+    arena: Arena,
+    repairs: Vec<(Option<u8>, RepairKind)>,
+    warnings: Vec<(u8, Reason)>,
+    problems: Vec<FieldProblem>,
+}
+
+impl Judge<'_> {
+    fn all(&mut self, mut cells: Vec<Cell>, noted: Vec<(Option<u8>, RepairKind)>) -> Vec<Cell> {
+        for (field, kind) in noted {
+            self.repaired(field.map(usize::from), kind);
+        }
+        let contract = Arc::clone(self.contract);
+        for window in contract.windows() {
+            self.default_window(*window, &mut cells);
+        }
+        for (index, field) in contract.fields().iter().enumerate() {
+            cells[index] = self.field(index, field, cells[index]);
+        }
+        for window in contract.windows() {
+            self.window(*window, &cells);
+        }
+        cells
+    }
+
+    fn field(&mut self, index: usize, field: &Field, cell: Cell) -> Cell {
+        let judged = match field.kind {
+            FieldKind::Integer { min, max } => self.integer(index, cell, min, max),
+            FieldKind::DateTime(edge) => self.date_time(index, cell, edge),
+            FieldKind::Text => self.text(index, field, cell),
+            FieldKind::Phone | FieldKind::IdNumber => return self.personal(index, field, cell),
+        };
+        match judged {
+            Judged::Fine(cell) => cell,
+            Judged::Refused => Cell::Unset,
+            Judged::Absent => {
+                if field.required {
+                    self.problem(index, Reason::Missing);
+                }
+                Cell::Unset
+            }
+        }
+    }
+
+    fn integer(&mut self, index: usize, cell: Cell, min: i64, max: i64) -> Judged {
+        let value = match cell {
+            Cell::Unset | Cell::Null => return Judged::Absent,
+            Cell::Integer(value) => Some(value),
+            Cell::Digits(span) => self.arena.get(span).parse().ok(),
+            Cell::Text(span) => {
+                let text = self.arena.get(trimmed(&self.arena, span));
+                if is_blank(text) {
+                    return self.absent(index, RepairKind::PlaceholderAbsent);
+                }
+                let Some(value) = spelt_integer(text) else {
+                    return self.refuse(index, Reason::WrongType);
+                };
+                self.repaired(Some(index), RepairKind::IntegerAsString);
+                value
+            }
+            Cell::Bool(_) | Cell::Wrong => return self.refuse(index, Reason::WrongType),
+        };
+        match value {
+            Some(value) if (min..=max).contains(&value) => Judged::Fine(Cell::Integer(value)),
+            _ => self.refuse(index, Reason::OutOfRange),
+        }
+    }
+
+    fn text(&mut self, index: usize, field: &Field, cell: Cell) -> Judged {
+        match cell {
+            Cell::Unset | Cell::Null => Judged::Absent,
+            Cell::Digits(span) => {
+                self.repaired(Some(index), RepairKind::TextAsNumber);
+                Judged::Fine(Cell::Text(span))
+            }
+            Cell::Text(span) => {
+                let inner = trimmed(&self.arena, span);
+                let text = self.arena.get(inner);
+                let in_words =
+                    field.takes_words_for_nothing() && matches!(text, "无" | "不详" | "未知");
+                if is_blank(text) || in_words {
+                    return self.absent(index, RepairKind::PlaceholderAbsent);
+                }
+                if text.len() != self.arena.get(span).len() {
+                    self.repaired(Some(index), RepairKind::Trimmed);
+                }
+                Judged::Fine(Cell::Text(inner))
+            }
+            Cell::Integer(_) | Cell::Bool(_) | Cell::Wrong => self.refuse(index, Reason::WrongType),
+        }
+    }
+
+    fn date_time(&mut self, index: usize, cell: Cell, edge: Edge) -> Judged {
+        let (span, as_number) = match cell {
+            Cell::Unset | Cell::Null => return Judged::Absent,
+            Cell::Text(span) => (span, false),
+            Cell::Digits(span) => (span, true),
+            Cell::Integer(_) | Cell::Bool(_) | Cell::Wrong => {
+                return self.refuse(index, Reason::WrongType);
+            }
+        };
+        let text = self.arena.get(span);
+        if is_blank(text.trim_matches(is_space)) {
+            return self.absent(index, RepairKind::PlaceholderAbsent);
+        }
+        match datetime::parse(text, edge) {
+            Err(problem) => self.refuse(index, Reason::Date(problem)),
+            Ok((_, false)) if !as_number => Judged::Fine(Cell::Text(span)),
+            Ok((moment, _)) => {
+                self.repaired(Some(index), RepairKind::DateForm);
+                Judged::Fine(self.moment(moment))
+            }
+        }
+    }
+
+    /// Telephone and identity numbers: what is missing follows `identity.missing`, the rest `identity.mode`.
+    fn personal(&mut self, index: usize, field: &Field, cell: Cell) -> Cell {
+        let span = match cell {
+            Cell::Unset | Cell::Null => return self.without_number(index, field),
+            Cell::Text(span) => span,
+            Cell::Digits(span) => {
+                self.repaired(Some(index), RepairKind::TextAsNumber);
+                span
+            }
+            Cell::Integer(_) | Cell::Bool(_) | Cell::Wrong => {
+                self.problem(index, Reason::WrongType);
+                return Cell::Unset;
+            }
+        };
+        if is_blank(self.arena.get(span).trim_matches(is_space)) {
+            self.repaired(Some(index), RepairKind::PlaceholderAbsent);
+            return self.without_number(index, field);
+        }
+        if self.rules.identity_mode == IdentityMode::Off {
+            return Cell::Text(span);
+        }
+        let (span, rewritten) = self.normal(field.kind, span);
+        let reason = match self.verdict(field.kind, span) {
+            Some(Reason::Missing) => {
+                self.repaired(Some(index), RepairKind::PlaceholderAbsent);
+                return self.without_number(index, field);
+            }
+            reason => reason,
+        };
+        if rewritten {
+            self.repaired(Some(index), RepairKind::Normalized);
+        }
+        match (reason, self.rules.identity_mode) {
+            (Some(reason), IdentityMode::Strict) => self.problem(index, reason),
+            // A landline is nothing to warn of: section 11 refuses it in strict mode alone.
+            (Some(Reason::NotMobile) | None, _) => {}
+            (Some(reason), _) => self.warnings.push((index as u8, reason)),
+        }
+        Cell::Text(self.upgraded(index, field.kind, span))
+    }
+
+    /// The number in normal form, and whether it had to be rewritten.
+    fn normal(&mut self, kind: FieldKind, span: Span) -> (Span, bool) {
+        let text = self.arena.get(span);
+        let normal = if kind == FieldKind::Phone {
+            identity::normalize_phone(text)
+        } else {
+            identity::normalize_id(text)
+        };
+        match normal {
+            Normal::Borrowed(_) => (span, false),
+            Normal::Owned(normal) => (self.arena.push(&normal), true),
+        }
+    }
+
+    fn verdict(&self, kind: FieldKind, span: Span) -> Option<Reason> {
+        let text = self.arena.get(span);
+        if kind == FieldKind::IdNumber {
+            return identity::classify_id(text, self.rules.today)
+                .problem
+                .map(Reason::from);
+        }
+        let judgement = identity::classify_phone(text);
+        let not_mobile =
+            (judgement.kind != identity::PhoneKind::MobileCn).then_some(Reason::NotMobile);
+        judgement.problem.map(Reason::from).or(not_mobile)
+    }
+
+    fn upgraded(&mut self, index: usize, kind: FieldKind, span: Span) -> Span {
+        if kind != FieldKind::IdNumber || !self.rules.upgrade_15 {
+            return span;
+        }
+        let Some(upgraded) = identity::upgrade_15(self.arena.get(span)) else {
+            return span;
+        };
+        self.repaired(Some(index), RepairKind::IdUpgraded);
+        self.arena.push(&upgraded)
+    }
+
+    fn without_number(&mut self, index: usize, field: &Field) -> Cell {
+        match self.rules.missing {
+            _ if !field.required => Cell::Unset,
+            MissingIdentity::Omit => Cell::Unset,
+            MissingIdentity::EncryptEmpty => Cell::Text(self.arena.push("")),
+            MissingIdentity::Reject => {
+                self.problem(index, Reason::Missing);
+                Cell::Unset
+            }
+        }
+    }
+
+    /// `dates.default_range_days`: an absent end is the end of today, an absent begin so many days before the end.
+    fn default_window(&mut self, window: Window, cells: &mut [Cell]) {
+        let (Some(today), 1..) = (self.rules.today, self.rules.default_range_days) else {
+            return;
+        };
+        if self.is_absent(cells[window.end]) {
+            cells[window.end] = self.moment(today.end());
+            self.repaired(Some(window.end), RepairKind::DateDefault);
+        }
+        if self.is_absent(cells[window.begin]) {
+            let end = match cells[window.end] {
+                Cell::Text(span) | Cell::Digits(span) => {
+                    datetime::parse(self.arena.get(span), Edge::End)
+                }
+                _ => return,
+            };
+            let Ok((end, _)) = end else { return };
+            let begin = end
+                .date()
+                .days_before(self.rules.default_range_days - 1)
+                .begin();
+            cells[window.begin] = self.moment(begin);
+            self.repaired(Some(window.begin), RepairKind::DateDefault);
+        }
+    }
+
+    fn window(&mut self, window: Window, cells: &[Cell]) {
+        let (Cell::Text(begin), Cell::Text(end)) = (cells[window.begin], cells[window.end]) else {
+            return;
+        };
+        let moment = |span| datetime::parse(self.arena.get(span), Edge::Exact);
+        let (Ok((begin, _)), Ok((end, _))) = (moment(begin), moment(end)) else {
+            return;
+        };
+        let max_days = i64::from(self.rules.max_range_days);
+        if begin > end {
+            self.problem(window.begin, Reason::BeginAfterEnd);
+        } else if max_days > 0 && begin.days_until(end) > max_days {
+            self.problem(window.begin, Reason::RangeTooWide);
+        }
+    }
+
+    fn is_absent(&self, cell: Cell) -> bool {
+        match cell {
+            Cell::Unset | Cell::Null => true,
+            Cell::Text(span) => is_blank(self.arena.get(span).trim_matches(is_space)),
+            _ => false,
+        }
+    }
+
+    fn moment(&mut self, moment: DateTime) -> Cell {
+        let text = moment.canonical();
+        Cell::Text(
+            self.arena
+                .push(std::str::from_utf8(&text).expect("digits and separators are ASCII")),
+        )
+    }
+
+    fn absent(&mut self, index: usize, kind: RepairKind) -> Judged {
+        self.repaired(Some(index), kind);
+        Judged::Absent
+    }
+
+    fn refuse(&mut self, index: usize, reason: Reason) -> Judged {
+        self.problem(index, reason);
+        Judged::Refused
+    }
+
+    fn repaired(&mut self, index: Option<usize>, kind: RepairKind) {
+        match (self.rules.repair, index) {
+            (RepairMode::Tell, _) => self.repairs.push((index.map(|index| index as u8), kind)),
+            (RepairMode::Refuse, Some(index)) => self.problem(index, Reason::Repair(kind)),
+            (RepairMode::Refuse, None) => {
+                self.problems.push(FieldProblem {
+                    field: "body".to_owned(),
+                    reason: Reason::Repair(kind),
+                });
+            }
+        }
+    }
+
+    fn problem(&mut self, index: usize, reason: Reason) {
+        self.problems.push(FieldProblem {
+            field: self.contract.fields()[index].name.clone(),
+            reason,
+        });
+    }
+}
+
+/// What became of one field.
+enum Judged {
+    Fine(Cell),
+    Absent,
+    /// The problem is noted.
+    Refused,
+}
+
+/// The integer that a text spells, full-width digits included; `Some(None)` if it is too large for any field.
+fn spelt_integer(text: &str) -> Option<Option<i64>> {
+    let mut ascii = [0; 24];
+    let mut len = 0;
+    for c in text.chars().map(half_width) {
+        *ascii.get_mut(len)? = u8::try_from(c).ok()?;
+        len += 1;
+    }
+    let text = std::str::from_utf8(&ascii[..len]).ok()?;
+    is_integer(text).then(|| text.parse().ok())
+}
+
+/// By name, so that the order of the members in the body does not show.
+fn sorted(mut extras: Vec<Extra>, arena: &Arena) -> Vec<Extra> {
+    extras.sort_unstable_by(|a, b| arena.get(a.name).cmp(arena.get(b.name)));
+    extras
+}

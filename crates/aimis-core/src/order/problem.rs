@@ -1,0 +1,172 @@
+//! Why an order is refused, or looks wrong: names and reasons, never values.
+
+use std::fmt;
+
+use crate::datetime::DateProblem;
+use crate::identity::{IdProblem, PhoneProblem};
+
+use super::RepairKind;
+
+/// One reason for refusing an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldProblem {
+    /// Name of the field, from the contract and never from the body; `body` is the body as a whole.
+    pub field: String,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// Something that looks wrong and was let through. `Display` is its place in `X-Aimis-Warnings`: `idNum=check-digit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warning<'a> {
+    /// Name of the field, from the contract.
+    pub field: &'a str,
+    /// What looks wrong.
+    pub reason: Reason,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Required, and absent or a placeholder.
+    Missing,
+    /// Not of the field's type, nor of one that could be read as it.
+    WrongType,
+    /// A whole number outside its range.
+    OutOfRange,
+    /// No date and time.
+    Date(DateProblem),
+    /// The window ends before it begins.
+    BeginAfterEnd,
+    /// The window is wider than `dates.max_range_days`.
+    RangeTooWide,
+    /// The check character of the identity number is wrong.
+    CheckDigit,
+    /// The date of birth in the identity number is no day of the calendar.
+    BirthDate,
+    /// The date of birth in the identity number lies in the future.
+    FutureDate,
+    /// The number has the form of no known document or telephone.
+    Form,
+    /// There are several telephone numbers in one field.
+    Multiple,
+    /// Strict mode, and a telephone number that is no mainland mobile.
+    NotMobile,
+    /// A strict client, and something that would have been repaired.
+    Repair(RepairKind),
+}
+
+impl Reason {
+    /// Stable kebab-case name; for [`Reason::Repair`] and [`Reason::Date`] that of the repair or the date problem.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::WrongType => "wrong-type",
+            Self::OutOfRange => "out-of-range",
+            Self::Date(problem) => problem.as_str(),
+            Self::BeginAfterEnd => "begin-after-end",
+            Self::RangeTooWide => "range-too-wide",
+            Self::CheckDigit => "check-digit",
+            Self::BirthDate => "date",
+            Self::FutureDate => "future-date",
+            Self::Form => "form",
+            Self::Multiple => "multiple",
+            Self::NotMobile => "not-mobile",
+            Self::Repair(kind) => kind.as_str(),
+        }
+    }
+
+    /// What the caller should do, in English.
+    pub fn hint_en(self) -> String {
+        let hint = match self {
+            Self::Missing => {
+                "fill in the field; a dash, a word for \"none\" or a run of one digit counts as empty"
+            }
+            Self::WrongType => "send the type that the interface description names",
+            Self::OutOfRange => "send one of the values that the interface description names",
+            Self::Date(problem) => return problem.to_string(),
+            Self::BeginAfterEnd => "swap begin and end",
+            Self::RangeTooWide => "ask for a shorter period, or several times",
+            Self::CheckDigit => "compare the number with the document: a character is mistyped",
+            Self::BirthDate => {
+                "compare the number with the document: its date of birth does not exist"
+            }
+            Self::FutureDate => {
+                "compare the number with the document: its date of birth lies in the future"
+            }
+            Self::Form => {
+                "compare the number with the document: it has the form of none that is known"
+            }
+            Self::Multiple => "send one telephone number",
+            Self::NotMobile => "send a mainland mobile number of 11 digits",
+            Self::Repair(kind) => {
+                return format!(
+                    "this client is strict: send the documented form (would repair: {kind})"
+                );
+            }
+        };
+        hint.to_owned()
+    }
+
+    /// What the caller should do, in Chinese.
+    pub fn hint_zh(self) -> String {
+        let hint = match self {
+            Self::Missing => "请填写该字段；短横线、“无”“不详”“未知”或同一数字重复视为未填写",
+            Self::WrongType => "字段类型不符，请按接口说明填写",
+            Self::OutOfRange => "取值超出范围，请按接口说明填写",
+            Self::Date(problem) => problem.hint_zh(),
+            Self::BeginAfterEnd => "开始时间晚于结束时间，请对调",
+            Self::RangeTooWide => "时间范围过大，请缩短或分次查询",
+            Self::CheckDigit => "证件号校验位错误，请与证件核对",
+            Self::BirthDate => "证件号中的出生日期不存在，请与证件核对",
+            Self::FutureDate => "证件号中的出生日期晚于今天，请与证件核对",
+            Self::Form => "号码格式无法识别，请核对",
+            Self::Multiple => "一个字段只能填写一个电话号码",
+            Self::NotMobile => "请填写 11 位大陆手机号码",
+            Self::Repair(kind) => {
+                return format!("该客户端为严格模式，请按接口说明的格式填写（{kind}）");
+            }
+        };
+        hint.to_owned()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for FieldProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.field, self.reason)
+    }
+}
+
+impl fmt::Display for Warning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.field, self.reason)
+    }
+}
+
+impl From<IdProblem> for Reason {
+    fn from(problem: IdProblem) -> Self {
+        match problem {
+            IdProblem::Missing | IdProblem::Placeholder => Self::Missing,
+            IdProblem::CheckDigit => Self::CheckDigit,
+            IdProblem::Date => Self::BirthDate,
+            IdProblem::FutureDate => Self::FutureDate,
+            IdProblem::Form => Self::Form,
+        }
+    }
+}
+
+impl From<PhoneProblem> for Reason {
+    fn from(problem: PhoneProblem) -> Self {
+        match problem {
+            PhoneProblem::Missing | PhoneProblem::Placeholder => Self::Missing,
+            PhoneProblem::Multiple => Self::Multiple,
+            PhoneProblem::Form => Self::Form,
+        }
+    }
+}

@@ -1,0 +1,631 @@
+//! Orders as a decoder would build them: what is repaired, judged, refused, and sent.
+
+use std::sync::{Arc, LazyLock};
+
+use serde_json::json;
+
+use super::*;
+use crate::cipher::{HexCase, Padding};
+use crate::contract::{self, ID_NUM, PHONE_NUM};
+use crate::datetime::{Date, DateProblem};
+use crate::token::{KeyForm, Token};
+
+pub(super) const PHONE: &str = "13800138000";
+pub(super) const ID: &str = "11010119000101009X";
+
+pub(super) static STUDIES: LazyLock<Arc<Contract>> =
+    LazyLock::new(|| Arc::new(contract::patient_studies()));
+
+pub(super) type Members = Vec<(&'static str, serde_json::Value)>;
+
+pub(super) fn members() -> Members {
+    vec![
+        ("phoneNum", json!(PHONE)),
+        ("idNum", json!(ID)),
+        ("hospitalId", json!("H0001")),
+        ("unionId", json!("U0001")),
+        ("studyType", json!(0)),
+        ("dataFlag", json!(1)),
+        ("usage", json!(0)),
+        ("studyDateBegin", json!("2024-12-01 00:00:00")),
+        ("studyDateEnd", json!("2024-12-31 23:59:59")),
+    ]
+}
+
+/// [`members`] with some replaced or added.
+pub(super) fn with(changes: &[(&'static str, serde_json::Value)]) -> Members {
+    let mut members = members();
+    for (name, value) in changes {
+        members.retain(|(other, _)| other != name);
+        members.push((name, value.clone()));
+    }
+    members
+}
+
+pub(super) fn value(value: &serde_json::Value) -> Value<'_> {
+    match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::String(text) => Value::Text(text),
+        serde_json::Value::Number(number) => Value::Integer(number.as_i64().unwrap()),
+        _ => Value::Nested,
+    }
+}
+
+fn build(members: &Members) -> OrderBuilder {
+    let mut builder = OrderBuilder::new(&STUDIES, 300);
+    for (name, given) in members {
+        assert_eq!(builder.set(name, value(given)), Ok(Slot::Known), "{name}");
+    }
+    builder
+}
+
+pub(super) fn order(members: &Members, rules: &Rules) -> Order {
+    build(members)
+        .finish(rules)
+        .unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+fn problems(members: &Members, rules: &Rules) -> Vec<String> {
+    let Err(problems) = build(members).finish(rules) else {
+        return Vec::new();
+    };
+    problems.iter().map(ToString::to_string).collect()
+}
+
+fn repairs(order: &Order) -> Vec<String> {
+    order.repairs().map(|repair| repair.to_string()).collect()
+}
+
+fn warnings(order: &Order) -> Vec<String> {
+    order
+        .warnings()
+        .map(|warning| warning.to_string())
+        .collect()
+}
+
+pub(super) fn canonical(order: &Order) -> Vec<u8> {
+    let mut out = Vec::new();
+    order.canonical(&mut out);
+    out
+}
+
+pub(super) fn cipher() -> FieldCipher {
+    let token = Token::parse(b"0123456789abcdef0123456789abcdef", KeyForm::Raw).unwrap();
+    FieldCipher::new(&token, Padding::Pkcs7, HexCase::Lower)
+}
+
+pub(super) fn body(order: &Order) -> String {
+    let bytes = order.protected_body(&cipher()).into_bytes();
+    assert_eq!(bytes.len(), bytes.capacity(), "exactly as much as reserved");
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn the_worked_example_goes_out_as_the_specification_shows_it() {
+    let order = order(&members(), &Rules::default());
+
+    assert_eq!(
+        body(&order),
+        concat!(
+            r#"{"phoneNum":"554fb5befba4daabdb8169e45db64485","#,
+            r#""idNum":"a48b12c1fa78f15e4eb49e2cf484e1eb2f87e8ccf8d7d0512cf792d6700896a7","#,
+            r#""hospitalId":"H0001","unionId":"U0001","studyType":0,"dataFlag":1,"usage":0,"#,
+            r#""studyDateBegin":"2024-12-01 00:00:00","studyDateEnd":"2024-12-31 23:59:59"}"#
+        )
+    );
+    assert!(repairs(&order).is_empty() && warnings(&order).is_empty());
+    assert_eq!(
+        (order.text(PHONE_NUM), order.integer("dataFlag")),
+        (Some(PHONE), Some(1))
+    );
+    assert_eq!(
+        order
+            .date_time("studyDateEnd")
+            .map(|moment| moment.to_string())
+            .as_deref(),
+        Some("2024-12-31 23:59:59")
+    );
+    assert_eq!(
+        (
+            order.text("hisId"),
+            order.text("no such"),
+            order.integer("hisId")
+        ),
+        (None, None, None)
+    );
+}
+
+#[test]
+fn a_revealed_body_is_the_same_in_plaintext() {
+    let order = order(
+        &with(&[("patientName", json!("张\"三\""))]),
+        &Rules::default(),
+    );
+
+    let revealed: serde_json::Value = serde_json::from_slice(&order.revealed_body()).unwrap();
+
+    assert_eq!(revealed["phoneNum"], PHONE);
+    assert_eq!(revealed["patientName"], "张\"三\"");
+}
+
+#[test]
+fn everyday_deviations_are_repaired_and_told() {
+    let given = with(&[
+        ("studyType", json!("5")),
+        ("usage", json!(" ２ ")),
+        ("hisId", json!(4711)),
+        ("phoneNum", json!("+86 138-0013-8000")),
+        ("idNum", json!("11010119000101009x")),
+        ("patientName", json!("不详")),
+        ("unionId", json!(" U0001  ")),
+        ("studyDateBegin", json!("2024/12/1")),
+        ("studyDateEnd", json!(20_241_231)),
+    ]);
+    let repaired = order(&given, &Rules::default());
+
+    assert_eq!(
+        repairs(&repaired),
+        [
+            "phoneNum=normalized",
+            "idNum=normalized",
+            "hisId=text-as-number",
+            "patientName=placeholder-absent",
+            "unionId=trimmed",
+            "studyType=integer-as-string",
+            "usage=integer-as-string",
+            "studyDateBegin=date-form",
+            "studyDateEnd=date-form",
+        ]
+    );
+    let plain = with(&[
+        ("studyType", json!(5)),
+        ("usage", json!(2)),
+        ("hisId", json!("4711")),
+    ]);
+    assert_eq!(
+        canonical(&repaired),
+        canonical(&order(&plain, &Rules::default()))
+    );
+    assert_eq!(body(&repaired), body(&order(&plain, &Rules::default())));
+}
+
+#[test]
+fn a_strict_client_is_refused_what_would_be_repaired() {
+    let strict = Rules {
+        repair: RepairMode::Refuse,
+        ..Rules::default()
+    };
+    let given = with(&[
+        ("studyType", json!("5")),
+        ("phoneNum", json!("138 0013 8000")),
+    ]);
+
+    assert_eq!(
+        problems(&given, &strict),
+        ["phoneNum=normalized", "studyType=integer-as-string"]
+    );
+    assert!(problems(&members(), &strict).is_empty());
+    let mut builder = build(&members());
+    builder.note(None, RepairKind::BomRemoved);
+    builder.note(Some("usage"), RepairKind::KeyCase);
+    let refused = builder.finish(&strict).err().unwrap();
+    assert_eq!(
+        refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["body=bom-removed", "usage=key-case"]
+    );
+}
+
+#[test]
+fn notes_of_the_decoder_come_first_and_once() {
+    let mut builder = build(&with(&[("usage", json!("0"))]));
+    builder.note(None, RepairKind::BomRemoved);
+    builder.note(None, RepairKind::BomRemoved);
+    builder.note(Some("no field of ours"), RepairKind::UnknownDropped);
+
+    let order = builder.finish(&Rules::default()).ok().unwrap();
+    assert_eq!(
+        repairs(&order),
+        ["bom-removed", "unknown-dropped", "usage=integer-as-string"]
+    );
+}
+
+#[test]
+fn types_and_ranges_are_refused_by_name() {
+    let refused = [
+        ("studyType", json!(6), "out-of-range"),
+        ("studyType", json!(-1), "out-of-range"),
+        ("studyType", json!("99999999999999999999"), "out-of-range"),
+        ("studyType", json!("05"), "wrong-type"),
+        ("studyType", json!("0.0"), "wrong-type"),
+        ("studyType", json!("CT"), "wrong-type"),
+        ("studyType", json!(true), "wrong-type"),
+        ("dataFlag", json!([0]), "wrong-type"),
+        ("hospitalId", json!({"id": 1}), "wrong-type"),
+        ("phoneNum", json!([PHONE]), "wrong-type"),
+        ("idNum", json!(false), "wrong-type"),
+        ("studyDateBegin", json!(false), "wrong-type"),
+        ("studyDateBegin", json!("05/12/2024"), "date-ambiguous"),
+        ("studyDateEnd", json!("2024-12-31T23:59:59Z"), "date-zone"),
+        ("studyDateEnd", json!("2024-11-30"), "begin-after-end"),
+    ];
+    for (name, given, reason) in refused {
+        let field = if reason == "begin-after-end" {
+            "studyDateBegin"
+        } else {
+            name
+        };
+        assert_eq!(
+            problems(&with(&[(name, given.clone())]), &Rules::default()),
+            [format!("{field}={reason}")],
+            "{given}"
+        );
+    }
+}
+
+#[test]
+fn numbers_beyond_an_i64_keep_their_digits() {
+    let mut builder = build(&members());
+    assert_eq!(
+        builder.set("hisId", Value::Number("123456789012345678901234")),
+        Ok(Slot::Known)
+    );
+    let order = builder.finish(&Rules::default()).ok().unwrap();
+    assert_eq!(order.text("hisId"), Some("123456789012345678901234"));
+
+    for number in ["1.5", "1E+10", "-0"] {
+        let mut builder = build(&members());
+        assert_eq!(builder.set("hisId", Value::Number(number)), Ok(Slot::Known));
+        assert!(builder.finish(&Rules::default()).is_err(), "{number}");
+    }
+}
+
+#[test]
+fn absent_comes_in_many_guises() {
+    for nothing in [
+        json!(null),
+        json!(""),
+        json!("-"),
+        json!("－"),
+        json!(" \u{3000}"),
+        json!("\0"),
+    ] {
+        let every: Members = members()
+            .into_iter()
+            .map(|(name, _)| (name, nothing.clone()))
+            .collect();
+        let expected: Vec<_> = members()
+            .iter()
+            .map(|(name, _)| format!("{name}=missing"))
+            .collect();
+        assert_eq!(problems(&every, &Rules::default()), expected, "{nothing}");
+        assert_eq!(
+            order(&with(&[("hisId", nothing.clone())]), &Rules::default()).text("hisId"),
+            None,
+            "{nothing}"
+        );
+    }
+    assert!(repairs(&order(&with(&[("hisId", json!(null))]), &Rules::default())).is_empty());
+    assert_eq!(
+        repairs(&order(&with(&[("hisId", json!(""))]), &Rules::default())),
+        ["hisId=placeholder-absent"]
+    );
+    // Words for "none" are words in a hospital's id.
+    assert_eq!(
+        order(&with(&[("hospitalId", json!("无"))]), &Rules::default()).text("hospitalId"),
+        Some("无")
+    );
+}
+
+#[test]
+fn a_missing_number_follows_its_switch() {
+    let given = with(&[("idNum", json!("无")), ("phoneNum", json!("00000000000"))]);
+    let rules = |missing| Rules {
+        missing,
+        ..Rules::default()
+    };
+
+    assert_eq!(
+        problems(&given, &rules(MissingIdentity::Reject)),
+        ["phoneNum=missing", "idNum=missing"]
+    );
+    let empty = order(&given, &rules(MissingIdentity::EncryptEmpty));
+    assert!(body(&empty).contains(r#""idNum":"8aa36241fde8df054dc325c6c695b89e""#));
+    assert_eq!(
+        repairs(&empty),
+        ["phoneNum=placeholder-absent", "idNum=placeholder-absent"]
+    );
+    let omitted = order(&given, &rules(MissingIdentity::Omit));
+    assert!(!body(&omitted).contains("idNum") && !body(&omitted).contains("phoneNum"));
+    assert!(omitted.patient().is_unknown());
+    assert_ne!(canonical(&empty), canonical(&omitted));
+}
+
+#[test]
+fn what_a_check_finds_is_warned_of_refused_or_not_looked_for() {
+    let rules = |identity_mode| Rules {
+        identity_mode,
+        today: Date::new(2025, 1, 1),
+        ..Rules::default()
+    };
+    let cases = [
+        ("idNum", "110101190001010015", Some("check-digit")),
+        ("idNum", "110101190002300013", Some("date")),
+        ("idNum", "11010119000101009", Some("form")),
+        ("idNum", "H12345678", None),
+        ("phoneNum", "12800138000", Some("form")),
+        ("phoneNum", "13800138000/010-00000000", Some("multiple")),
+    ];
+    for (name, number, reason) in cases {
+        let given = with(&[(name, json!(number))]);
+        let expected: Vec<_> = reason
+            .map(|reason| format!("{name}={reason}"))
+            .into_iter()
+            .collect();
+        let warned = order(&given, &rules(IdentityMode::Warn));
+        assert_eq!(warnings(&warned), expected);
+        assert_eq!(warned.text(name), Some(number), "digits are never altered");
+        assert_eq!(problems(&given, &rules(IdentityMode::Strict)), expected);
+        assert!(warnings(&order(&given, &rules(IdentityMode::Off))).is_empty());
+    }
+    let landline = with(&[("phoneNum", json!("010-00000000"))]);
+    assert!(warnings(&order(&landline, &rules(IdentityMode::Warn))).is_empty());
+    assert_eq!(
+        problems(&landline, &rules(IdentityMode::Strict)),
+        ["phoneNum=not-mobile"]
+    );
+}
+
+#[test]
+fn off_sends_as_typed() {
+    let off = Rules {
+        identity_mode: IdentityMode::Off,
+        ..Rules::default()
+    };
+    let typed = order(
+        &with(&[
+            ("idNum", json!(" 11010119000101009x")),
+            ("phoneNum", json!("无")),
+        ]),
+        &off,
+    );
+
+    assert_eq!(
+        (typed.text(ID_NUM), typed.text(PHONE_NUM)),
+        (Some(" 11010119000101009x"), Some("无"))
+    );
+    assert!(repairs(&typed).is_empty());
+    assert_eq!(typed.patient().id_number(), Some(ID));
+    assert_eq!(typed.patient().phone(), None);
+}
+
+#[test]
+fn an_old_number_is_upgraded_only_by_its_switch() {
+    let given = with(&[("idNum", json!("110101000101001"))]);
+    let upgrading = Rules {
+        upgrade_15: true,
+        ..Rules::default()
+    };
+
+    assert_eq!(
+        order(&given, &Rules::default()).text(ID_NUM),
+        Some("110101000101001")
+    );
+    let upgraded = order(&given, &upgrading);
+    assert_eq!(upgraded.text(ID_NUM), Some("110101190001010014"));
+    assert_eq!(repairs(&upgraded), ["idNum=id-upgraded"]);
+    assert_eq!(
+        upgraded.patient().id_number(),
+        order(&given, &Rules::default()).patient().id_number()
+    );
+}
+
+#[test]
+fn windows_have_a_widest_and_a_default() {
+    let today = Date::new(2025, 1, 15);
+    let widest = |max_range_days| Rules {
+        max_range_days,
+        ..Rules::default()
+    };
+    assert!(problems(&members(), &widest(31)).is_empty());
+    assert_eq!(
+        problems(&members(), &widest(30)),
+        ["studyDateBegin=range-too-wide"]
+    );
+
+    let default = Rules {
+        default_range_days: 7,
+        max_range_days: 7,
+        today,
+        ..Rules::default()
+    };
+    let window = |changes: &[(&'static str, serde_json::Value)]| {
+        let order = order(&with(changes), &default);
+        let text = |name| order.text(name).unwrap().to_owned();
+        (
+            text("studyDateBegin"),
+            text("studyDateEnd"),
+            repairs(&order).join(" "),
+        )
+    };
+    let of = |begin: &str, end: &str, repairs: &str| {
+        (begin.to_owned(), end.to_owned(), repairs.to_owned())
+    };
+    assert_eq!(
+        window(&[("studyDateBegin", json!(null)), ("studyDateEnd", json!(""))]),
+        of(
+            "2025-01-09 00:00:00",
+            "2025-01-15 23:59:59",
+            "studyDateEnd=date-default studyDateBegin=date-default"
+        )
+    );
+    assert_eq!(
+        window(&[
+            ("studyDateBegin", json!(null)),
+            ("studyDateEnd", json!("2024-12-31"))
+        ]),
+        of(
+            "2024-12-25 00:00:00",
+            "2024-12-31 23:59:59",
+            "studyDateBegin=date-default studyDateEnd=date-form"
+        )
+    );
+    let unreadable = with(&[
+        ("studyDateBegin", json!(null)),
+        ("studyDateEnd", json!("soon")),
+    ]);
+    assert_eq!(
+        problems(&unreadable, &default),
+        ["studyDateBegin=missing", "studyDateEnd=date-unreadable"]
+    );
+    let without_today = Rules {
+        today: None,
+        ..default
+    };
+    assert_eq!(
+        problems(&with(&[("studyDateEnd", json!(null))]), &without_today),
+        ["studyDateEnd=missing"]
+    );
+}
+
+#[test]
+fn a_field_given_twice_is_refused_and_an_unknown_one_left_to_the_caller() {
+    let mut builder = build(&with(&[("hisId", json!(null))]));
+
+    assert_eq!(
+        builder.set("hisId", Value::Text("1")),
+        Err(Duplicate {
+            field: "hisId".to_owned()
+        })
+    );
+    assert_eq!(builder.set("idnum", Value::Text(ID)), Ok(Slot::Unknown));
+}
+
+#[test]
+fn the_gateway_fills_in_only_what_is_absent() {
+    let mut builder = build(&with(&[
+        ("hospitalId", json!(" - ")),
+        ("unionId", json!(" U0001")),
+    ]));
+
+    assert_eq!(builder.text("hospitalId"), None);
+    assert_eq!(builder.fill("hospitalId", "H0001"), Filled::Taken);
+    assert_eq!(builder.text("hospitalId"), Some("H0001"));
+    assert_eq!(builder.fill("unionId", "U0001"), Filled::Same);
+    assert_eq!(builder.fill("unionId", "U0002"), Filled::Differs);
+    assert_eq!(builder.fill("studyType", "0"), Filled::NotInContract);
+    assert_eq!(builder.fill("tenant", "x"), Filled::NotInContract);
+    assert_eq!(
+        builder
+            .finish(&Rules::default())
+            .ok()
+            .unwrap()
+            .text("unionId"),
+        Some("U0001")
+    );
+}
+
+#[test]
+fn forwarded_members_go_out_but_never_under_the_name_of_a_field() {
+    let forwarded = |order: &[usize]| {
+        let extras = [
+            ("zone", Value::Text("a\"b")),
+            ("age", Value::Number("1.50")),
+            ("vip", Value::Bool(true)),
+            ("x", Value::Null),
+        ];
+        let mut builder = build(&members());
+        for &at in order {
+            builder.forward(extras[at].0, extras[at].1).unwrap();
+        }
+        assert_eq!(
+            builder.forward("PhoneNUM", Value::Text(PHONE)),
+            Err(NotForwarded::NameOfField)
+        );
+        assert_eq!(
+            builder.forward("vip", Value::Null),
+            Err(NotForwarded::Duplicate)
+        );
+        assert_eq!(
+            builder.forward("list", Value::Nested),
+            Err(NotForwarded::NotScalar)
+        );
+        assert_eq!(
+            builder.forward("n", Value::Number("1,\"idNum\":1")),
+            Err(NotForwarded::NotScalar)
+        );
+        builder.finish(&Rules::default()).ok().unwrap()
+    };
+    let (one, other) = (forwarded(&[0, 1, 2, 3]), forwarded(&[3, 2, 1, 0]));
+
+    assert!(body(&one).ends_with(r#","age":1.50,"vip":true,"x":null,"zone":"a\"b"}"#));
+    assert_eq!(
+        (body(&one), canonical(&one)),
+        (body(&other), canonical(&other))
+    );
+    assert_ne!(
+        canonical(&one),
+        canonical(&order(&members(), &Rules::default()))
+    );
+}
+
+#[test]
+fn an_arena_that_must_grow_keeps_its_texts() {
+    let mut builder = OrderBuilder::new(&STUDIES, 0);
+    let name = "张".repeat(1000);
+    for (member, given) in with(&[("patientName", json!(name))]) {
+        assert_eq!(builder.set(member, value(&given)), Ok(Slot::Known));
+    }
+    let order = builder.finish(&Rules::default()).ok().unwrap();
+    assert_eq!(
+        (order.text("patientName"), order.text(PHONE_NUM)),
+        (Some(name.as_str()), Some(PHONE))
+    );
+}
+
+#[test]
+fn every_reason_has_a_hint_in_both_languages() {
+    let problems = [
+        DateProblem::Empty,
+        DateProblem::Unreadable,
+        DateProblem::Ambiguous,
+        DateProblem::Zone,
+        DateProblem::TwelveHour,
+        DateProblem::Impossible,
+        DateProblem::Epoch,
+        DateProblem::TimeMissing,
+    ];
+    let mut reasons = vec![
+        Reason::Missing,
+        Reason::WrongType,
+        Reason::OutOfRange,
+        Reason::BeginAfterEnd,
+        Reason::RangeTooWide,
+        Reason::CheckDigit,
+        Reason::BirthDate,
+        Reason::FutureDate,
+        Reason::Form,
+        Reason::Multiple,
+        Reason::NotMobile,
+    ];
+    reasons.extend(problems.map(Reason::Date));
+    reasons.extend(RepairKind::ALL.iter().copied().map(Reason::Repair));
+
+    let mut names: Vec<_> = reasons.iter().map(|reason| reason.as_str()).collect();
+    for reason in &reasons {
+        assert!(
+            !reason.hint_en().is_empty() && !reason.hint_zh().is_ascii(),
+            "{reason}"
+        );
+        assert!(
+            reason
+                .as_str()
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            "{reason}"
+        );
+    }
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), reasons.len(), "names are distinct");
+}
