@@ -1,0 +1,108 @@
+//! `config/gateway.full.toml`: every key with its meaning, its bounds and its default.
+
+use super::Config;
+use super::plain::Plain;
+use super::section::{Field, Form, Presence, Section};
+
+/// The width of comments.
+const WIDTH: usize = 100;
+
+const HEAD: &str = "\
+#:schema gateway.schema.json
+# Every key of the configuration, with its unit, its bounds and its default. Generated from the tables in
+# crates/aimis-gateway/src/config/tables, and compared with them by a test; docs/configuration.md tells the rest.
+# To begin with, config/gateway.toml is shorter. A key that is commented out has no default: the value is an example.
+";
+
+/// The text of `config/gateway.full.toml`. As a configuration it is all defaults, and one example of a tenant.
+pub fn full_toml() -> String {
+    let mut out = HEAD.to_owned();
+    for field in Config::fields() {
+        out.push('\n');
+        match &field.form {
+            Form::Value { .. } => value(&mut out, &field, Within::Table),
+            Form::Table { fields, .. } => {
+                comment(&mut out, &field.about);
+                out.push_str(&format!("[{}]\n", field.key));
+                fields
+                    .iter()
+                    .for_each(|field| value(&mut out, field, Within::Table));
+            }
+            Form::Tables { about, fields, max } => {
+                comment(&mut out, &format!("{about} At most {max}."));
+                out.push_str(&format!("[[{}]]\n", field.key));
+                fields
+                    .iter()
+                    .for_each(|field| value(&mut out, field, Within::Example));
+                fields
+                    .iter()
+                    .for_each(|inner| heir(&mut out, field.key, inner));
+            }
+        }
+    }
+    out
+}
+
+/// Whether optional keys are live.
+#[derive(Clone, Copy, PartialEq)]
+enum Within {
+    /// In a section they are commented out.
+    Table,
+    /// An entry that is an example as a whole shows them.
+    Example,
+    /// All is commented out, optional or not.
+    Comment,
+}
+
+fn value(out: &mut String, field: &Field, within: Within) {
+    let Form::Value { shape, presence } = &field.form else {
+        return;
+    };
+    if shape.secret {
+        return; // a file must not have it
+    }
+    if within != Within::Comment {
+        comment(out, &field.about);
+        comment(out, &format!("Allowed: {}.", shape.allowed));
+    }
+    let (live, value): (bool, &Plain) = match presence {
+        Presence::Default(value) | Presence::Required(value) => (within != Within::Comment, value),
+        Presence::Optional(value) => (within == Within::Example, value),
+    };
+    let mark = if live { "" } else { "# " };
+    out.push_str(&format!("{mark}{} = {value}\n", field.key));
+}
+
+/// A table that takes the rest from the global one.
+fn heir(out: &mut String, list: &str, field: &Field) {
+    let Form::Table { fields, .. } = &field.form else {
+        return;
+    };
+    out.push('\n');
+    comment(
+        out,
+        &format!(
+            "{} What is not said here is taken from [{}].",
+            field.about, field.key
+        ),
+    );
+    out.push_str(&format!("# [{list}.{}]\n", field.key));
+    fields
+        .iter()
+        .for_each(|field| value(out, field, Within::Comment));
+}
+
+fn comment(out: &mut String, text: &str) {
+    let mut line = String::from("#");
+    for word in text.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out.push_str(&line);
+            out.push('\n');
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    out.push_str(&line);
+    out.push('\n');
+}

@@ -1,0 +1,193 @@
+//! Numbers: counts, milliseconds, sizes.
+
+use std::marker::PhantomData;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Kind, Refusal, Shape};
+use crate::config::plain::Plain;
+use crate::config::tree::Node;
+
+/// A whole number between two bounds, of the type `T`.
+pub(in crate::config) struct Integer<T> {
+    min: i64,
+    max: i64,
+    unit: &'static str,
+    number: PhantomData<T>,
+}
+
+/// A whole number from `min` to `max`.
+pub(in crate::config) fn integer<T: TryFrom<i64>>(min: i64, max: i64) -> Integer<T> {
+    Integer {
+        min,
+        max,
+        unit: "",
+        number: PhantomData,
+    }
+}
+
+impl<T> Integer<T> {
+    /// Named in complaints and documents.
+    pub(in crate::config) fn unit(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
+    }
+
+    fn bounds(&self) -> String {
+        let space = if self.unit.is_empty() { "" } else { " " };
+        format!("{} to {}{space}{}", self.min, self.max, self.unit)
+    }
+
+    fn check(&self, node: &Node) -> Result<i64, Refusal> {
+        let of = if self.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" of {}", self.unit)
+        };
+        let number = node
+            .integer()
+            .ok_or_else(|| Refusal::not(&format!("a whole number{of}"), node))?;
+        if (self.min..=self.max).contains(&number) {
+            Ok(number)
+        } else {
+            Err(Refusal::new(format!(
+                "is out of range, allowed is {}",
+                self.bounds()
+            )))
+        }
+    }
+}
+
+impl<T: TryFrom<i64> + TryInto<i64> + Copy> Kind for Integer<T> {
+    type Value = T;
+
+    fn read(&self, node: &Node, _directory: &Path) -> Result<T, Refusal> {
+        let number = self.check(node)?;
+        T::try_from(number).map_err(|_| Refusal::new("is more than this machine can hold"))
+    }
+
+    fn show(&self, value: &T) -> Plain {
+        Plain::Integer((*value).try_into().unwrap_or(i64::MAX))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::new(
+            json!({"type": "integer", "minimum": self.min, "maximum": self.max}),
+            self.bounds(),
+        )
+    }
+}
+
+/// A span of time, in the file a number of milliseconds.
+pub(in crate::config) struct Millis(Integer<i64>);
+
+/// A span from `min` to `max` milliseconds; the key ends in `_ms`.
+pub(in crate::config) fn millis(min: u32, max: u32) -> Millis {
+    Millis(integer(min.into(), max.into()).unit("milliseconds"))
+}
+
+impl Kind for Millis {
+    type Value = Duration;
+
+    fn read(&self, node: &Node, _directory: &Path) -> Result<Duration, Refusal> {
+        self.0
+            .check(node)
+            .map(|number| Duration::from_millis(number.unsigned_abs()))
+    }
+
+    fn show(&self, value: &Duration) -> Plain {
+        Plain::Integer(value.as_millis().try_into().unwrap_or(i64::MAX))
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+}
+
+/// A number of bytes, in the file also with a unit: `"64KiB"`.
+pub(in crate::config) struct Size {
+    min: usize,
+    max: usize,
+}
+
+/// From `min` to `max` bytes.
+pub(in crate::config) fn size(min: usize, max: usize) -> Size {
+    Size { min, max }
+}
+
+const UNITS: [(&str, usize); 4] = [
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
+
+impl Kind for Size {
+    type Value = usize;
+
+    fn read(&self, node: &Node, _directory: &Path) -> Result<usize, Refusal> {
+        let bytes = match node.text() {
+            Some(text) => bytes(text),
+            None => node
+                .integer()
+                .and_then(|number| usize::try_from(number).ok()),
+        };
+        let bytes = bytes.ok_or_else(|| {
+            Refusal::not("a size like \"64KiB\", \"8MiB\" or a number of bytes", node)
+        })?;
+        if (self.min..=self.max).contains(&bytes) {
+            return Ok(bytes);
+        }
+        Err(Refusal::new(format!(
+            "is out of range, allowed is {} to {}",
+            written(self.min),
+            written(self.max)
+        )))
+    }
+
+    fn show(&self, value: &usize) -> Plain {
+        match written(*value) {
+            text if text.ends_with("iB") => Plain::Text(text),
+            _ => Plain::Integer((*value).try_into().unwrap_or(i64::MAX)),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        let number = json!({"type": "integer", "minimum": self.min, "maximum": self.max});
+        let text = json!({"type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)?$"});
+        Shape::new(
+            json!({"anyOf": [text, number]}),
+            format!(
+                "{} to {}; `\"64KiB\"` or a number of bytes",
+                written(self.min),
+                written(self.max)
+            ),
+        )
+    }
+}
+
+fn bytes(text: &str) -> Option<usize> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim_start();
+    let factor = if unit.is_empty() {
+        1
+    } else {
+        UNITS.iter().find(|(name, _)| *name == unit)?.1
+    };
+    number.parse::<usize>().ok()?.checked_mul(factor)
+}
+
+/// In the largest unit that gives a whole number.
+fn written(bytes: usize) -> String {
+    let (unit, factor) = UNITS
+        .into_iter()
+        .rev()
+        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
+        .unwrap_or(UNITS[0]);
+    format!("{}{unit}", bytes / factor)
+}

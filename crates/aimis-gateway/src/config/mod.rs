@@ -1,0 +1,57 @@
+//! The configuration: read once, from a file and the environment, into types that cannot be wrong.
+//!
+//! ```text
+//! file (TOML or JSON) ─┐
+//! AIMIS_… variables ───┼─> tree with places ─> tables ─> Config, or every complaint at once
+//! sidecar variables ───┘
+//! ```
+//!
+//! Later sources win: default, file, environment. The keys stand in `tables`, one entry each, and all else
+//! (schema, documents, `config print`) follows from those entries. Secret files are named here and read elsewhere.
+
+mod check;
+mod entry;
+mod environment;
+mod file;
+mod full;
+mod kind;
+mod load;
+mod markdown;
+mod origin;
+mod plain;
+mod print;
+mod problem;
+mod read_json;
+mod read_toml;
+mod schema;
+mod section;
+mod sidecar;
+mod suggest;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use environment::environment;
+pub use full::full_toml;
+pub use kind::address::ListenAddr;
+pub use kind::text::Text;
+pub use kind::token::{SecretText, TokenSource};
+pub use kind::url::{BaseUrl, Host, HostPort};
+pub use load::{Loaded, SourceFile, Sources, load};
+pub use markdown::markdown;
+pub use origin::Origin;
+pub use plain::Plain;
+pub use print::Format;
+pub use problem::{ConfigError, Problem};
+pub use schema::schema;
+pub use section::{Content, Setting};
+pub use tables::Config;
+pub use tables::lan::{Lan, Language, UnknownFields};
+pub use tables::platform::Platform;
+pub use tables::process::{Drain, Log, LogFormat, LogLevel, Runtime, Telemetry};
+pub use tables::protocol::{
+    Clock, Crypto, Dates, HexCase, Identity, IdentityMode, KeyForm, MissingIdentity, Padding, Sign,
+    SignatureEncoding, TimestampUnit,
+};
+pub use tables::tenant::Tenant;

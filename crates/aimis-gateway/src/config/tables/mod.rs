@@ -1,0 +1,51 @@
+//! The tables: every section of the file, every key, its bounds and its default.
+//!
+//! This is the place to add a key. What the tables cannot say, because it is about two keys at once, stands
+//! in `super::check`.
+
+pub(super) mod lan;
+pub(super) mod platform;
+pub(super) mod process;
+pub(super) mod protocol;
+pub(super) mod tenant;
+
+use super::entry::{table, tables};
+use super::section::section;
+use lan::Lan;
+use platform::Platform;
+use process::{Drain, Log, Runtime, Telemetry};
+use protocol::{Clock, Crypto, Dates, Identity, Sign};
+use tenant::Tenant;
+
+/// As many tenants as keep the number of metric series bounded (docs/operations.md).
+pub(super) const MOST_TENANTS: usize = 10;
+
+section! {
+    /// The whole configuration. Every value in it is valid; nothing checks it again.
+    pub struct Config {
+        /// Threads of the forward road.
+        runtime: Runtime = table();
+        /// The listener that the hospital's system talks to.
+        lan: Lan = table();
+        /// The listener for metrics and probes: `/metrics`, `/livez`, `/readyz`, `/startupz`, `/healthz`.
+        telemetry: Telemetry = table();
+        /// The imaging platform and the way to it.
+        platform: Platform = table();
+        /// How personal fields are encrypted. A tenant can differ.
+        crypto: Crypto = table();
+        /// How requests are signed. A tenant can differ.
+        sign: Sign = table();
+        /// What is done about identity numbers and telephones. A tenant can differ.
+        identity: Identity = table();
+        /// What is done about time windows. A tenant can differ.
+        dates: Dates = table();
+        /// The time that signatures carry.
+        clock: Clock = table();
+        /// How the process stops.
+        drain: Drain = table();
+        /// The log on standard output.
+        log: Log = table();
+        /// The hospitals that are served; at least one.
+        tenants: Vec<Tenant> = tables(MOST_TENANTS);
+    }
+}

@@ -1,0 +1,39 @@
+//! The imaging platform and the way to it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::kind::number::{integer, millis, size};
+use crate::config::kind::path::path;
+use crate::config::kind::url::{BaseUrl, HostPort, base_url, host_port};
+use crate::config::kind::{Kind, switch};
+use crate::config::section::section;
+
+section! {
+    /// The imaging platform and the way to it.
+    pub struct Platform {
+        /// Scheme, host and port. `http` only to a loopback host, or with `allow_plaintext`.
+        base_url: BaseUrl = base_url().or("https://pacs.qq.com");
+        /// Allows `http` to any host: for test networks, since requests carry signatures and answers carry findings.
+        allow_plaintext: bool = switch().or(false);
+        /// Connect to this host and port instead, for instance a gap device; TLS still checks the certificate of
+        /// the host in `base_url`, and the `Host` header still names it.
+        connect_to: Option<HostPort> = host_port().optional("10.0.0.9:8443");
+        /// A PEM file of certificate authorities that are trusted beside the public ones.
+        extra_ca_file: Option<PathBuf> = path().optional("certs/extra-ca.pem");
+        /// The longest a call may take: waiting, connecting, all attempts and the answer together.
+        deadline as "deadline_ms": Duration = millis(100, 120_000).or(10_000);
+        /// The longest that look-up, connecting and the TLS handshake may take together.
+        connect_timeout as "connect_timeout_ms": Duration = millis(100, 60_000).or(3_000);
+        /// How long an unused connection is kept.
+        idle_timeout as "idle_timeout_ms": Duration = millis(0, 3_600_000).or(30_000);
+        /// Unused connections kept by each worker.
+        max_idle_per_worker: usize = integer(0, 10_000).or(64);
+        /// Connections of each worker at a time.
+        max_connections_per_worker: usize = integer(1, 10_000).or(512);
+        /// The largest answer.
+        max_body: usize = size(64 << 10, 256 << 20).or("8MiB");
+        /// Requests after which a connection is replaced; 0 means never.
+        max_requests_per_connection: usize = integer(0, 1_000_000).or(0);
+    }
+}

@@ -1,0 +1,148 @@
+//! A hospital that is served: who it is to the platform, its token, and where it differs.
+
+use super::protocol::{Crypto, Dates, Identity, Sign};
+use crate::config::entry::overrides;
+use crate::config::kind::Kind;
+use crate::config::kind::text::{Text, identifier, label, text};
+use crate::config::kind::token::{TokenSource, token, token_file};
+use crate::config::problem::Problem;
+use crate::config::section::{Field, Origins, Reader, Section, Setting, child, section};
+use crate::config::tree::Node;
+
+/// A hospital that is served. Its `crypto`, `sign`, `identity` and `dates` are complete: what the tenant does
+/// not say is taken from the global section, key by key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tenant {
+    /// What logs, metrics and paths call it: 1 to 32 of `a-z0-9-`, unique.
+    pub name: Text,
+    /// The identifier the platform gave out: 1 to 64 of `A-Za-z0-9._-`, unique.
+    pub app_id: Text,
+    /// Where its token is.
+    pub token: TokenSource,
+    /// Put into requests that name no hospital.
+    pub hospital_id: Option<Text>,
+    /// Put into requests that name no union.
+    pub union_id: Option<Text>,
+    /// How its personal fields are encrypted.
+    pub crypto: Crypto,
+    /// How its requests are signed.
+    pub sign: Sign,
+    /// What is done about its identity numbers and telephones.
+    pub identity: Identity,
+    /// What is done about its time windows.
+    pub dates: Dates,
+}
+
+section! {
+    /// A hospital that is served. Its tables `crypto`, `sign`, `identity` and `dates` take what they do not say
+    /// from the global sections of the same names.
+    pub(in crate::config) struct TenantTable {
+        /// What logs, metrics and paths call this tenant; unique.
+        name: Text = label(32).required("first-hospital");
+        /// The identifier the platform gave out; unique.
+        app_id: Text = identifier(64).required("900001");
+        /// The file that holds the token and nothing else, no line end either (`printf %s`). One of `token_file` and `token` is needed.
+        token_file: Option<TokenSource> = token_file().optional("secrets/first-hospital.token");
+        /// The token itself. A file is better: an environment is inherited, and shown by many tools.
+        token: Option<TokenSource> = token().optional("");
+        /// Put into requests that name no hospital.
+        hospital_id: Option<Text> = text(64).optional("H0001");
+        /// Put into requests that name no union.
+        union_id: Option<Text> = text(64).optional("U0001");
+        /// How this tenant's personal fields are encrypted.
+        crypto: Crypto = overrides();
+        /// How this tenant's requests are signed.
+        sign: Sign = overrides();
+        /// What is done about this tenant's identity numbers and telephones.
+        identity: Identity = overrides();
+        /// What is done about this tenant's time windows.
+        dates: Dates = overrides();
+    }
+}
+
+impl Section for Tenant {
+    fn about() -> String {
+        TenantTable::about()
+    }
+
+    fn fields() -> Vec<Field> {
+        TenantTable::fields()
+    }
+
+    fn read(reader: &mut Reader, at: &str, node: &Node) -> Option<Self> {
+        let table = TenantTable::read(reader, at, node);
+        // Whether a token is named shows even where other keys are wrong.
+        let named = ["token_file", "token"].map(|key| node.get(key).is_some());
+        if named == [true, true] {
+            let reason = "is set beside `token_file`; only one of them can be meant";
+            let origin = node.get("token").map(|token| token.origin.clone());
+            reader
+                .problems
+                .push(Problem::about(origin, &child(at, "token"), reason));
+            return None;
+        }
+        if named == [false, false] {
+            let reason = "is missing: the file that holds the token";
+            reader.problems.push(Problem::about(
+                Some(node.origin.clone()),
+                &child(at, "token_file"),
+                reason,
+            ));
+        }
+        let table = table?;
+        let token = table.token_file.or(table.token)?;
+        let TenantTable {
+            name,
+            app_id,
+            hospital_id,
+            union_id,
+            crypto,
+            sign,
+            identity,
+            dates,
+            ..
+        } = table;
+        Some(Self {
+            name,
+            app_id,
+            token,
+            hospital_id,
+            union_id,
+            crypto,
+            sign,
+            identity,
+            dates,
+        })
+    }
+
+    fn show(&self, at: &str, origins: &Origins) -> Vec<Setting> {
+        let Self {
+            name,
+            app_id,
+            token,
+            hospital_id,
+            union_id,
+            crypto,
+            sign,
+            identity,
+            dates,
+        } = self.clone();
+        let (token_file, token) = match token {
+            TokenSource::File(_) => (Some(token), None),
+            TokenSource::Inline(_) => (None, Some(token)),
+        };
+        let table = TenantTable {
+            name,
+            app_id,
+            token_file,
+            token,
+            hospital_id,
+            union_id,
+            crypto,
+            sign,
+            identity,
+            dates,
+        };
+        table.show(at, origins)
+    }
+}

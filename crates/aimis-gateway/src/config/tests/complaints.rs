@@ -1,0 +1,380 @@
+//! Every kind of complaint, word for word: operators read them at three in the morning, and scripts match them.
+
+use super::{TENANT, complaints, with_tenant};
+use crate::config::{Origin, Sources};
+
+/// The text of a file with a tenant behind it, and the complaint about it.
+const FILES: &[(&str, &str)] = &[
+    // Unknown keys and sections.
+    (
+        "[platform]\nbase_ur = 1",
+        "gateway.toml:2: unknown key `platform.base_ur`, did you mean `platform.base_url`?",
+    ),
+    (
+        "[plattform]",
+        "gateway.toml:1: unknown section `plattform`, did you mean `platform`?",
+    ),
+    (
+        "[lan]\ndeadline_ms = 5",
+        "gateway.toml:2: unknown key `lan.deadline_ms`, did you mean `platform.deadline_ms`?",
+    ),
+    (
+        "[drain]\nquiet = true",
+        "gateway.toml:2: unknown key `drain.quiet`; known here: delay_ms, timeout_ms",
+    ),
+    (
+        "[platform]\n\ndeadline = 5",
+        "gateway.toml:3: unknown key `platform.deadline`, did you mean `platform.deadline_ms`?",
+    ),
+    // Numbers.
+    (
+        "[platform]\ndeadline_ms = 5",
+        "gateway.toml:2: platform.deadline_ms: 5 is out of range, allowed is 100 to 120000 milliseconds",
+    ),
+    (
+        "[platform]\ndeadline_ms = \"10s\"",
+        "gateway.toml:2: platform.deadline_ms: \"10s\" is not a whole number of milliseconds",
+    ),
+    (
+        "[platform]\ndeadline_ms = 8080.0",
+        "gateway.toml:2: platform.deadline_ms: 8080.0 is not a whole number of milliseconds; write it without a fraction",
+    ),
+    (
+        "[lan]\nmax_headers = 99999999999999999999",
+        "gateway.toml:2: lan.max_headers: 99999999999999999999 is not a whole number, it is too large",
+    ),
+    (
+        "[runtime]\nworkers = -1",
+        "gateway.toml:2: runtime.workers: -1 is out of range, allowed is 0 to 256",
+    ),
+    (
+        "[runtime]\nworkers = true",
+        "gateway.toml:2: runtime.workers: true is not a whole number",
+    ),
+    // Sizes.
+    (
+        "[lan]\nmax_body = \"64KB\"",
+        "gateway.toml:2: lan.max_body: \"64KB\" is not a size like \"64KiB\", \"8MiB\" or a number of bytes",
+    ),
+    (
+        "[lan]\nmax_body = 1",
+        "gateway.toml:2: lan.max_body: 1 is out of range, allowed is 1KiB to 16MiB",
+    ),
+    (
+        "[lan]\nmax_body = -5",
+        "gateway.toml:2: lan.max_body: -5 is not a size like \"64KiB\", \"8MiB\" or a number of bytes",
+    ),
+    // Choices and switches.
+    (
+        "[crypto]\npadding = \"pkcs5\"",
+        "gateway.toml:2: crypto.padding: \"pkcs5\" is not allowed, only \"pkcs7\", \"zero\"",
+    ),
+    (
+        "[identity]\nupgrade_15 = 1",
+        "gateway.toml:2: identity.upgrade_15: 1 is not true or false",
+    ),
+    // Addresses.
+    (
+        "[telemetry]\nlisten = \"localhost:9464\"",
+        "gateway.toml:2: telemetry.listen: \"localhost:9464\" is not an IP address and port, like 127.0.0.1:8080 or \
+         [::1]:8080; names are not looked up",
+    ),
+    (
+        "[lan]\nlisten = [\n  \"127.0.0.1:8080\",\n  \"8080\",\n]",
+        "gateway.toml:4: lan.listen: \"8080\" is not an IP address and port, like 127.0.0.1:8080 or [::1]:8080; names \
+         are not looked up",
+    ),
+    (
+        "[lan]\nlisten = []",
+        "gateway.toml:2: lan.listen: an empty list is not enough, one at least is needed",
+    ),
+    (
+        "[lan]\nlisten = \"unix:lan.sock\"",
+        "gateway.toml:2: lan.listen: \"unix:lan.sock\" is not a unix socket with an absolute path, like \
+         unix:/run/aimis/lan.sock",
+    ),
+    (
+        "[lan]\nlisten = \"0.0.0.0:8080\"",
+        "gateway.toml:2: lan.listen: \"0.0.0.0:8080\" can be reached from other machines, and client authorisation is \
+         not configured; use a loopback address",
+    ),
+    (
+        "[telemetry]\nlisten = \"127.0.0.1:8080\"",
+        "gateway.toml:2: telemetry.listen: \"127.0.0.1:8080\" is listened on already",
+    ),
+    // The platform.
+    (
+        "[platform]\nbase_url = \"http://pacs.example\"",
+        "gateway.toml:2: platform.base_url: \"http://pacs.example\" is not https, and requests carry signatures; in a \
+         test network set platform.allow_plaintext = true",
+    ),
+    (
+        "[platform]\nbase_url = \"pacs.qq.com\"",
+        "gateway.toml:2: platform.base_url: \"pacs.qq.com\" is not a URL that begins with https://",
+    ),
+    (
+        "[platform]\nbase_url = \"https://pacs.qq.com/thirdparty\"",
+        "gateway.toml:2: platform.base_url: \"https://pacs.qq.com/thirdparty\" has a path; the paths are the platform's \
+         own and are added to it",
+    ),
+    (
+        "[platform]\nbase_url = \"https://pacs.qq.com:0\"",
+        "gateway.toml:2: platform.base_url: \"https://pacs.qq.com:0\" has no valid host or port",
+    ),
+    (
+        "[platform]\nbase_url = \"https://u:hunter2@pacs.qq.com\"",
+        "gateway.toml:2: platform.base_url: the value, not shown here, has a user or password in it, which the \
+         platform does not know",
+    ),
+    (
+        "[platform]\nconnect_to = \"gap\"",
+        "gateway.toml:2: platform.connect_to: \"gap\" is not host:port, like 10.0.0.9:8443",
+    ),
+    // Windows of time.
+    (
+        "[dates]\nmax_range_days = 3\ndefault_range_days = 7",
+        "gateway.toml:3: dates.default_range_days: 7 is more than max_range_days, which is 3",
+    ),
+    // Tables.
+    ("lan = 5", "gateway.toml:1: lan: is not a table of keys"),
+    // A tenant before that of the frame.
+    (
+        "[[tenants]]\nname = \"B\"\napp_id = \"a/b\"\ntoken_file = \"t\"",
+        "gateway.toml:2: tenants[0].name: \"B\" is not 1 to 32 lower-case letters, digits or `-`\n\
+         gateway.toml:3: tenants[0].app_id: \"a/b\" is not 1 to 64 letters, digits, `.`, `_` or `-`",
+    ),
+    (
+        "[[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"t\"",
+        "gateway.toml:6: tenants[1].name: \"a\" is that of tenants[0] already\n\
+         gateway.toml:7: tenants[1].app_id: \"1\" is that of tenants[0] already",
+    ),
+    (
+        "[[tenants]]\nhospital_id = \" H\"",
+        "gateway.toml:1: tenants[0].name: is missing\n\
+         gateway.toml:1: tenants[0].app_id: is missing\n\
+         gateway.toml:1: tenants[0].token_file: is missing: the file that holds the token\n\
+         gateway.toml:2: tenants[0].hospital_id: \" H\" is not 1 to 64 characters, none of them a control character, \
+         no blanks at the ends",
+    ),
+    (
+        "[[tenants]]\nname = \"b\"\napp_id = \"2\"\ntoken = \"hunter2\"",
+        "gateway.toml:4: tenants[0].token: the value, not shown here, must not stand in this file: put it in a file of \
+         its own and name it in `token_file`",
+    ),
+    (
+        "[[tenants]]\nname = \"b\"\napp_id = \"2\"\ntoken_file = \"0123456789abcdef0123456789abcdef\"",
+        "gateway.toml:4: tenants[0].token_file: the value, not shown here, looks like the secret itself, not like the \
+         path of the file that holds it",
+    ),
+    (
+        "[[tenants]]\nname = \"b\"\napp_id = \"2\"\ntoken_file = \"u\"\n[tenants.crypto]\npading = \"zero\"",
+        "gateway.toml:6: unknown key `tenants[0].crypto.pading`, did you mean `tenants[0].crypto.padding`?",
+    ),
+    // A fault of a global section is told once, not once a tenant.
+    (
+        "[sign]\ntimestamp_unit = \"us\"",
+        "gateway.toml:2: sign.timestamp_unit: \"us\" is not allowed, only \"ms\", \"s\"",
+    ),
+    // Syntax: the place and the parser's short message, never the line.
+    (
+        "[lan\n",
+        "gateway.toml:1: column 5: not valid TOML: unclosed table, expected `]`",
+    ),
+    (
+        "[lan]\n[lan]\n",
+        "gateway.toml:2: column 2: not valid TOML: duplicate key",
+    ),
+];
+
+#[test]
+fn each_fault_in_a_file_has_its_text() {
+    for (text, expected) in FILES {
+        let refused = with_tenant(text).expect_err(text);
+        assert_eq!(refused.to_string(), *expected, "{text}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let text = "[runtime]\nworkers = 999\n[nonsense]\n[platform]\nbase_url = 5\nmax_body = \"1B\"\n[[tenants]]\nname = \"\"\n";
+    let expected = "\
+gateway.toml:2: runtime.workers: 999 is out of range, allowed is 0 to 256
+gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, telemetry, platform, crypto, sign, identity, dates, \
+clock, drain, log, tenants
+gateway.toml:5: platform.base_url: 5 is not a URL
+gateway.toml:6: platform.max_body: \"1B\" is out of range, allowed is 64KiB to 256MiB
+gateway.toml:7: tenants[0].app_id: is missing
+gateway.toml:7: tenants[0].token_file: is missing: the file that holds the token
+gateway.toml:8: tenants[0].name: \"\" is not 1 to 32 lower-case letters, digits or `-`
+unknown environment variable AIMIS_LAN__LISTN, did you mean AIMIS_LAN__LISTEN?";
+    assert_eq!(
+        complaints(&Sources::text("gateway.toml", text).with_env([("AIMIS_LAN__LISTN", "x")])),
+        expected
+    );
+}
+
+#[test]
+fn each_fault_in_the_environment_has_its_text() {
+    let cases: &[(&[(&str, &str)], &str)] = &[
+        (
+            &[("AIMIS_PLATFORM__BASE_UR", "x")],
+            "unknown environment variable AIMIS_PLATFORM__BASE_UR, did you mean AIMIS_PLATFORM__BASE_URL?",
+        ),
+        (
+            &[("AIMIS_PLATFORM_BASE_URL", "x")],
+            "unknown environment variable AIMIS_PLATFORM_BASE_URL, did you mean AIMIS_PLATFORM__BASE_URL?",
+        ),
+        (
+            &[("AIMIS_TENANTS__1__APPID", "x")],
+            "unknown environment variable AIMIS_TENANTS__1__APPID, did you mean AIMIS_TENANTS__1__APP_ID?",
+        ),
+        (
+            &[("AIMIS_APPID", "x")],
+            "unknown environment variable AIMIS_APPID, did you mean AIMIS_APP_ID?",
+        ),
+        (
+            &[("AIMIS_LAN_PORT", "8080")],
+            "unknown environment variable AIMIS_LAN_PORT; keys are spelled AIMIS_SECTION__KEY",
+        ),
+        (
+            &[("AIMIS_RUNTIME__WORKERS", "many")],
+            "AIMIS_RUNTIME__WORKERS: runtime.workers: \"many\" is not a whole number",
+        ),
+        (
+            &[("AIMIS_TENANTS__2__APP_ID", "3")],
+            "AIMIS_TENANTS__2__APP_ID: leaves a gap: there are 1 entries before, so the next has the index 1",
+        ),
+        (
+            &[("AIMIS_TENANTS", "a,b")],
+            "AIMIS_TENANTS: is not a JSON list of objects",
+        ),
+        (
+            &[("AIMIS_APP_ID", "2"), ("AIMIS_TOKEN_FILE", "t")],
+            "AIMIS_APP_ID: makes a tenant of its own, but there are tenants already (gateway.toml:2); to change those, \
+             set AIMIS_TENANTS__0__…",
+        ),
+        (
+            &[("AIMIS_TENANTS__0__TOKEN", "hunter2")],
+            "AIMIS_TENANTS__0__TOKEN: tenants[0].token: is set beside `token_file`; only one of them can be meant",
+        ),
+    ];
+    for (env, expected) in cases {
+        let sources =
+            Sources::text("gateway.toml", format!("\n{TENANT}")).with_env(env.iter().copied());
+        assert_eq!(complaints(&sources), *expected, "{env:?}");
+    }
+}
+
+#[test]
+fn without_a_tenant_both_ways_out_are_told() {
+    assert_eq!(
+        complaints(&Sources::text("gateway.toml", "")),
+        "there is no tenant: add a [[tenants]] table with name, app_id and token_file to gateway.toml, or set AIMIS_APP_ID \
+         and AIMIS_TOKEN_FILE"
+    );
+    assert_eq!(
+        complaints(&Sources::default()),
+        "there is no tenant: name a file with [[tenants]] by --config, or set AIMIS_APP_ID and AIMIS_TOKEN_FILE"
+    );
+    for (env, expected) in [
+        (
+            [("AIMIS_HOSPITAL_ID", "H1"), ("AIMIS_TOKEN_FILE", "t")],
+            "AIMIS_TOKEN_FILE: is set, but AIMIS_APP_ID is missing",
+        ),
+        (
+            [("AIMIS_HOSPITAL_ID", "H1"), ("AIMIS_APP_ID", "1")],
+            "AIMIS_APP_ID: is set, but AIMIS_TOKEN_FILE is missing",
+        ),
+    ] {
+        assert_eq!(complaints(&Sources::default().with_env(env)), expected);
+    }
+}
+
+#[test]
+fn faults_of_json_have_their_line() {
+    for (text, expected) in [
+        (
+            "{\n \"lan\": {\n  \"max_headers\": 5\n },\n \"tenants\": [{\"name\": \"a\", \"app_id\": \"1\", \"token_file\": \"t\"}]\n}",
+            "gateway.json:3: lan.max_headers: 5 is out of range, allowed is 10 to 1000",
+        ),
+        (
+            "{\n \"lan\": {},\n \"lan\": {}\n}",
+            "gateway.json:3: lan: stands twice in one object",
+        ),
+        (
+            "{\n \"lan\": }\n}",
+            "gateway.json:2: column 9: not valid JSON: expected value",
+        ),
+        (
+            "[]",
+            "gateway.json:1: the file is not an object of sections",
+        ),
+        (
+            "{\"tenants\": {}}",
+            "gateway.json:1: tenants: is not a list of tables; head each with [[tenants]]",
+        ),
+    ] {
+        assert_eq!(
+            complaints(&Sources::text("gateway.json", text)),
+            expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_eleventh_tenant_is_refused() {
+    let tenant = |index: usize| {
+        format!("[[tenants]]\nname = \"t{index}\"\napp_id = \"{index}\"\ntoken_file = \"f\"\n")
+    };
+    let text: String = (0..11).map(tenant).collect();
+    assert_eq!(
+        complaints(&Sources::text("gateway.toml", text)),
+        "gateway.toml:1: tenants: has 11 entries, allowed are at most 10"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let text = complaints(&Sources::path("/nonexistent/gateway.toml"));
+    assert!(
+        text.starts_with("/nonexistent/gateway.toml: cannot be read: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_in_another_encoding_or_of_another_sort_says_so() {
+    let path = std::env::temp_dir().join(format!("aimis-config-{}.toml", std::process::id()));
+    let name = path.display().to_string();
+    // "电话" in GB18030, as an editor of Windows saves it.
+    std::fs::write(&path, b"[lan]\n# \xb5\xe7\xbb\xb0\n").unwrap();
+    let encoding = complaints(&Sources::path(&path));
+    std::fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+    let size = complaints(&Sources::path(&path));
+    std::fs::remove_file(&path).unwrap();
+
+    assert_eq!(
+        encoding,
+        format!("{name}: line 2 is not UTF-8; save the file in that encoding")
+    );
+    assert_eq!(
+        size,
+        format!("{name}: is larger than 1MiB, so it is not a configuration")
+    );
+}
+
+#[test]
+fn a_problem_has_its_parts_for_machines() {
+    let refused = with_tenant("[runtime]\nworkers = 999").unwrap_err();
+    let problem = &refused.problems[0];
+    assert_eq!(
+        problem.origin,
+        Some(Origin::File {
+            name: "gateway.toml".into(),
+            line: 2
+        })
+    );
+    assert_eq!(problem.key, "runtime.workers");
+    assert_eq!(problem.value.as_deref(), Some("999"));
+}
