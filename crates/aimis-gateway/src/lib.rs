@@ -1,1 +1,36 @@
-//! Placeholder.
+//! aimis-gateway: between a hospital's information system and Tencent's medical imaging platform.
+//!
+//! A HIS sends plaintext JSON to a base URL on its LAN; the gateway encrypts the personal fields, signs,
+//! forwards to the platform and relays the answer byte for byte.
+//!
+//! Where to look:
+//!
+//! | question | module |
+//! |---|---|
+//! | what happens to a request? | [`forward`], read along its `mod.rs` |
+//! | how is the platform reached? | [`upstream`], a layer a file |
+//! | what does a refusal say? | [`rejection`] |
+//! | how are connections served and bounded? | [`edge`], [`listener`] |
+//! | which threads are there? | [`app`], [`worker`], `control` |
+//! | what can be set? | [`config`] |
+//! | what is counted and logged? | [`telemetry`] |
+//! | what does the command line do? | [`cli`] |
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod control;
+pub mod edge;
+pub mod forward;
+pub mod listener;
+pub mod prepare;
+pub mod rejection;
+pub mod secrets;
+pub mod telemetry;
+pub mod tenant;
+pub mod upstream;
+pub mod worker;
+
+/// Version of the gateway.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

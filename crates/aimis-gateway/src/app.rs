@@ -1,0 +1,323 @@
+//! The running gateway: built once from a configuration, then only watched.
+//!
+//! ```text
+//! control thread            worker threads, one a core
+//!   accept lan  ──────────>  connection -> forward road -> platform
+//!   telemetry                  (own runtime, own pool, own log lane)
+//! log thread: empties all lanes
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use aimis_core::codes::Codes;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::config::{Config, UnknownFields};
+use crate::control;
+use crate::edge::connection::Bounds;
+use crate::edge::guarded_io::Patience;
+use crate::forward::Road;
+use crate::forward::apis::Apis;
+use crate::forward::decode::BodyBounds;
+use crate::forward::service::RoadService;
+use crate::listener::{BindError, Listener};
+use crate::secrets::SecretError;
+use crate::telemetry::event::Event;
+use crate::telemetry::health::Health;
+use crate::telemetry::http::Telemetry;
+use crate::telemetry::labels::{CodeClass, ReadyCheck};
+use crate::telemetry::log::{Level, Log, LogGuard};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::patient_tag::PatientTagger;
+use crate::tenant::Tenants;
+use crate::upstream::Platform;
+use crate::upstream::tls::TrustError;
+use crate::worker::{self, Worker};
+
+/// What every request is judged by: one configuration, read and checked. Never changed, only replaced.
+pub struct Snapshot {
+    /// The APIs.
+    pub apis: Apis,
+    /// The hospitals.
+    pub tenants: Tenants,
+    /// What the platform's codes mean.
+    pub codes: Codes,
+    /// Makes the patient's tag for the log.
+    pub tagger: PatientTagger,
+    /// Bounds of a request's body.
+    pub body_bounds: BodyBounds,
+    /// What becomes of members that the contract does not know.
+    pub unknown_fields: UnknownFields,
+}
+
+impl Snapshot {
+    /// Class of an answer of the platform.
+    pub fn class_of(&self, api: usize, code: Option<i64>) -> CodeClass {
+        let Some(code) = code else { return CodeClass::Platform };
+        let class = self.codes.lookup(self.apis.name(api), code).class.metric_class();
+        CodeClass::ALL.iter().copied().find(|known| known.as_str() == class).unwrap_or(CodeClass::Platform)
+    }
+}
+
+/// What a gateway needs beside its configuration.
+pub struct Surroundings {
+    /// What time it is.
+    pub clock: Clock,
+    /// Where log lines go.
+    pub log_output: Box<dyn io::Write + Send>,
+    /// Tells this process from others in the log.
+    pub instance: &'static str,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A tenant's token is not usable.
+    #[error("token of tenant {tenant}{}: {error}", place(.path))]
+    Token {
+        /// Whose.
+        tenant: String,
+        /// Its file, if it comes from one.
+        path: Option<std::path::PathBuf>,
+        /// What is wrong.
+        error: SecretError,
+    },
+    /// The key of the patients' tags is not usable.
+    #[error("log.patient_tag_key_file {}: {error}", .path.display())]
+    TagKey {
+        /// Its file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        error: SecretError,
+    },
+    /// The file of further authorities is not usable.
+    #[error("platform.extra_ca_file {}: {error}", .path.display())]
+    Trust {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        error: TrustError,
+    },
+    /// The platform's host cannot be a name in a certificate.
+    #[error("platform.base_url: {host} cannot be verified by TLS")]
+    HostName {
+        /// The host.
+        host: String,
+    },
+    /// An address cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system denied a thread, a timer or randomness.
+    #[error("the system denied a resource: {}", .0.kind())]
+    System(#[from] io::Error),
+}
+
+fn place(path: &Option<std::path::PathBuf>) -> String {
+    path.as_ref().map_or_else(String::new, |path| format!(" in {}", path.display()))
+}
+
+/// A gateway that runs. Dropping it stops it at once; [`Gateway::drain`] stops it well.
+pub struct Gateway {
+    lan: Vec<SocketAddr>,
+    telemetry: Vec<SocketAddr>,
+    controls: control::Controls,
+    control: Option<JoinHandle<()>>,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    drain_timeout: Duration,
+    metrics: Arc<Metrics>,
+    log: Log,
+    /// Last of all: what is written while the rest ends is written out.
+    _log_guard: LogGuard,
+}
+
+/// How a stop went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Requests that were cut because `drain.timeout_ms` was over.
+    pub cut: u64,
+}
+
+impl Gateway {
+    /// Starts a gateway: secrets, trust and addresses first, threads last, so that what is wrong is told
+    /// before anything runs.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub fn start(config: &Config, surroundings: Surroundings) -> Result<Self, StartError> {
+        let Surroundings { clock, log_output, instance } = surroundings;
+        let prepared = crate::prepare::prepare(config)?;
+        let lan = config.lan.listen.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
+        let telemetry = config.telemetry.listen.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
+        let addresses = |listeners: &[Listener]| listeners.iter().filter_map(Listener::address).collect::<Vec<_>>();
+        let (lan_addresses, telemetry_addresses) = (addresses(&lan), addresses(&telemetry));
+
+        let (log, log_guard) = Log::start(clock.clone(), level(config), instance, log_output)?;
+        let snapshot = Arc::new(prepared.snapshot);
+        let names: Vec<&str> = snapshot.tenants.all().iter().map(|tenant| tenant.name.as_str()).collect();
+        let metrics = Metrics::new(&names, &snapshot.apis.names(), &snapshot.codes);
+        let health = Health::new(Arc::clone(&metrics));
+        health.set(ReadyCheck::Config, true);
+        health.set(ReadyCheck::Secrets, true);
+        for (tenant, fingerprint) in snapshot.tenants.all().iter().zip(prepared.fingerprints) {
+            log.write(&Event::SecretLoaded { tenant: &tenant.name, fingerprint });
+            metrics.secret_loaded(tenant.name.as_str(), clock.now().as_millis() as f64 / 1000.0);
+        }
+
+        let controls = control::Controls::new();
+        let signing_clock = clock.shifted(config.clock.offset_ms);
+        let count = worker_count(config);
+        let mut workers = Vec::with_capacity(count);
+        let mut threads = Vec::with_capacity(count);
+        for index in 0..count {
+            let (snapshot, connector) = (Arc::clone(&snapshot), prepared.connector.clone());
+            let (settings, metrics, language) = (config.platform.clone(), Arc::clone(&metrics), config.lan.language);
+            let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
+            let draining = Arc::clone(&controls.refuse);
+            let parts = worker::Parts {
+                bounds: lan_bounds(config),
+                clock: clock.clone(),
+                metrics: Arc::clone(&metrics),
+                stop: controls.stop.subscribe(),
+                abort: controls.abort.subscribe(),
+                service: Box::new(move || {
+                    let platform = Platform::new(&settings, connector, &signing_clock, &metrics);
+                    let road = Road::new(snapshot, platform, clock.clone());
+                    RoadService::new(road, clock, log, metrics, language, draining)
+                }),
+            };
+            let (worker, thread) = Worker::start(index, parts)?;
+            workers.push(worker);
+            threads.push(thread);
+        }
+
+        for address in &lan_addresses {
+            log.write(&Event::Listening { listener: "lan", address: *address });
+        }
+        for address in &telemetry_addresses {
+            log.write(&Event::Listening { listener: "telemetry", address: *address });
+        }
+        health.set(ReadyCheck::Listener, true);
+        log.write(&Event::Started { workers: count, tenants: snapshot.tenants.all().len() });
+        let served = Telemetry { metrics: Arc::clone(&metrics), health: health.clone(), log: log.clone() };
+        let control = control::start(control::Parts {
+            lan,
+            telemetry,
+            served,
+            workers,
+            config: config.clone(),
+            controls: controls.clone(),
+        })?;
+        Ok(Self {
+            lan: lan_addresses,
+            telemetry: telemetry_addresses,
+            controls,
+            control: Some(control),
+            workers: threads,
+            drain_timeout: config.drain.timeout,
+            metrics,
+            log,
+            _log_guard: log_guard,
+        })
+    }
+}
+
+impl Gateway {
+    /// Addresses that the HIS can use, in the configuration's order.
+    pub fn lan(&self) -> &[SocketAddr] {
+        &self.lan
+    }
+
+    /// Addresses of metrics and probes.
+    pub fn telemetry(&self) -> &[SocketAddr] {
+        &self.telemetry
+    }
+
+    /// Stops well: readiness says no, what comes during `drain.delay_ms` is still served, then no further
+    /// connection is taken and what runs has `drain.timeout_ms` to finish.
+    pub fn drain(mut self) -> Drained {
+        self.log.write(&Event::Draining);
+        self.controls.drain.send_replace(true);
+        let (finished, wait) = oneshot::channel();
+        let workers = std::mem::take(&mut self.workers);
+        let control = self.control.take();
+        let joiner = std::thread::spawn(move || {
+            // A thread that panicked has told so in the log; the others still have to end.
+            let _ = control.map(JoinHandle::join);
+            for worker in workers {
+                let _ = worker.join();
+            }
+            let _ = finished.send(());
+        });
+        let in_time = self.controls.wait_for_end(wait, self.drain_timeout);
+        let cut = if in_time { 0 } else { u64::try_from(self.metrics.active_requests.get()).unwrap_or(0) };
+        if cut > 0 {
+            self.log.write(&Event::DrainTimedOut { requests: cut });
+        }
+        self.controls.abort.send_replace(true);
+        let _ = joiner.join();
+        self.log.write(&Event::Stopped);
+        Drained { cut }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.controls.drain.send_replace(true);
+        self.controls.stop.send_replace(true);
+        self.controls.abort.send_replace(true);
+        let _ = self.control.take().map(JoinHandle::join);
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+}
+
+fn level(config: &Config) -> Level {
+    use crate::config::LogLevel;
+    match config.log.level {
+        LogLevel::Error => Level::Error,
+        LogLevel::Warn => Level::Warn,
+        LogLevel::Info => Level::Info,
+        LogLevel::Debug => Level::Debug,
+    }
+}
+
+fn worker_count(config: &Config) -> usize {
+    match config.runtime.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    }
+}
+
+fn lan_bounds(config: &Config) -> Bounds {
+    Bounds {
+        patience: Patience {
+            idle: config.lan.idle_timeout,
+            head: config.lan.header_timeout,
+            write: config.lan.write_timeout,
+        },
+        max_head_bytes: config.lan.max_head_bytes,
+        max_headers: config.lan.max_headers,
+    }
+}
+
+impl Gateway {
+    /// From now on a panic anywhere in the process is a line in this gateway's log: its place, never its
+    /// text, which could quote a value. For the process's one gateway; a test's gateways leave panics alone.
+    pub fn log_panics(&self) {
+        let log = self.log.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            if let Some(location) = panic.location() {
+                log.write(&Event::Panicked {
+                    file: crate::telemetry::event::CodePath::of(location),
+                    line: location.line(),
+                });
+            }
+        }));
+    }
+}

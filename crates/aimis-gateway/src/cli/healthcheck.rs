@@ -1,0 +1,78 @@
+//! `healthcheck`: for images without a shell or curl, as container engines ask it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::output::{self, Failure};
+use super::sources::ConfigArguments;
+use crate::config::ListenAddr;
+
+/// Time for each step of the question.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Ask whether requests should be sent here, not only whether the process lives.
+    #[arg(long)]
+    ready: bool,
+    /// Address of the telemetry listener; without it, that of the configuration, else 127.0.0.1:9464.
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<SocketAddr>,
+    #[command(flatten)]
+    source: ConfigArguments,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let path = if arguments.ready { "/readyz" } else { "/livez" };
+    let address = address(arguments)?;
+    let (good, text) = match ask(address, path) {
+        Ok((200, body)) => (true, body),
+        Ok((status, body)) => (false, format!("{status}: {body}")),
+        Err(error) => (false, format!("no answer from {address}: {}", error.kind())),
+    };
+    let text = text.trim();
+    if arguments.json {
+        output::json(&json!({ "ok": good, "answer": text }))?;
+    } else if good {
+        output::line(text)?;
+    }
+    if good { Ok(()) } else { Err(Failure::Problem(text.to_owned())) }
+}
+
+fn address(arguments: &Arguments) -> Result<SocketAddr, Failure> {
+    if let Some(address) = arguments.address {
+        return Ok(address);
+    }
+    let default = SocketAddr::from(([127, 0, 0, 1], 9464));
+    if !arguments.source.is_given() {
+        return Ok(default);
+    }
+    let loaded = arguments.source.load()?;
+    let listening = loaded.config.telemetry.listen.iter().find_map(|listen| match listen {
+        ListenAddr::Tcp(address) => Some(*address),
+        ListenAddr::Unix(_) => None,
+    });
+    let mut address = listening.unwrap_or(default);
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() });
+    }
+    Ok(address)
+}
+
+fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.take(64 * 1024).read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Ok((status, body.to_owned()))
+}

@@ -1,0 +1,95 @@
+//! The command line: one file a command.
+//!
+//! Results go to standard output, complaints to standard error. Exit status: 0 fine, 1 a problem found,
+//! 2 wrong usage, 69 cannot bind, 78 bad configuration.
+
+mod check;
+mod config;
+mod crypto;
+mod demo;
+mod generate;
+mod healthcheck;
+mod output;
+mod selftest;
+mod serve;
+mod simulate;
+mod sources;
+mod switches;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+
+/// Gateway between a hospital information system and the imaging platform.
+///
+/// The HIS sends plaintext JSON to this gateway on its LAN; the gateway encrypts the personal fields, signs,
+/// forwards to the platform and relays the answer byte for byte.
+#[derive(Parser)]
+#[command(name = "aimis-gateway", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Start with: aimis-gateway demo\n\
+Exit status: 0 fine, 1 a problem found, 2 wrong usage, 69 cannot bind, 78 bad configuration.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway until SIGTERM or Ctrl-C.
+    Serve(serve::Arguments),
+    /// Check configuration and the files it names; sends nothing, opens no listener.
+    Check(check::Arguments),
+    /// Show the effective configuration, or its schema.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Sign an appId and a timestamp, to compare with what the platform expects.
+    Sign(crypto::SignArguments),
+    /// Encrypt the value on standard input as a personal field.
+    Encrypt(crypto::FieldArguments),
+    /// Decrypt the field on standard input.
+    Decrypt(crypto::FieldArguments),
+    /// Compute the golden vectors, and show each tenant's under its switches.
+    Selftest(selftest::Arguments),
+    /// Run a platform and a HIS of made-up patients, to test against.
+    Simulate(simulate::Arguments),
+    /// Run simulator and gateway, and show a query step by step.
+    Demo(demo::Arguments),
+    /// Ask a running gateway whether it lives (for containers without curl).
+    Healthcheck(healthcheck::Arguments),
+    /// Write files made from the program itself: shell completions, references.
+    #[command(subcommand)]
+    Gen(generate::Command),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed pipe is the reader's choice. Help and version are no error: clap's code says so.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let result = match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Config(command) => config::run(&command),
+        Command::Sign(arguments) => crypto::sign(&arguments),
+        Command::Encrypt(arguments) => crypto::encrypt(&arguments),
+        Command::Decrypt(arguments) => crypto::decrypt(&arguments),
+        Command::Selftest(arguments) => selftest::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        Command::Gen(command) => generate::run(&command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure);
+            failure.exit_code()
+        }
+    }
+}

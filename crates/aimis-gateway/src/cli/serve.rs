@@ -1,0 +1,54 @@
+//! `serve`: run until told to stop.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output::Failure;
+use super::sources::ConfigArguments;
+use crate::app::{Gateway, Surroundings};
+use crate::clock::Clock;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    source: ConfigArguments,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let loaded = arguments.source.load()?;
+    // Before the gateway, so that a signal during the start is not lost.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let surroundings = Surroundings { clock: Clock::system(), log_output: Box::new(io::stdout()), instance: instance() };
+    let gateway = Gateway::start(&loaded.config, surroundings)?;
+    gateway.log_panics();
+    runtime.block_on(signals.stop());
+    gateway.drain();
+    Ok(())
+}
+
+/// Tells replicas apart in the log: host and process, which is all that the log collector lacks.
+fn instance() -> &'static str {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // Once a process: what lives as long as the process need not be given back.
+    Box::leak(format!("{}-{}", host.trim(), std::process::id()).into_boxed_str())
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

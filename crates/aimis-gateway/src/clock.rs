@@ -1,0 +1,103 @@
+//! The one clock of the process: wall time for signatures and logs, monotonic time for durations.
+//!
+//! Everything that needs the time is handed a [`Clock`], so that a test decides what time it is and a
+//! signature, a log line and a metric of one moment agree. `clippy.toml` bans clock reads elsewhere.
+//! Waiting is another matter: time-outs use tokio's timer, which a paused runtime controls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aimis_core::sign::Timestamp;
+
+/// Tells the time. Cloning gives a second handle on the same clock.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    kind: Kind,
+    /// Added to wall time, in milliseconds.
+    shift: i64,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    System { start: Instant },
+    Manual { millis: Arc<AtomicU64> },
+}
+
+/// A point on the monotonic scale of one [`Clock`]; only differences mean something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// Time from `earlier` to `self`; zero if `earlier` is later.
+    pub fn since(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is read")]
+    pub fn system() -> Self {
+        Self { kind: Kind::System { start: Instant::now() }, shift: 0 }
+    }
+
+    /// A clock that stands still at `millis` since 1970-01-01 UTC until [`Clock::advance`] moves it.
+    pub fn manual(millis: u64) -> Self {
+        Self { kind: Kind::Manual { millis: Arc::new(AtomicU64::new(millis)) }, shift: 0 }
+    }
+
+    /// The same clock, whose wall time is `millis` ahead (`clock.offset_ms`).
+    #[must_use]
+    pub fn shifted(&self, millis: i64) -> Self {
+        Self { kind: self.kind.clone(), shift: self.shift.saturating_add(millis) }
+    }
+
+    /// Wall time in milliseconds since 1970-01-01 UTC. May jump, as the machine's clock may.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is read")]
+    pub fn now(&self) -> Timestamp {
+        let millis = match &self.kind {
+            // A clock before 1970 signs nothing that a platform accepts; zero says so plainly.
+            Kind::System { .. } => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+            Kind::Manual { millis } => millis.load(Ordering::Relaxed),
+        };
+        Timestamp::from_millis(millis.saturating_add_signed(self.shift))
+    }
+
+    /// Monotonic time, for durations.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is read")]
+    pub fn moment(&self) -> Moment {
+        match &self.kind {
+            Kind::System { start } => Moment(Instant::now().saturating_duration_since(*start)),
+            Kind::Manual { millis } => Moment(Duration::from_millis(millis.load(Ordering::Relaxed))),
+        }
+    }
+
+    /// Moves a manual clock forward; a system clock moves by itself, so there it does nothing.
+    pub fn advance(&self, by: Duration) {
+        if let Kind::Manual { millis } = &self.kind {
+            let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+            millis.fetch_add(by, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = Clock::manual(1_735_689_600_000);
+        let start = clock.moment();
+
+        clock.advance(Duration::from_millis(1500));
+
+        assert_eq!(clock.now().as_millis(), 1_735_689_601_500);
+        assert_eq!(clock.moment().since(start), Duration::from_millis(1500));
+        assert_eq!(start.since(clock.moment()), Duration::ZERO);
+        assert_eq!(clock.shifted(-500).now().as_millis(), 1_735_689_601_000);
+    }
+}

@@ -1,0 +1,203 @@
+//! The control thread: accepts for the workers, serves telemetry, and leads the stop.
+//!
+//! It has a runtime of its own, so that a scrape or a slow probe never delays a query.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::config::{self, Config};
+use crate::edge::connection::{self, Bounds};
+use crate::edge::guarded_io::Patience;
+use crate::listener::{self, Accepted, Listener};
+use crate::telemetry::http::Telemetry;
+use crate::worker::Worker;
+
+/// Shortest time between the signal and the close of connections that wait for a request. In it every
+/// answer says `Connection: close`, so a client that is busy moves on by itself and none is cut between
+/// its request and our close.
+const SETTLE: Duration = Duration::from_millis(250);
+/// Time for a connection that was accepted last to send its request.
+const LAST_ACCEPTED: Duration = Duration::from_millis(100);
+
+/// The switches of a stop, in the order in which they are thrown.
+#[derive(Clone)]
+pub(crate) struct Controls {
+    /// The signal came: readiness says no, answers say `Connection: close`.
+    pub(crate) drain: Arc<watch::Sender<bool>>,
+    /// Requests that come from now on are refused.
+    pub(crate) refuse: Arc<AtomicBool>,
+    /// Connections that wait for a request are closed.
+    pub(crate) stop: Arc<watch::Sender<bool>>,
+    /// Whatever still runs is cut.
+    pub(crate) abort: Arc<watch::Sender<bool>>,
+}
+
+impl Controls {
+    pub(crate) fn new() -> Self {
+        let switch = || Arc::new(watch::Sender::new(false));
+        Self { drain: switch(), refuse: Arc::default(), stop: switch(), abort: switch() }
+    }
+
+    /// Waits until every thread has ended; false if `timeout`, counted from the close of the listeners,
+    /// was over first.
+    pub(crate) fn wait_for_end(&self, mut ended: oneshot::Receiver<()>, timeout: Duration) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        // Without a timer there is no waiting; cutting is what is left.
+        let Ok(runtime) = runtime else { return false };
+        let mut stop = self.stop.subscribe();
+        runtime.block_on(async {
+            tokio::select! {
+                _ = &mut ended => return true,
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+            tokio::time::timeout(timeout, ended).await.is_ok()
+        })
+    }
+}
+
+/// What the control thread works with.
+pub(crate) struct Parts {
+    pub(crate) lan: Vec<Listener>,
+    pub(crate) telemetry: Vec<Listener>,
+    pub(crate) served: Telemetry,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) config: Config,
+    pub(crate) controls: Controls,
+}
+
+/// Starts the thread; it ends when the stop is through its last step but the abort.
+///
+/// # Errors
+/// When the system gives no thread or no timer.
+pub(crate) fn start(parts: Parts) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new()
+        .name("aimis-control".to_owned())
+        .spawn(move || LocalSet::new().block_on(&runtime, run(parts)))
+}
+
+async fn run(parts: Parts) {
+    let Parts { lan, telemetry, served, workers, config, controls } = parts;
+    let accept_lan = watch::Sender::new(false);
+    let end_telemetry = watch::Sender::new(false);
+    let workers = Rc::new(Workers { all: workers, most: config.lan.max_connections, served: served.clone() });
+
+    let mut lan_loops = JoinSet::new();
+    for listener in lan {
+        let (stop, log, workers) = (accept_lan.subscribe(), served.log.clone(), Rc::clone(&workers));
+        lan_loops.spawn_local(async move {
+            listener::accept(listener, "lan", stop, log, |connection| workers.take(connection)).await
+        });
+    }
+    let mut probes = JoinSet::new();
+    for listener in telemetry {
+        let scrapes = Scrapes::new(&config.telemetry, served.clone(), end_telemetry.subscribe());
+        let (stop, log) = (end_telemetry.subscribe(), served.log.clone());
+        probes.spawn_local(async move {
+            listener::accept(listener, "telemetry", stop, log, |connection| scrapes.take(connection)).await
+        });
+    }
+
+    let mut drain = controls.drain.subscribe();
+    // The sender lives in `controls`, so this ends with the signal.
+    let _ = drain.wait_for(|drain| *drain).await;
+    served.health.drain();
+    tokio::select! {
+        () = tokio::time::sleep(config.drain.delay.max(SETTLE)) => {}
+        () = aborted(&controls) => {}
+    }
+    accept_lan.send_replace(true);
+    while lan_loops.join_next().await.is_some() {}
+    tokio::select! {
+        () = tokio::time::sleep(LAST_ACCEPTED) => {}
+        () = aborted(&controls) => {}
+    }
+    controls.refuse.store(true, Ordering::Relaxed);
+    controls.stop.send_replace(true);
+    // The workers end when nobody can hand them a connection any more and theirs are done.
+    let open = Rc::clone(&workers);
+    drop(workers);
+    let idle = async {
+        while open.all.iter().any(|worker| worker.open() > 0) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // Probes are answered for as long as requests run.
+    tokio::select! {
+        () = idle => {}
+        () = aborted(&controls) => {}
+    }
+    end_telemetry.send_replace(true);
+}
+
+async fn aborted(controls: &Controls) {
+    let mut abort = controls.abort.subscribe();
+    let _ = abort.wait_for(|abort| *abort).await;
+}
+
+/// Spreads connections over the workers.
+struct Workers {
+    all: Vec<Worker>,
+    most: usize,
+    served: Telemetry,
+}
+
+impl Workers {
+    fn take(&self, connection: Accepted) {
+        let open: usize = self.all.iter().map(Worker::open).sum();
+        let quietest = self.all.iter().min_by_key(|worker| worker.open());
+        match quietest {
+            Some(worker) if open < self.most => worker.take(connection),
+            _ => {
+                self.served.metrics.lan_connections_refused.inc();
+                listener::refuse(&connection);
+            }
+        }
+    }
+}
+
+/// Serves probes and scrapes.
+struct Scrapes {
+    most: usize,
+    bounds: Bounds,
+    served: Telemetry,
+    stop: watch::Receiver<bool>,
+    open: Rc<()>,
+}
+
+impl Scrapes {
+    fn new(settings: &config::Telemetry, served: Telemetry, stop: watch::Receiver<bool>) -> Self {
+        let patience = Patience { idle: settings.timeout, head: settings.timeout, write: settings.timeout };
+        let bounds = Bounds { patience, max_head_bytes: 8192, max_headers: 64 };
+        Self { most: settings.max_connections, bounds, served, stop, open: Rc::new(()) }
+    }
+
+    fn take(&self, connection: Accepted) {
+        // One count is held by `self`; a probe that finds no place is closed and tried again by its maker.
+        if Rc::strong_count(&self.open) > self.most {
+            return;
+        }
+        let (bounds, served, stop, open) =
+            (self.bounds, self.served.clone(), self.stop.clone(), Rc::clone(&self.open));
+        tokio::task::spawn_local(async move {
+            let _open = open;
+            match connection {
+                Accepted::Tcp(stream) => {
+                    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
+                    connection::serve(stream, bounds, stop, async |request| served.answer(&request)).await;
+                }
+                Accepted::Unix(stream) => {
+                    let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
+                    connection::serve(stream, bounds, stop, async |request| served.answer(&request)).await;
+                }
+            }
+        });
+    }
+}

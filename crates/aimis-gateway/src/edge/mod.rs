@@ -1,0 +1,5 @@
+//! Where connections of HTTP clients begin: one way to serve them, with every bound in place.
+
+pub mod connection;
+pub mod guarded_io;
+pub mod request_id;

@@ -1,0 +1,154 @@
+//! The id of a request: in the answer's `X-Request-Id`, in the log, in the refusal's body.
+
+use http::HeaderValue;
+
+use crate::clock::Clock;
+use crate::telemetry::log::Loggable;
+
+/// Name of the header, both ways.
+pub const X_REQUEST_ID: &str = "x-request-id";
+
+/// 1 to 64 characters of `[A-Za-z0-9._-]`, kept in place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId {
+    text: [u8; Self::MAX],
+    len: u8,
+}
+
+impl RequestId {
+    /// Longest id that is taken over.
+    pub const MAX: usize = 64;
+
+    /// Takes over the caller's id if it is safe: other characters could break a log or a header.
+    ///
+    /// An id that could be a person's number (six digits or more, with at most one letter, as an identity
+    /// or telephone number has) is not taken over: ids are written where persons must not be.
+    pub fn from_caller(value: &HeaderValue) -> Option<Self> {
+        let bytes = value.as_bytes();
+        let safe = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if bytes.is_empty() || bytes.len() > Self::MAX || !bytes.iter().all(safe) {
+            return None;
+        }
+        if longest_digit_run(bytes) >= 6 && bytes.iter().filter(|b| b.is_ascii_alphabetic()).count() < 4 {
+            return None;
+        }
+        let mut text = [0; Self::MAX];
+        text[..bytes.len()].copy_from_slice(bytes);
+        Some(Self { text, len: bytes.len() as u8 })
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..usize::from(self.len)]).expect("made of ASCII only")
+    }
+
+    /// The id as a header's value.
+    pub fn to_header(self) -> HeaderValue {
+        HeaderValue::from_str(self.as_str()).expect("its characters are legal in a header")
+    }
+}
+
+fn longest_digit_run(bytes: &[u8]) -> usize {
+    bytes.split(|b| !b.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0)
+}
+
+impl Loggable for &RequestId {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(self.as_str().as_bytes());
+        out.push(b'"');
+    }
+}
+
+/// Makes ids; each worker has its own, so making one shares nothing.
+pub struct RequestIds {
+    clock: Clock,
+    state: u64,
+}
+
+impl RequestIds {
+    /// A generator that starts at a random point.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn new(clock: Clock) -> std::io::Result<Self> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
+        Ok(Self { clock, state: u64::from_ne_bytes(seed) })
+    }
+
+    /// The next id: UUID version 7 (RFC 9562), so ids sort by time. The random part tells requests
+    /// apart; it keeps no secret, hence the plain generator.
+    pub fn next(&mut self) -> RequestId {
+        let millis = self.clock.now().as_millis().to_be_bytes();
+        let (a, b) = (self.random().to_be_bytes(), self.random().to_be_bytes());
+        let mut uuid = [0; 16];
+        uuid[..6].copy_from_slice(&millis[2..]);
+        uuid[6..8].copy_from_slice(&a[..2]);
+        uuid[8..].copy_from_slice(&b);
+        uuid[6] = 0x70 | (uuid[6] & 0x0f);
+        uuid[8] = 0x80 | (uuid[8] & 0x3f);
+
+        let mut digits = [0; 32];
+        hex::encode_to_slice(uuid, &mut digits).expect("16 bytes are 32 hex digits");
+        let mut text = [0; RequestId::MAX];
+        let mut at = 0;
+        for (group, range) in [0..8, 8..12, 12..16, 16..20, 20..32].into_iter().enumerate() {
+            if group > 0 {
+                text[at] = b'-';
+                at += 1;
+            }
+            text[at..at + range.len()].copy_from_slice(&digits[range.clone()]);
+            at += range.len();
+        }
+        RequestId { text, len: 36 }
+    }
+
+    /// SplitMix64 (G. Steele and others, 2014).
+    fn random(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(text: &str) -> bool {
+        RequestId::from_caller(&HeaderValue::from_str(text).unwrap()).is_some()
+    }
+
+    #[test]
+    fn only_safe_ids_of_1_to_64_characters_are_taken_over() {
+        assert!(taken("a"));
+        assert!(taken("his-2024.01_05"));
+        assert!(taken(&"a".repeat(64)));
+        assert!(taken("0194a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"));
+        assert!(!taken(""));
+        assert!(!taken(&"a".repeat(65)));
+        assert!(!taken("a b"));
+        assert!(!taken("a\"b"));
+    }
+
+    #[test]
+    fn a_number_that_could_be_a_persons_is_no_id() {
+        assert!(!taken("13800138000"));
+        assert!(!taken("11010119000101009X"));
+        assert!(!taken("H12345678"));
+    }
+
+    #[test]
+    fn made_ids_are_version_7_uuids_and_differ() {
+        let mut ids = RequestIds::new(Clock::manual(1_735_689_600_000)).unwrap();
+        let (one, two) = (ids.next(), ids.next());
+
+        assert!(one.as_str().starts_with("01941f29-7c00-7"));
+        assert!(matches!(one.as_str().as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
+        assert_eq!(one.as_str().len(), 36);
+        assert_ne!(one.as_str(), two.as_str());
+    }
+}

@@ -1,0 +1,250 @@
+//! What surrounds every request: its id, its language, its log line, the headers of every answer, and
+//! the net under a defect.
+
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aimis_core::order::RepairKind;
+use futures_util::FutureExt;
+use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::{Road, cache_status};
+use crate::clock::Clock;
+use crate::config::Language;
+use crate::edge::connection::Body;
+use crate::edge::request_id::{RequestId, RequestIds, X_REQUEST_ID};
+use crate::rejection::{self, Rejection};
+use crate::telemetry::event::Event;
+use crate::telemetry::exchange::Exchange;
+use crate::telemetry::labels::Origin;
+use crate::telemetry::log::Log;
+use crate::telemetry::metrics::Metrics;
+
+const X_AIMIS_ORIGIN: HeaderName = HeaderName::from_static("x-aimis-origin");
+const X_AIMIS_REPAIRS: HeaderName = HeaderName::from_static("x-aimis-repairs");
+const X_AIMIS_WARNINGS: HeaderName = HeaderName::from_static("x-aimis-warnings");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
+
+/// Bytes that the list of repairs, or of warnings, may take in a header.
+const MAX_LIST: usize = 1024;
+
+/// What the road learns about a request on its way.
+pub(super) struct Notes {
+    pub(super) exchange: Exchange,
+    repairs: String,
+    warnings: String,
+}
+
+impl Notes {
+    /// Something in the request was changed: told to the caller, and counted.
+    pub(super) fn repair(&mut self, field: Option<&str>, kind: RepairKind) {
+        self.exchange.repairs.push(kind);
+        list(&mut self.repairs, field.unwrap_or("body"), kind.as_str());
+    }
+
+    /// Something is suspicious: told to the caller.
+    pub(super) fn warn(&mut self, field: &str, what: &str) {
+        list(&mut self.warnings, field, what);
+    }
+}
+
+fn list(list: &mut String, field: &str, what: &str) {
+    if list.len() + field.len() + what.len() > MAX_LIST {
+        if !list.ends_with("...") {
+            list.push_str(", ...");
+        }
+        return;
+    }
+    if !list.is_empty() {
+        list.push_str(", ");
+    }
+    list.push_str(field);
+    list.push('=');
+    list.push_str(what);
+}
+
+/// A worker's service: what hyper calls for each request.
+pub struct RoadService {
+    road: Road,
+    ids: RefCell<RequestIds>,
+    clock: Clock,
+    log: Log,
+    metrics: Arc<Metrics>,
+    language: Language,
+    draining: Arc<AtomicBool>,
+}
+
+impl RoadService {
+    /// `draining` is set when no further request is to be taken.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn new(
+        road: Road,
+        clock: Clock,
+        log: Log,
+        metrics: Arc<Metrics>,
+        language: Language,
+        draining: Arc<AtomicBool>,
+    ) -> std::io::Result<Self> {
+        let ids = RefCell::new(RequestIds::new(clock.clone())?);
+        Ok(Self { road, ids, clock, log, metrics, language, draining })
+    }
+
+    /// Answers one request, whatever happens.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let start = self.clock.moment();
+        let active = Active::new(&self.metrics);
+        let id = request
+            .headers()
+            .get(X_REQUEST_ID)
+            .and_then(RequestId::from_caller)
+            .unwrap_or_else(|| self.ids.borrow_mut().next());
+        let language = language(request.headers(), self.language);
+        let mut notes = Notes {
+            exchange: Exchange::new(id, method(request.method())),
+            repairs: String::new(),
+            warnings: String::new(),
+        };
+
+        let outcome = if self.draining.load(Ordering::Relaxed) {
+            Err(Rejection::Draining)
+        } else {
+            // A defect answers 500 and leaves the connection and the worker as they were: the road keeps
+            // no state of its own between requests that a panic could leave half changed.
+            AssertUnwindSafe(self.road.handle(request, &mut notes))
+                .catch_unwind()
+                .await
+                .unwrap_or(Err(Rejection::Internal))
+        };
+        let mut response = outcome.unwrap_or_else(|rejection| {
+            note_rejection(&mut notes.exchange, &rejection);
+            rejection::to_response(&rejection, language, &id)
+        });
+
+        decorate(response.headers_mut(), &notes);
+        let exchange = &mut notes.exchange;
+        exchange.status = response.status().as_u16();
+        exchange.reply_size = response.body().size_hint().exact().and_then(|n| n.try_into().ok()).unwrap_or(0);
+        exchange.total_time = self.clock.moment().since(start);
+        exchange.count(&self.metrics);
+        self.log.write(&Event::Request(exchange));
+        drop(active);
+        response
+    }
+
+    /// Closes what waited for too long; called now and then by the worker.
+    pub fn close_idle(&self) {
+        self.road.platform.close_idle();
+    }
+}
+
+fn note_rejection(exchange: &mut Exchange, rejection: &Rejection) {
+    let (error, detail) = rejection.for_log();
+    exchange.origin = Origin::Gateway;
+    exchange.code = Some(rejection.public().code.into());
+    exchange.class = rejection.class();
+    exchange.rejected = rejection.reason();
+    exchange.error = Some(error);
+    exchange.error_detail = detail;
+}
+
+/// The headers of every answer.
+fn decorate(headers: &mut HeaderMap, notes: &Notes) {
+    let origin = notes.exchange.origin;
+    headers.insert(X_REQUEST_ID, notes.exchange.request_id.to_header());
+    headers.insert(X_AIMIS_ORIGIN, HeaderValue::from_static(origin.as_str()));
+    headers.insert(CACHE_STATUS, cache_status(origin));
+    headers.insert(CACHE_CONTROL, PRIVATE);
+    for (name, list) in [(X_AIMIS_REPAIRS, &notes.repairs), (X_AIMIS_WARNINGS, &notes.warnings)] {
+        if !list.is_empty()
+            && let Ok(value) = HeaderValue::from_str(list)
+        {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// The first language that the caller names and we have, else the configured one.
+fn language(headers: &HeaderMap, default: Language) -> Language {
+    let Some(wanted) = headers.get(ACCEPT_LANGUAGE) else { return default };
+    wanted
+        .as_bytes()
+        .split(|b| *b == b',')
+        .find_map(|range| {
+            let range = range.trim_ascii().to_ascii_lowercase();
+            if range.starts_with(b"zh") {
+                Some(Language::Zh)
+            } else if range.starts_with(b"en") {
+                Some(Language::En)
+            } else {
+                None
+            }
+        })
+        .unwrap_or(default)
+}
+
+/// The method as a label: a closed set.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::POST => "POST",
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "_OTHER",
+    }
+}
+
+/// Counts a request as active for as long as it is, whichever way it ends.
+struct Active<'a>(&'a Metrics);
+
+impl<'a> Active<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.active_requests.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.active_requests.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callers_language_is_used_if_we_have_it() {
+        let asked = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static(text));
+            language(&headers, Language::Zh)
+        };
+        assert_eq!(asked("en-US,en;q=0.9"), Language::En);
+        assert_eq!(asked("fr, EN"), Language::En);
+        assert_eq!(asked("zh-CN"), Language::Zh);
+        assert_eq!(asked("fr"), Language::Zh);
+        assert_eq!(language(&HeaderMap::new(), Language::En), Language::En);
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_says_so() {
+        let mut text = String::new();
+        for _ in 0..500 {
+            list(&mut text, "field", "repair");
+        }
+        assert!(text.len() < MAX_LIST + 10);
+        assert!(text.ends_with(", ..."));
+        assert_eq!(text.matches("...").count(), 1);
+    }
+}

@@ -1,0 +1,181 @@
+//! A configuration becomes what requests are judged by: secrets read, keys expanded, trust built.
+//!
+//! Everything that can be wrong with files is found here, before a thread runs; `check` calls the same.
+
+use std::sync::Arc;
+
+use aimis_core::cipher::{self, FieldCipher};
+use aimis_core::codes::Codes;
+use aimis_core::order::{self, Rules};
+use aimis_core::sign::{self, Signer};
+use aimis_core::token::{self, Fingerprint, Token};
+use http::{HeaderValue, Uri};
+use rustls_pki_types::ServerName;
+
+use crate::app::{Snapshot, StartError};
+use crate::config::{self, Config, Host, TokenSource};
+use crate::forward::apis::Apis;
+use crate::forward::decode::BodyBounds;
+use crate::secrets::{self, SecretError};
+use crate::telemetry::patient_tag::PatientTagger;
+use crate::tenant::{Tenant, TenantName, Tenants};
+use crate::upstream::connect::Connector;
+use crate::upstream::tls;
+
+/// What a configuration gives.
+pub struct Prepared {
+    /// What requests are judged by.
+    pub snapshot: Snapshot,
+    /// The way to the platform.
+    pub connector: Connector,
+    /// Which token each tenant has, in the configuration's order.
+    pub fingerprints: Vec<Fingerprint>,
+}
+
+/// Reads the files that a configuration names and builds from them.
+///
+/// # Errors
+/// [`StartError`] for the first file that is not usable.
+pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
+    let apis = Apis::builtin();
+    let host = HeaderValue::from_str(&config.platform.base_url.authority())
+        .expect("a host and a port are legal in a header");
+    let mut tenants = Vec::with_capacity(config.tenants.len());
+    let mut fingerprints = Vec::with_capacity(config.tenants.len());
+    for (index, settings) in config.tenants.iter().enumerate() {
+        let token = token(settings)?;
+        fingerprints.push(token.fingerprint());
+        tenants.push(Arc::new(tenant(index, settings, &token, &apis, &host)));
+    }
+    let tag_key = match &config.log.patient_tag_key_file {
+        Some(path) => secrets::read_key(path)
+            .map_err(|error| StartError::TagKey { path: path.clone(), error })?,
+        None => secrets::random_key()?,
+    };
+    Ok(Prepared {
+        connector: connector(config)?,
+        fingerprints,
+        snapshot: Snapshot {
+            apis,
+            tenants: Tenants::new(tenants),
+            codes: Codes::builtin(),
+            tagger: PatientTagger::new(&tag_key),
+            body_bounds: BodyBounds { max: config.lan.max_body, timeout: config.lan.body_timeout },
+            unknown_fields: config.lan.unknown_fields,
+        },
+    })
+}
+
+fn token(settings: &config::Tenant) -> Result<Token, StartError> {
+    let form = key_form(settings.crypto.key_form);
+    let (read, path) = match &settings.token {
+        TokenSource::File(path) => (secrets::read_token(path, form), Some(path.clone())),
+        TokenSource::Inline(text) => {
+            (Token::parse(text.expose().as_bytes(), form).map_err(SecretError::from), None)
+        }
+    };
+    read.map_err(|error| StartError::Token { tenant: settings.name.to_string(), path, error })
+}
+
+fn tenant(index: usize, settings: &config::Tenant, token: &Token, apis: &Apis, host: &HeaderValue) -> Tenant {
+    let header = |text: &str| HeaderValue::from_str(text).expect("an appId is legal in a header");
+    let uri = |api: &str| {
+        Uri::try_from(format!("/thirdparty/{api}/{}", &*settings.app_id)).expect("an appId is legal in a path")
+    };
+    Tenant {
+        index,
+        name: TenantName::new(&settings.name),
+        app_id: settings.app_id.to_string(),
+        hospital_id: settings.hospital_id.as_deref().map(str::to_owned),
+        union_id: settings.union_id.as_deref().map(str::to_owned),
+        rules: rules(settings),
+        signer: signer(token, &settings.sign),
+        cipher: field_cipher(token, &settings.crypto),
+        app_id_header: header(&settings.app_id),
+        platform_host: host.clone(),
+        uris: apis.names().into_iter().map(uri).collect(),
+    }
+}
+
+fn connector(config: &Config) -> Result<Connector, StartError> {
+    let platform = &config.platform;
+    let base = &platform.base_url;
+    let tls = if base.https {
+        let name = ServerName::try_from(bare(&base.host))
+            .map_err(|_| StartError::HostName { host: base.host.to_string() })?;
+        let trust = tls::client_config(platform.extra_ca_file.as_deref()).map_err(|error| StartError::Trust {
+            path: platform.extra_ca_file.clone().unwrap_or_default(),
+            error,
+        })?;
+        Some((name, trust))
+    } else {
+        None
+    };
+    let (host, port) = match &platform.connect_to {
+        Some(peer) => (bare(&peer.host), peer.port),
+        None => (bare(&base.host), base.port),
+    };
+    Ok(Connector::new(host, port, tls, platform.connect_timeout))
+}
+
+/// A host without the brackets that an IPv6 address has in a URL.
+fn bare(host: &Host) -> String {
+    match host {
+        Host::Name(name) => name.to_string(),
+        Host::Ip(ip) => ip.to_string(),
+    }
+}
+
+/// The form of a token under the configuration.
+pub fn key_form(form: config::KeyForm) -> token::KeyForm {
+    match form {
+        config::KeyForm::Raw => token::KeyForm::Raw,
+        config::KeyForm::Hex => token::KeyForm::Hex,
+    }
+}
+
+/// A signer under the configuration's switches.
+pub fn signer(token: &Token, settings: &config::Sign) -> Signer {
+    let encoding = match settings.encoding {
+        config::SignatureEncoding::HexLower => sign::SignatureEncoding::HexLower,
+        config::SignatureEncoding::HexUpper => sign::SignatureEncoding::HexUpper,
+        config::SignatureEncoding::Base64 => sign::SignatureEncoding::Base64,
+    };
+    let unit = match settings.timestamp_unit {
+        config::TimestampUnit::Ms => sign::TimestampUnit::Milliseconds,
+        config::TimestampUnit::S => sign::TimestampUnit::Seconds,
+    };
+    Signer::new(token, encoding, unit)
+}
+
+/// A cipher under the configuration's switches.
+pub fn field_cipher(token: &Token, settings: &config::Crypto) -> FieldCipher {
+    let padding = match settings.padding {
+        config::Padding::Pkcs7 => cipher::Padding::Pkcs7,
+        config::Padding::Zero => cipher::Padding::Zero,
+    };
+    let case = match settings.hex_case {
+        config::HexCase::Lower => cipher::HexCase::Lower,
+        config::HexCase::Upper => cipher::HexCase::Upper,
+    };
+    FieldCipher::new(token, padding, case)
+}
+
+fn rules(settings: &config::Tenant) -> Rules {
+    Rules {
+        identity_mode: match settings.identity.mode {
+            config::IdentityMode::Off => order::IdentityMode::Off,
+            config::IdentityMode::Warn => order::IdentityMode::Warn,
+            config::IdentityMode::Strict => order::IdentityMode::Strict,
+        },
+        missing: match settings.identity.missing {
+            config::MissingIdentity::Reject => order::MissingIdentity::Reject,
+            config::MissingIdentity::EncryptEmpty => order::MissingIdentity::EncryptEmpty,
+            config::MissingIdentity::Omit => order::MissingIdentity::Omit,
+        },
+        upgrade_15: settings.identity.upgrade_15,
+        max_range_days: settings.dates.max_range_days,
+        default_range_days: settings.dates.default_range_days,
+        ..Rules::default()
+    }
+}

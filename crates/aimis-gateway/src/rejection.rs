@@ -1,0 +1,229 @@
+//! The gateway's own refusals: a code, a status, a text that tells the caller what to do.
+//!
+//! One body in two dialects (design.md, section 3): the members of RFC 9457 and the platform's envelope,
+//! so that a HIS which knows only `code` and `message` works as before. Texts name fields and positions,
+//! never values. `Display` is for the log; a caller's text is made in `rejection::answer`.
+
+mod answer;
+mod text;
+
+use aimis_core::order::FieldProblem;
+use http::StatusCode;
+
+use crate::telemetry::labels::{CodeClass, RejectReason};
+use crate::upstream::error::UpstreamError;
+
+pub use answer::to_response;
+
+/// Why a request was not forwarded, or its answer not relayed.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// The body is not of any dialect.
+    #[error("body not understood at line {line}, column {column}: {fault:?}")]
+    BodyNotUnderstood {
+        /// From 1.
+        line: usize,
+        /// From 1, in bytes.
+        column: usize,
+        /// What is wrong there.
+        fault: BodyFault,
+    },
+    /// Larger than `lan.max_body`.
+    #[error("body larger than {limit} bytes")]
+    BodyTooLarge {
+        /// `lan.max_body`, in bytes.
+        limit: usize,
+    },
+    /// The body did not come whole within `lan.body_timeout_ms`.
+    #[error("{received} bytes of the body came")]
+    BodyIncomplete {
+        /// Bytes that came.
+        received: usize,
+        /// Bytes that were announced, if they were.
+        expected: Option<u64>,
+    },
+    /// Fields are missing or wrong.
+    #[error("{} field(s) not valid", .0.len())]
+    FieldInvalid(Vec<FieldProblem>),
+    /// A member that the contract does not know, where `lan.unknown_fields` says to refuse it.
+    #[error("a field that the interface does not know")]
+    UnknownField {
+        /// Its name, as far as it may be repeated.
+        name: String,
+    },
+    /// The tenant cannot be told.
+    #[error("the tenant cannot be told from path or hospitalId")]
+    TenantUnclear,
+    /// The path names no API.
+    #[error("no such API")]
+    NoSuchApi,
+    /// The path names an appId that no tenant has.
+    #[error("no tenant has this appId")]
+    NoSuchTenant,
+    /// Not POST.
+    #[error("method not allowed")]
+    MethodNotAllowed,
+    /// A personal field stands in the URL.
+    #[error("a field of the request stands in the URL")]
+    FieldInUrl,
+    /// The gateway is full.
+    #[error("overloaded")]
+    Overloaded,
+    /// The gateway is stopping.
+    #[error("draining")]
+    Draining,
+    /// No answer from the platform.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A defect of the gateway.
+    #[error("internal error")]
+    Internal,
+}
+
+/// What is wrong with a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFault {
+    /// There is none.
+    Empty,
+    /// Not UTF-8.
+    NotUtf8,
+    /// Not JSON.
+    Syntax,
+    /// JSON that ends too early.
+    EndsEarly,
+    /// JSON, but not an object.
+    NotObject,
+    /// A member stands twice.
+    DuplicateKey,
+    /// More than [`crate::forward::MAX_DEPTH`] levels.
+    TooDeep,
+    /// More than [`crate::forward::MAX_MEMBERS`] members.
+    TooManyMembers,
+    /// Something follows the object.
+    TrailingData,
+}
+
+/// What the outside learns of a kind of refusal: the rows of design.md's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Public {
+    /// `code` of the envelope.
+    pub code: u32,
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Last part of `type`.
+    pub kind: &'static str,
+}
+
+impl Rejection {
+    /// Code, status and type. No wildcard arm: a new variant has to choose.
+    pub fn public(&self) -> Public {
+        let (code, status, kind) = match self {
+            Self::BodyNotUnderstood { .. } | Self::FieldInUrl => {
+                (800_001, StatusCode::BAD_REQUEST, "body-not-understood")
+            }
+            Self::BodyTooLarge { .. } => (800_003, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
+            Self::BodyIncomplete { .. } => (800_004, StatusCode::REQUEST_TIMEOUT, "body-incomplete"),
+            Self::FieldInvalid(_) | Self::UnknownField { .. } | Self::TenantUnclear => {
+                (800_005, StatusCode::UNPROCESSABLE_ENTITY, "field-invalid")
+            }
+            Self::NoSuchApi | Self::NoSuchTenant => (800_006, StatusCode::NOT_FOUND, "no-such-api"),
+            Self::MethodNotAllowed => (800_007, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+            Self::Overloaded => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Draining => (800_203, StatusCode::SERVICE_UNAVAILABLE, "draining"),
+            Self::Upstream(error) => return upstream(*error),
+            Self::Internal => (800_900, StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        Public { code, status, kind }
+    }
+
+    /// Class for the metrics.
+    pub fn class(&self) -> CodeClass {
+        match self {
+            Self::BodyNotUnderstood { .. }
+            | Self::FieldInUrl
+            | Self::BodyTooLarge { .. }
+            | Self::BodyIncomplete { .. }
+            | Self::FieldInvalid(_)
+            | Self::UnknownField { .. }
+            | Self::TenantUnclear
+            | Self::NoSuchApi
+            | Self::NoSuchTenant
+            | Self::MethodNotAllowed => CodeClass::Data,
+            Self::Upstream(UpstreamError::Busy) | Self::Overloaded | Self::Draining | Self::Internal => {
+                CodeClass::Gateway
+            }
+            Self::Upstream(_) => CodeClass::Transport,
+        }
+    }
+
+    /// How it counts among refusals; `None` once the platform was asked.
+    pub fn reason(&self) -> Option<RejectReason> {
+        match self {
+            Self::BodyNotUnderstood { .. }
+            | Self::FieldInUrl
+            | Self::FieldInvalid(_)
+            | Self::UnknownField { .. }
+            | Self::TenantUnclear
+            | Self::NoSuchApi
+            | Self::NoSuchTenant
+            | Self::MethodNotAllowed => Some(RejectReason::Malformed),
+            Self::BodyTooLarge { .. } => Some(RejectReason::TooLarge),
+            Self::BodyIncomplete { .. } => Some(RejectReason::Slow),
+            Self::Upstream(UpstreamError::Busy) | Self::Overloaded => Some(RejectReason::Overloaded),
+            Self::Draining => Some(RejectReason::Draining),
+            Self::Upstream(_) | Self::Internal => None,
+        }
+    }
+
+    /// Name and explanation for the log.
+    pub fn for_log(&self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Upstream(error) => (error.name(), Some(error.detail())),
+            Self::NoSuchTenant => ("no-such-api", Some("no tenant has the appId of the path")),
+            Self::TenantUnclear => ("field-invalid", Some("neither path nor hospitalId names a tenant")),
+            Self::FieldInvalid(problems) => (
+                "field-invalid",
+                problems.first().map(|problem| problem.reason.as_str()),
+            ),
+            Self::BodyNotUnderstood { fault, .. } => ("body-not-understood", Some(fault.name())),
+            Self::FieldInUrl => ("body-not-understood", Some("field-in-url")),
+            Self::UnknownField { .. } => ("field-invalid", Some("unknown-field")),
+            other => (other.public().kind, None),
+        }
+    }
+}
+
+fn upstream(error: UpstreamError) -> Public {
+    let (code, status, kind) = match error {
+        UpstreamError::Dns
+        | UpstreamError::Connect(_)
+        | UpstreamError::ConnectTimeout
+        | UpstreamError::Certificate(_)
+        | UpstreamError::Tls => (800_301, StatusCode::BAD_GATEWAY, "platform-unreachable"),
+        UpstreamError::Deadline => (800_302, StatusCode::GATEWAY_TIMEOUT, "platform-timeout"),
+        UpstreamError::NoAnswer
+        | UpstreamError::Cut
+        | UpstreamError::TooLarge
+        | UpstreamError::NotHttp
+        | UpstreamError::NotEnvelope(_) => (800_303, StatusCode::BAD_GATEWAY, "platform-reply-invalid"),
+        UpstreamError::Busy => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+    };
+    Public { code, status, kind }
+}
+
+impl BodyFault {
+    /// Stable name, for the log and for `errors[].reason`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::NotUtf8 => "not-utf8",
+            Self::Syntax => "syntax",
+            Self::EndsEarly => "ends-early",
+            Self::NotObject => "not-an-object",
+            Self::DuplicateKey => "duplicate-key",
+            Self::TooDeep => "too-deep",
+            Self::TooManyMembers => "too-many-members",
+            Self::TrailingData => "trailing-data",
+        }
+    }
+}

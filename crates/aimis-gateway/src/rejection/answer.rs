@@ -1,0 +1,133 @@
+//! A refusal as HTTP: the body of design.md section 3 and the headers that belong to it.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response};
+use serde::Serialize;
+
+use super::text;
+use super::{Public, Rejection};
+use crate::config::Language;
+use crate::edge::connection::Body;
+use crate::edge::request_id::RequestId;
+
+/// RFC 9209: what failed on the way to the next hop.
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// Seconds after which a caller may try again when the gateway is full, and when it stops.
+const RETRY_OVERLOADED: HeaderValue = HeaderValue::from_static("1");
+const RETRY_DRAINING: HeaderValue = HeaderValue::from_static("5");
+
+/// The body, its members in the order in which a reader wants them.
+#[derive(Serialize)]
+struct Problem<'a> {
+    code: u32,
+    message: &'a str,
+    data: Option<()>,
+    #[serde(rename = "requestId")]
+    request_id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError<'a>>,
+}
+
+/// A field and a reason, never a value.
+#[derive(Serialize)]
+struct FieldError<'a> {
+    field: &'a str,
+    reason: &'a str,
+    hint: String,
+}
+
+/// Makes the answer to a refused request.
+pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) -> Response<Body> {
+    let Public { code, status, kind } = rejection.public();
+    let title = text::title(kind, language);
+    let detail = text::detail(rejection, language);
+    let message = text::message(title, &detail, language);
+    let body = serde_json::to_vec(&Problem {
+        code,
+        message: &message,
+        data: None,
+        request_id: id.as_str(),
+        // Relative, as RFC 9457 allows: docs/errors.md explains each of them.
+        kind: &format!("/errors/{kind}"),
+        title,
+        status: status.as_u16(),
+        detail: &detail,
+        errors: errors(rejection, language),
+    })
+    .expect("a struct of strings and numbers is always JSON");
+
+    let mut response = Response::new(Body::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(text::tag(language)));
+    match rejection {
+        Rejection::MethodNotAllowed => {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        Rejection::Overloaded => {
+            headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
+        }
+        Rejection::Draining => {
+            headers.insert(RETRY_AFTER, RETRY_DRAINING);
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Rejection::Upstream(error) => {
+            let value = format!("aimis; error={}", error.proxy_status());
+            headers.insert(
+                PROXY_STATUS,
+                HeaderValue::from_str(&value).expect("error types are plain ASCII"),
+            );
+            if status == http::StatusCode::SERVICE_UNAVAILABLE {
+                headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
+            }
+        }
+        // The rest of the body may still be on its way and is not to be taken for the next request.
+        Rejection::BodyTooLarge { .. } | Rejection::BodyIncomplete { .. } => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Rejection::BodyNotUnderstood { .. }
+        | Rejection::FieldInvalid(_)
+        | Rejection::UnknownField { .. }
+        | Rejection::TenantUnclear
+        | Rejection::NoSuchApi
+        | Rejection::NoSuchTenant
+        | Rejection::FieldInUrl
+        | Rejection::Internal => {}
+    }
+    response
+}
+
+fn errors<'a>(rejection: &'a Rejection, language: Language) -> Vec<FieldError<'a>> {
+    match rejection {
+        Rejection::FieldInvalid(problems) => problems
+            .iter()
+            .map(|problem| FieldError {
+                field: &problem.field,
+                reason: problem.reason.as_str(),
+                hint: match language {
+                    Language::En => problem.reason.hint_en(),
+                    Language::Zh => problem.reason.hint_zh(),
+                },
+            })
+            .collect(),
+        Rejection::UnknownField { name } => vec![FieldError {
+            field: name,
+            reason: "unknown-field",
+            hint: text::unknown_field_hint(language).into(),
+        }],
+        Rejection::TenantUnclear => vec![FieldError {
+            field: aimis_core::contract::HOSPITAL_ID,
+            reason: "tenant-unclear",
+            hint: text::tenant_hint(language).into(),
+        }],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,259 @@
+//! What a refusal says, in English and in Chinese: what happened, then what to do.
+
+use super::{BodyFault, Rejection};
+use crate::config::Language;
+use crate::upstream::error::{CertificateFault, Foreign, UpstreamError};
+
+/// The tag of `Content-Language`.
+pub(super) const fn tag(language: Language) -> &'static str {
+    match language {
+        Language::Zh => "zh-CN",
+        Language::En => "en",
+    }
+}
+
+/// The platform's texts pass as they are; these are the gateway's own.
+fn pick<'a>(language: Language, en: &'a str, zh: &'a str) -> &'a str {
+    match language {
+        Language::Zh => zh,
+        Language::En => en,
+    }
+}
+
+/// The short name of a kind of refusal; the same for every refusal of that kind.
+pub(super) fn title(kind: &str, language: Language) -> &'static str {
+    let (en, zh) = match kind {
+        "body-not-understood" => ("Body not understood", "请求体无法解析"),
+        "body-too-large" => ("Body too large", "请求体过大"),
+        "body-incomplete" => ("Body incomplete", "请求体不完整"),
+        "field-invalid" => ("Field not valid", "字段无效"),
+        "no-such-api" => ("No such API", "接口不存在"),
+        "method-not-allowed" => ("Method not allowed", "请求方法不允许"),
+        "overloaded" => ("Gateway overloaded", "网关繁忙"),
+        "draining" => ("Gateway stopping", "网关正在停止"),
+        "platform-unreachable" => ("Platform unreachable", "无法连接影像平台"),
+        "platform-timeout" => ("Platform timed out", "影像平台响应超时"),
+        "platform-reply-invalid" => ("Platform's reply not valid", "影像平台应答无效"),
+        _ => ("Internal error", "网关内部错误"),
+    };
+    match language {
+        Language::Zh => zh,
+        Language::En => en,
+    }
+}
+
+/// Title and detail as one sentence: many a HIS shows `message` and nothing else.
+pub(super) fn message(title: &str, detail: &str, language: Language) -> String {
+    format!("{title}{}{detail}", pick(language, ": ", "："))
+}
+
+/// What happened this time, and what to do.
+pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
+    let say = |en: &str, zh: &str| pick(language, en, zh).to_owned();
+    match rejection {
+        Rejection::BodyNotUnderstood { line, column, fault } => {
+            let (en, zh) = body_fault(*fault);
+            match (fault, language) {
+                (BodyFault::Empty, _) => say(en, zh),
+                (_, Language::En) => format!("{en} (line {line}, column {column})."),
+                (_, Language::Zh) => format!("{zh}（第 {line} 行第 {column} 列）。"),
+            }
+        }
+        Rejection::FieldInUrl => say(
+            "The URL carries a field of the request. Send fields in the body only: URLs are written to logs on their way.",
+            "URL 中带有请求字段。请只在请求体中发送字段：URL 会被沿途的日志记录。",
+        ),
+        Rejection::BodyTooLarge { limit } => match language {
+            Language::En => format!("The body is larger than the {limit} bytes allowed (lan.max_body)."),
+            Language::Zh => format!("请求体超过允许的 {limit} 字节（lan.max_body）。"),
+        },
+        Rejection::BodyIncomplete { received, expected } => incomplete(*received, *expected, language),
+        Rejection::FieldInvalid(problems) => {
+            let list: Vec<String> = problems
+                .iter()
+                .map(|p| {
+                    let hint = match language {
+                        Language::En => p.reason.hint_en(),
+                        Language::Zh => p.reason.hint_zh(),
+                    };
+                    format!("{}: {hint}", p.field)
+                })
+                .collect();
+            list.join(pick(language, "; ", "；"))
+        }
+        Rejection::UnknownField { name } => {
+            format!("{name}: {}", unknown_field_hint(language))
+        }
+        Rejection::TenantUnclear => tenant_hint(language).to_owned(),
+        Rejection::NoSuchApi => say(
+            "The path names no API of the platform. Use /thirdparty/patientStudies/{appId}, /thirdparty/patientConsultations/{appId} or /thirdparty/patientReportUrl/{appId}.",
+            "路径不是平台的接口。请使用 /thirdparty/patientStudies/{appId}、/thirdparty/patientConsultations/{appId} 或 /thirdparty/patientReportUrl/{appId}。",
+        ),
+        Rejection::NoSuchTenant => say(
+            "No tenant has the appId of the path. Check the appId, or leave it out if the gateway serves one hospital.",
+            "没有租户使用路径中的 appId。请核对 appId；若网关只服务一家医院，可省略。",
+        ),
+        Rejection::MethodNotAllowed => say("Use POST.", "请使用 POST。"),
+        Rejection::Overloaded => say(
+            "The gateway has as many requests as it can take. Try again in a moment.",
+            "网关当前请求过多，请稍后重试。",
+        ),
+        Rejection::Draining => say(
+            "The gateway is being stopped or restarted. Try again in a few seconds.",
+            "网关正在停止或重启，请几秒后重试。",
+        ),
+        Rejection::Upstream(error) => {
+            let (en, zh) = upstream(*error);
+            say(en, zh)
+        }
+        Rejection::Internal => say(
+            "A defect of the gateway. Give its operator the requestId.",
+            "网关内部缺陷，请将 requestId 提供给网关管理员。",
+        ),
+    }
+}
+
+/// What to do about a member that the interface does not know.
+pub(super) fn unknown_field_hint(language: Language) -> &'static str {
+    match language {
+        Language::En => "the interface has no such field; leave it out, or set lan.unknown_fields to drop",
+        Language::Zh => "接口没有这个字段：请去掉，或将 lan.unknown_fields 设为 drop",
+    }
+}
+
+/// What to do when the tenant cannot be told.
+pub(super) fn tenant_hint(language: Language) -> &'static str {
+    match language {
+        Language::En => {
+            "the gateway serves several hospitals and cannot tell which one is meant: put the appId into the path, or send the hospital's hospitalId"
+        }
+        Language::Zh => "网关服务多家医院，无法判断是哪一家：请在路径中写明 appId，或发送该医院的 hospitalId",
+    }
+}
+
+fn incomplete(received: usize, expected: Option<u64>, language: Language) -> String {
+    match (expected, language) {
+        (Some(expected), Language::En) => format!(
+            "{received} of {expected} bytes of the body came. Does Content-Length count bytes, not characters?"
+        ),
+        (Some(expected), Language::Zh) => format!(
+            "请求体共 {expected} 字节，只收到 {received} 字节。Content-Length 是否按字节（而非字符）计算？"
+        ),
+        (None, Language::En) => format!("The body ended after {received} bytes, before its last chunk."),
+        (None, Language::Zh) => format!("请求体在 {received} 字节后中断，未收到最后一个分块。"),
+    }
+}
+
+fn body_fault(fault: BodyFault) -> (&'static str, &'static str) {
+    match fault {
+        BodyFault::Empty => (
+            "The body is empty. Send the fields as a JSON object.",
+            "请求体为空。请以 JSON 对象发送字段。",
+        ),
+        BodyFault::NotUtf8 => ("The body is not UTF-8", "请求体不是 UTF-8 编码"),
+        BodyFault::Syntax => ("The body is not JSON", "请求体不是合法的 JSON"),
+        BodyFault::EndsEarly => ("The JSON ends too early", "JSON 不完整"),
+        BodyFault::NotObject => ("The body is JSON but not an object", "请求体是 JSON 但不是对象"),
+        BodyFault::DuplicateKey => (
+            "A member stands twice; which of the two is meant cannot be told",
+            "同一字段出现两次，无法判断以哪个为准",
+        ),
+        BodyFault::TooDeep => ("The JSON is nested deeper than 32 levels", "JSON 嵌套超过 32 层"),
+        BodyFault::TooManyMembers => ("The JSON has more than 256 members", "JSON 字段超过 256 个"),
+        BodyFault::TrailingData => ("Something follows the JSON object", "JSON 对象之后还有多余内容"),
+    }
+}
+
+fn upstream(error: UpstreamError) -> (&'static str, &'static str) {
+    match error {
+        UpstreamError::Dns => (
+            "The platform's name could not be resolved (DNS). Ask the network's operator.",
+            "无法解析影像平台域名（DNS），请联系网络管理员。",
+        ),
+        UpstreamError::Connect(_) => (
+            "The platform could not be connected to (TCP). Ask the network's operator.",
+            "无法建立到影像平台的连接（TCP），请联系网络管理员。",
+        ),
+        UpstreamError::ConnectTimeout => (
+            "Connecting to the platform took too long (TCP or TLS). Ask the network's operator.",
+            "连接影像平台超时（TCP 或 TLS），请联系网络管理员。",
+        ),
+        UpstreamError::Certificate(fault) => certificate(fault),
+        UpstreamError::Tls => (
+            "TLS with the platform failed. Ask the gateway's operator.",
+            "与影像平台的 TLS 握手失败，请联系网关管理员。",
+        ),
+        UpstreamError::Deadline => (
+            "The platform did not answer in time. Try again.",
+            "影像平台未在规定时间内应答，请重试。",
+        ),
+        UpstreamError::NoAnswer => (
+            "The platform closed the connection without an answer. Try again.",
+            "影像平台未应答即断开连接，请重试。",
+        ),
+        UpstreamError::Cut => (
+            "The platform's answer was cut on its way. Try again.",
+            "影像平台的应答在传输中被截断，请重试。",
+        ),
+        UpstreamError::TooLarge => (
+            "The platform's answer is larger than allowed (platform.max_body). Ask for a shorter period.",
+            "影像平台的应答超过允许大小（platform.max_body），请缩短查询时间范围。",
+        ),
+        UpstreamError::NotHttp => (
+            "What answered does not speak HTTP. Ask the gateway's operator.",
+            "对端未使用 HTTP 应答，请联系网关管理员。",
+        ),
+        UpstreamError::NotEnvelope(foreign) => not_envelope(foreign),
+        UpstreamError::Busy => (
+            "All connections to the platform are in use. Try again in a moment.",
+            "到影像平台的连接已全部占用，请稍后重试。",
+        ),
+    }
+}
+
+fn certificate(fault: CertificateFault) -> (&'static str, &'static str) {
+    match fault {
+        CertificateFault::Expired => (
+            "The platform's certificate has expired, or the gateway's clock is wrong (TLS).",
+            "影像平台证书已过期，或网关时钟不准（TLS）。",
+        ),
+        CertificateFault::NotYetValid => (
+            "The platform's certificate is not valid yet: the gateway's clock is wrong (TLS).",
+            "影像平台证书尚未生效：网关时钟不准（TLS）。",
+        ),
+        CertificateFault::WrongName => (
+            "The certificate presented is for another name than the platform's (TLS).",
+            "对端证书的域名与影像平台不符（TLS）。",
+        ),
+        CertificateFault::UnknownIssuer => (
+            "The certificate presented is from an unknown issuer; a proxy may inspect TLS (TLS).",
+            "对端证书的签发者未知，可能有代理在检查 TLS 流量（TLS）。",
+        ),
+        CertificateFault::Rejected => (
+            "The platform's certificate was rejected (TLS).",
+            "影像平台证书未通过校验（TLS）。",
+        ),
+    }
+}
+
+fn not_envelope(foreign: Foreign) -> (&'static str, &'static str) {
+    match foreign {
+        Foreign::Html => (
+            "A web page came instead of the platform's answer, as from a proxy in between.",
+            "收到的是网页而不是影像平台的应答，可能来自中间的代理。",
+        ),
+        Foreign::Redirect => (
+            "A redirect came instead of the platform's answer; redirects are not followed.",
+            "收到的是重定向而不是影像平台的应答；网关不跟随重定向。",
+        ),
+        Foreign::Empty => ("The platform's answer was empty.", "影像平台的应答为空。"),
+        Foreign::Encoded => (
+            "The answer came compressed though none was asked for.",
+            "应答被压缩，而网关并未请求压缩。",
+        ),
+        Foreign::NotJson => (
+            "The answer is not a JSON object as the platform sends it.",
+            "应答不是影像平台的 JSON 对象。",
+        ),
+    }
+}

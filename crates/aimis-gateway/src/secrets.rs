@@ -1,0 +1,95 @@
+//! Secrets come from files, read once and wiped; what goes wrong is told without the value.
+
+use std::io::Read;
+use std::path::Path;
+
+use aimis_core::token::{KeyForm, Token, TokenError};
+use zeroize::Zeroizing;
+
+/// Longest secret file that is read: a token has 32 bytes, and a wrong file should not fill the memory.
+const MAX_BYTES: usize = 4096;
+
+/// Why a secret is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file cannot be read.
+    #[error("cannot be read: {}", .0.kind())]
+    Unreadable(std::io::Error),
+    /// The file is far too long for a secret.
+    #[error("is longer than {MAX_BYTES} bytes; is it the right file?")]
+    TooLong,
+    /// The value is no token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// A key is too short.
+    #[error("has {found} bytes; a key needs 32 or more")]
+    ShortKey {
+        /// Bytes in the file.
+        found: usize,
+    },
+}
+
+/// Reads a tenant's token.
+///
+/// # Errors
+/// When the file cannot be read or its content is no token; never with the content.
+pub fn read_token(path: &Path, form: KeyForm) -> Result<Token, SecretError> {
+    Ok(Token::parse(&read(path)?, form)?)
+}
+
+/// Reads a key of 32 bytes or more and makes 32 bytes of it.
+///
+/// # Errors
+/// When the file cannot be read or is too short.
+pub fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    use sha2::{Digest, Sha256};
+    let text = read(path)?;
+    if text.len() < 32 {
+        return Err(SecretError::ShortKey { found: text.len() });
+    }
+    Ok(Zeroizing::new(Sha256::digest(&*text).into()))
+}
+
+/// A new random key, for a process that was given none.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn random_key() -> std::io::Result<Zeroizing<[u8; 32]>> {
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(key.as_mut()).map_err(std::io::Error::other)?;
+    Ok(key)
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    // All room at once: a growing buffer would leave copies behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text))
+        .map_err(SecretError::Unreadable)?;
+    if text.len() > MAX_BYTES { Err(SecretError::TooLong) } else { Ok(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_without_the_value() {
+        let dir = std::env::temp_dir().join(format!("aimis-secrets-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let check = |content: &str| {
+            let path = dir.join("token");
+            std::fs::write(&path, content).unwrap();
+            let error = read_token(&path, KeyForm::Raw).err().unwrap().to_string();
+            assert!(!error.contains("0123456789abcdef"), "{error}");
+            error
+        };
+
+        assert!(check("0123456789abcdef0123456789abcdef\n").contains("line break"));
+        assert!(check("0123456789abcdef").contains("16"));
+        assert!(check(&"0123456789abcdef".repeat(300)).contains("longer than 4096"));
+        let missing = read_token(&dir.join("none"), KeyForm::Raw).err().unwrap().to_string();
+        assert!(missing.contains("not found"), "{missing}");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

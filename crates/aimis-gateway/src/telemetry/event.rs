@@ -1,0 +1,162 @@
+//! The events that the log knows. There is no way to write a line that is not one of these.
+//!
+//! Names and fields are a contract with whoever searches the log (`config/log-fields.json`).
+
+use std::net::SocketAddr;
+
+use super::exchange::Exchange;
+use super::log::{Level, Line, Loggable};
+use crate::tenant::TenantName;
+use aimis_core::token::Fingerprint;
+
+/// One thing worth a line.
+pub enum Event<'a> {
+    /// The process begins to work.
+    Started {
+        /// Number of forward workers.
+        workers: usize,
+        /// Number of tenants.
+        tenants: usize,
+    },
+    /// A listener is open.
+    Listening {
+        /// `lan` or `telemetry`.
+        listener: &'static str,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A tenant's token is loaded.
+    SecretLoaded {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which, without telling the value.
+        fingerprint: Fingerprint,
+    },
+    /// A request was answered.
+    Request(&'a Exchange),
+    /// Accepting connections failed; the listener pauses and tries again.
+    AcceptFailed {
+        /// `lan` or `telemetry`.
+        listener: &'static str,
+        /// What the system said.
+        kind: std::io::ErrorKind,
+    },
+    /// A signal to stop came.
+    Draining,
+    /// Requests were still running when the time to finish was over.
+    DrainTimedOut {
+        /// How many.
+        requests: u64,
+    },
+    /// The process ends.
+    Stopped,
+    /// A defect: code panicked. The request's own line has its id.
+    Panicked {
+        /// Source file of the gateway or a library.
+        file: CodePath<'a>,
+        /// Line in it.
+        line: u32,
+    },
+    /// A setting that works but that an operator should know of.
+    Notice {
+        /// What is set, and what to do.
+        text: &'static str,
+    },
+}
+
+impl Event<'_> {
+    /// How grave it is.
+    pub fn level(&self) -> Level {
+        match self {
+            Event::Started { .. }
+            | Event::Listening { .. }
+            | Event::SecretLoaded { .. }
+            | Event::Draining
+            | Event::Stopped => Level::Info,
+            Event::Request(exchange) => exchange.level(),
+            Event::AcceptFailed { .. } | Event::DrainTimedOut { .. } | Event::Notice { .. } => Level::Warn,
+            Event::Panicked { .. } => Level::Error,
+        }
+    }
+
+    /// Its stable name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Started { .. } => "started",
+            Event::Listening { .. } => "listening",
+            Event::SecretLoaded { .. } => "secret_loaded",
+            Event::Request(_) => "request",
+            Event::AcceptFailed { .. } => "accept_failed",
+            Event::Draining => "draining",
+            Event::DrainTimedOut { .. } => "drain_timed_out",
+            Event::Stopped => "stopped",
+            Event::Panicked { .. } => "panicked",
+            Event::Notice { .. } => "notice",
+        }
+    }
+
+    /// What it says to somebody who reads the log for the first time.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Event::Started { .. } => "gateway started",
+            Event::Listening { .. } => "listening",
+            Event::SecretLoaded { .. } => "token loaded",
+            Event::Request(exchange) => exchange.message(),
+            Event::AcceptFailed { .. } => "could not accept a connection, trying again",
+            Event::Draining => "asked to stop, finishing what runs",
+            Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
+            Event::Stopped => "gateway stopped",
+            Event::Panicked { .. } => "a defect in the gateway, please report it",
+            Event::Notice { text } => text,
+        }
+    }
+
+    /// Its fields beyond the ones that every line has.
+    pub fn fields(&self, line: &mut Line<'_>) {
+        match self {
+            Event::Started { workers, tenants } => {
+                line.field("workers", *workers).field("tenants", *tenants);
+            }
+            Event::Listening { listener, address } => {
+                line.field("listener", *listener).field("address", *address);
+            }
+            Event::SecretLoaded { tenant, fingerprint } => {
+                line.field("tenant", *tenant).field("fingerprint", *fingerprint);
+            }
+            Event::Request(exchange) => exchange.fields(line),
+            Event::AcceptFailed { listener, kind } => {
+                line.field("listener", *listener).field("error.type", *kind);
+            }
+            Event::DrainTimedOut { requests } => {
+                line.field("requests", *requests);
+            }
+            Event::Panicked { file, line: at } => {
+                line.field("code.file.path", *file).field("code.line.number", *at);
+            }
+            Event::Draining | Event::Stopped | Event::Notice { .. } => {}
+        }
+    }
+}
+
+/// A source file's path, as a panic tells it.
+#[derive(Clone, Copy)]
+pub struct CodePath<'a>(&'a str);
+
+impl<'a> CodePath<'a> {
+    /// Where a panic happened; the only way to make one.
+    pub fn of(location: &'a std::panic::Location<'_>) -> Self {
+        Self(location.file())
+    }
+}
+
+impl Loggable for CodePath<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, self.0);
+    }
+}
+
+impl Loggable for Fingerprint {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, &self.to_string());
+    }
+}

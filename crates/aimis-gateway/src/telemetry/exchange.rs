@@ -1,0 +1,141 @@
+//! What is known of one request when it is over: the source of its log line and its metrics.
+
+use std::time::Duration;
+
+use super::labels::{CodeClass, NO_API, Origin, RejectReason};
+use super::log::{Level, Line};
+use super::metrics::Metrics;
+use super::patient_tag::PatientTag;
+use crate::edge::request_id::RequestId;
+use crate::tenant::TenantName;
+use aimis_core::order::RepairKind;
+
+/// The facts of one request. The road fills it in as it learns; nothing in it can name a person.
+pub struct Exchange {
+    /// The id that the caller sees in `X-Request-Id`.
+    pub request_id: RequestId,
+    /// `POST`, another known method, or `_OTHER`.
+    pub method: &'static str,
+    /// Which API: its position and its name.
+    pub api: Option<(usize, &'static str)>,
+    /// Whose request: the tenant's position and name.
+    pub tenant: Option<(usize, TenantName)>,
+    /// Keyed tag of the patient asked about.
+    pub patient: Option<PatientTag>,
+    /// What was repaired in the request.
+    pub repairs: Vec<RepairKind>,
+    /// Bytes of the request's body.
+    pub request_size: usize,
+    /// Bytes of the answer's body.
+    pub reply_size: usize,
+    /// Status of the answer.
+    pub status: u16,
+    /// Who made the answer.
+    pub origin: Origin,
+    /// What the answer means.
+    pub class: CodeClass,
+    /// `code` of the answer's envelope, the platform's or ours.
+    pub code: Option<i64>,
+    /// Type of our refusal, or of the platform's failure behind it.
+    pub error: Option<&'static str>,
+    /// What the operator should know about the error, in words of the program.
+    pub error_detail: Option<&'static str>,
+    /// Counted among refusals, and how.
+    pub rejected: Option<RejectReason>,
+    /// How often the platform was asked.
+    pub attempts: u32,
+    /// Time that went by waiting for the platform.
+    pub upstream_time: Duration,
+    /// Time that went by waiting for the rest of the caller's body.
+    pub caller_time: Duration,
+    /// Time from the request's head to its answer.
+    pub total_time: Duration,
+}
+
+impl Exchange {
+    /// A request of which only the id and the method are known.
+    pub fn new(request_id: RequestId, method: &'static str) -> Self {
+        Self {
+            request_id,
+            method,
+            api: None,
+            tenant: None,
+            patient: None,
+            repairs: Vec::new(),
+            request_size: 0,
+            reply_size: 0,
+            status: 0,
+            origin: Origin::Gateway,
+            class: CodeClass::Gateway,
+            code: None,
+            error: None,
+            error_detail: None,
+            rejected: None,
+            attempts: 0,
+            upstream_time: Duration::ZERO,
+            caller_time: Duration::ZERO,
+            total_time: Duration::ZERO,
+        }
+    }
+
+    /// Counts the request.
+    pub fn count(&self, metrics: &Metrics) {
+        let tenant = self.tenant.as_ref().map(|(index, _)| *index);
+        let api = self.api.map(|(index, _)| index);
+        metrics.requests(tenant, api, self.class, self.origin).inc();
+        metrics.request_seconds(api, self.origin).observe(self.total_time.as_secs_f64());
+        let ours = self.total_time.saturating_sub(self.upstream_time + self.caller_time);
+        metrics.overhead_seconds(api).observe(ours.as_secs_f64());
+        for repair in &self.repairs {
+            metrics.repair(*repair).inc();
+        }
+        if let Some(reason) = self.rejected {
+            metrics.rejected(reason).inc();
+        }
+    }
+
+    pub(super) fn level(&self) -> Level {
+        match self.class {
+            CodeClass::Ok | CodeClass::Data => Level::Info,
+            CodeClass::Gateway if self.error == Some("internal") => Level::Error,
+            CodeClass::Auth
+            | CodeClass::Limit
+            | CodeClass::Platform
+            | CodeClass::Transport
+            | CodeClass::Gateway => Level::Warn,
+        }
+    }
+
+    pub(super) fn message(&self) -> &'static str {
+        match (self.origin, self.class) {
+            (Origin::Platform, CodeClass::Ok) => "answered by the platform",
+            (Origin::Platform, CodeClass::Auth) => {
+                "the platform refuses us: check token, appId, contract and clock"
+            }
+            (Origin::Platform, _) => "answered by the platform with a failure",
+            (Origin::Cache, _) => "answered from the cache",
+            (Origin::Gateway, CodeClass::Transport) => "no answer from the platform",
+            (Origin::Gateway, _) => "refused by the gateway",
+        }
+    }
+
+    pub(super) fn fields(&self, line: &mut Line<'_>) {
+        line.field("request.id", &self.request_id)
+            .maybe("tenant", self.tenant.as_ref().map(|(_, name)| name))
+            .field("api", self.api.map_or(NO_API, |(_, name)| name))
+            .field("http.request.method", self.method)
+            .maybe("http.route", self.api.map(|_| "/thirdparty/{api}/{appId}"))
+            .field("http.response.status_code", self.status)
+            .field("duration_s", self.total_time)
+            .field("upstream.duration_s", self.upstream_time)
+            .field("origin", self.origin.as_str())
+            .field("attempts", self.attempts)
+            .maybe("business.code", self.code)
+            .field("code_class", self.class.as_str())
+            .maybe("error.type", self.error)
+            .maybe("error.detail", self.error_detail)
+            .maybe("patient", self.patient.as_ref())
+            .field("http.request.body.size", self.request_size)
+            .field("http.response.body.size", self.reply_size);
+    }
+}

@@ -1,0 +1,126 @@
+//! The closed label sets of metrics and log lines.
+//!
+//! A label is always one of these, never text from a request: that bounds the number of series and keeps
+//! persons out of them. The names are the contract of dashboards and alerts (docs/operations.md).
+
+/// A set of label values known at compile time.
+macro_rules! label_set {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$vmeta])* $variant,)+ }
+
+        impl $name {
+            /// Every member, in the order of its index.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+
+            /// The label's text.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text,)+ }
+            }
+
+            /// Position in [`Self::ALL`].
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+label_set! {
+    /// What an answer means to the service as a whole; everything upstream is HTTP 200, so this, not the
+    /// status, tells good from bad. `platform`, `transport` and `gateway` count against the objective.
+    CodeClass {
+        /// Success.
+        Ok = "ok",
+        /// "No data found", or the caller's data was refused, by the platform or by us.
+        Data = "data",
+        /// The platform refuses us, the hospital as a whole; or we refuse a client.
+        Auth = "auth",
+        /// A quota, the platform's or ours.
+        Limit = "limit",
+        /// The platform failed, and said so in its envelope.
+        Platform = "platform",
+        /// No answer that could be relayed came back.
+        Transport = "transport",
+        /// A defect or overload of the gateway itself.
+        Gateway = "gateway",
+    }
+}
+
+label_set! {
+    /// Who made the answer; sent to the caller as `X-Aimis-Origin`.
+    Origin {
+        /// The imaging platform, just now.
+        Platform = "platform",
+        /// The imaging platform, earlier; kept by the gateway.
+        Cache = "cache",
+        /// The gateway: a refusal of its own.
+        Gateway = "gateway",
+    }
+}
+
+label_set! {
+    /// How one attempt to get an answer from the platform ended.
+    AttemptResult {
+        /// An envelope with code 0.
+        Ok = "ok",
+        /// An envelope with another code.
+        Business = "business",
+        /// The deadline passed.
+        Timeout = "timeout",
+        /// Name resolution or TCP failed.
+        Connect = "connect",
+        /// TLS failed.
+        Tls = "tls",
+        /// The connection ended before the answer was complete.
+        Reset = "reset",
+        /// What came was not HTTP.
+        Http = "http",
+        /// HTTP, but not an answer of the platform.
+        Decode = "decode",
+    }
+}
+
+label_set! {
+    /// Why a request was refused before it reached the platform.
+    RejectReason {
+        /// Not understood, or a field is missing or wrong.
+        Malformed = "malformed",
+        /// A character set the gateway does not know.
+        Charset = "charset",
+        /// Over the body limit.
+        TooLarge = "too_large",
+        /// Slower than the deadline, or cut.
+        Slow = "slow",
+        /// Who asks is not known.
+        Unauthenticated = "unauthenticated",
+        /// Not permitted to this client.
+        Forbidden = "forbidden",
+        /// Over a quota.
+        RateLimited = "rate_limited",
+        /// The gateway is full.
+        Overloaded = "overloaded",
+        /// The gateway is stopping.
+        Draining = "draining",
+    }
+}
+
+label_set! {
+    /// What must be good before the gateway is ready.
+    ReadyCheck {
+        /// A configuration is loaded.
+        Config = "config",
+        /// Every tenant's token is loaded.
+        Secrets = "secrets",
+        /// Every listener is bound.
+        Listener = "listener",
+    }
+}
+
+/// Label of the tenant when none was found; tenant names cannot start with an underscore.
+pub const NO_TENANT: &str = "_none";
+/// Label of the API when the path names none.
+pub const NO_API: &str = "_other";
+/// Label of a business code that the platform does not document.
+pub const OTHER_CODE: &str = "other";

@@ -1,0 +1,405 @@
+//! The log: one JSON object a line, written off the request's path.
+//!
+//! Each worker appends its lines to a lane of its own; one thread empties all lanes and writes them out.
+//! A lane's lock is taken by its worker and, a few times a second, by that thread, so a request never
+//! waits for a slow reader of the log. When the reader is so slow that a lane is full, lines are dropped
+//! and counted (`aimis_log_dropped_total`): answers to patients' queries come before lines about them.
+//!
+//! What can be written is decided by types: a field's value is a [`Loggable`], and no type that can hold
+//! a person, a secret or a text from outside is one.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+use aimis_core::sign::Timestamp;
+
+use super::event::Event;
+use crate::clock::Clock;
+
+/// Bytes that a lane keeps for a slow reader before it drops lines: about 3,000 of them.
+const LANE_BYTES: usize = 1024 * 1024;
+/// How long lines are gathered before they are written together.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// How grave an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something is lost or refused that should not be; somebody has to act.
+    Error,
+    /// Something is likely to go wrong, or went wrong once.
+    Warn,
+    /// What happened: requests, starts, stops.
+    Info,
+    /// For the search of a fault.
+    Debug,
+}
+
+impl Level {
+    /// Every level, gravest first.
+    pub const ALL: &'static [Level] = &[Level::Error, Level::Warn, Level::Info, Level::Debug];
+
+    /// The label's text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+
+    /// The text of `severity_text` (OpenTelemetry's short names).
+    pub const fn severity(self) -> &'static str {
+        match self {
+            Level::Error => "ERROR",
+            Level::Warn => "WARN",
+            Level::Info => "INFO",
+            Level::Debug => "DEBUG",
+        }
+    }
+
+    /// Position in [`Self::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A value that may stand in a log line. Implemented for nothing that can carry text from outside.
+pub trait Loggable {
+    /// Appends the value as JSON.
+    fn write_json(&self, out: &mut Vec<u8>);
+}
+
+/// Text of the program itself.
+impl Loggable for &'static str {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        write_string(out, self);
+    }
+}
+
+macro_rules! loggable_numbers {
+    ($($number:ty),+) => { $(impl Loggable for $number {
+        fn write_json(&self, out: &mut Vec<u8>) {
+            // Writing to a Vec cannot fail.
+            let _ = write!(out, "{self}");
+        }
+    })+ };
+}
+loggable_numbers!(u16, u32, u64, i64, usize);
+
+/// Seconds, with microseconds behind the point.
+impl Loggable for Duration {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let _ = write!(out, "{}.{:06}", self.as_secs(), self.subsec_micros());
+    }
+}
+
+/// An address from the configuration.
+impl Loggable for SocketAddr {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let _ = write!(out, "\"{self}\"");
+    }
+}
+
+/// The kind of a failure of the operating system, without the text around it.
+impl Loggable for std::io::ErrorKind {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let _ = write!(out, "\"{self}\"");
+    }
+}
+
+/// Appends `text` as a JSON string; control characters are escaped, so no line can be forged.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("a Vec takes every byte and a str is always JSON");
+}
+
+/// One line being written.
+pub struct Line<'a>(&'a mut Vec<u8>);
+
+impl Line<'_> {
+    /// Adds a field.
+    pub fn field(&mut self, name: &'static str, value: impl Loggable) -> &mut Self {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+        value.write_json(self.0);
+        self
+    }
+
+    /// Adds a field if there is a value.
+    pub fn maybe(&mut self, name: &'static str, value: Option<impl Loggable>) -> &mut Self {
+        if let Some(value) = value {
+            self.field(name, value);
+        }
+        self
+    }
+}
+
+/// A handle to write events with. Cloning shares the lane; a worker asks for one of its own.
+#[derive(Clone)]
+pub struct Log {
+    lane: Arc<Lane>,
+    shared: Arc<Shared>,
+}
+
+struct Lane {
+    lines: Mutex<Vec<u8>>,
+}
+
+struct Shared {
+    clock: Clock,
+    level: Level,
+    /// Fields that are the same in every line.
+    constants: Vec<u8>,
+    lanes: Mutex<Vec<Arc<Lane>>>,
+    /// The writer waits to be woken; whoever clears this has to wake it.
+    asleep: AtomicBool,
+    stopping: AtomicBool,
+    writer: OnceLock<Thread>,
+    dropped: AtomicU64,
+    written: [AtomicU64; 4],
+}
+
+/// Keeps the writing thread; its end writes out what is left.
+pub struct LogGuard {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Log {
+    /// Starts the writing thread.
+    ///
+    /// `instance` tells this process from others of its kind (`service.instance.id`).
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        clock: Clock,
+        level: Level,
+        instance: &'static str,
+        output: Box<dyn Write + Send>,
+    ) -> std::io::Result<(Log, LogGuard)> {
+        let mut constants = Vec::new();
+        Line(&mut constants)
+            .field("service.name", "aimis-gateway")
+            .field("service.version", crate::VERSION)
+            .field("service.instance.id", instance);
+        let shared = Arc::new(Shared {
+            clock,
+            level,
+            constants,
+            lanes: Mutex::default(),
+            asleep: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            writer: OnceLock::new(),
+            dropped: AtomicU64::new(0),
+            written: Default::default(),
+        });
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("aimis-log".to_owned())
+            .spawn(move || theirs.write_until_stopped(output))?;
+        let _ = shared.writer.set(thread.thread().clone());
+        let log = Log { lane: shared.new_lane(), shared: Arc::clone(&shared) };
+        Ok((log, LogGuard { shared, thread: Some(thread) }))
+    }
+
+    /// A handle with a lane of its own, for a worker.
+    pub fn own_lane(&self) -> Log {
+        Log { lane: self.shared.new_lane(), shared: Arc::clone(&self.shared) }
+    }
+
+    /// Whether events of this level are written.
+    pub fn enabled(&self, level: Level) -> bool {
+        level <= self.shared.level
+    }
+
+    /// Writes one event, if its level is enabled. Never waits.
+    pub fn write(&self, event: &Event<'_>) {
+        let level = event.level();
+        if !self.enabled(level) {
+            return;
+        }
+        let mut lines = lock(&self.lane.lines);
+        if lines.len() > LANE_BYTES {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        lines.extend_from_slice(b"{\"timestamp\":\"");
+        write_rfc3339(&mut lines, self.shared.clock.now());
+        lines.push(b'"');
+        let mut line = Line(&mut lines);
+        line.field("severity_text", level.severity())
+            .field("event.name", event.name())
+            .field("message", event.message());
+        event.fields(&mut line);
+        lines.extend_from_slice(&self.shared.constants);
+        lines.extend_from_slice(b"}\n");
+        drop(lines);
+        self.shared.written[level.index()].fetch_add(1, Ordering::Relaxed);
+        self.shared.wake();
+    }
+
+    /// Lines written so far at `level`, and lines dropped so far: read at scrape time.
+    pub fn counts(&self, level: Level) -> (u64, u64) {
+        (
+            self.shared.written[level.index()].load(Ordering::Relaxed),
+            self.shared.dropped.load(Ordering::Relaxed),
+        )
+    }
+}
+
+impl Shared {
+    fn new_lane(&self) -> Arc<Lane> {
+        let lane = Arc::new(Lane { lines: Mutex::default() });
+        lock(&self.lanes).push(Arc::clone(&lane));
+        lane
+    }
+
+    fn wake(&self) {
+        if self.asleep.swap(false, Ordering::AcqRel)
+            && let Some(writer) = self.writer.get()
+        {
+            writer.unpark();
+        }
+    }
+
+    fn write_until_stopped(&self, mut output: Box<dyn Write + Send>) {
+        let mut gathered = Vec::new();
+        loop {
+            let last = self.stopping.load(Ordering::Acquire);
+            for lane in lock(&self.lanes).iter() {
+                gathered.append(&mut lock(&lane.lines));
+            }
+            if !gathered.is_empty() {
+                // Nobody is left to tell that the log itself cannot be written.
+                let _ = output.write_all(&gathered).and_then(|()| output.flush());
+                gathered.clear();
+                gathered.shrink_to(LANE_BYTES);
+                std::thread::park_timeout(GATHER);
+                continue;
+            }
+            if last {
+                return;
+            }
+            self.asleep.store(true, Ordering::Release);
+            // A line may have come between the look and the store; its writer saw nobody asleep.
+            if lock(&self.lanes).iter().all(|lane| lock(&lane.lines).is_empty())
+                && !self.stopping.load(Ordering::Acquire)
+            {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // The writer does not panic; if it did, its lines are lost and there is nobody to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A lane is only bytes: whatever panicked while holding it left whole or half a line, no broken state.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Appends `2025-01-01T00:00:00.000Z`.
+fn write_rfc3339(out: &mut Vec<u8>, at: Timestamp) {
+    let millis = at.as_millis();
+    let (days, in_day) = (millis / 86_400_000, millis % 86_400_000);
+    let (year, month, day) = civil_from_days(days);
+    let (second, milli) = (in_day / 1000, in_day % 1000);
+    let _ = write!(
+        out,
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{milli:03}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+    );
+}
+
+/// Days since 1970-01-01 to year, month, day of the Gregorian calendar. Eras of 400 years start on
+/// 1 March, which puts the leap day last (H. Hinnant, "chrono-compatible low-level date algorithms").
+fn civil_from_days(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rfc3339(millis: u64) -> String {
+        let mut text = Vec::new();
+        write_rfc3339(&mut text, Timestamp::from_millis(millis));
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn times_are_written_in_utc_with_milliseconds() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(1_735_689_600_123), "2025-01-01T00:00:00.123Z");
+        assert_eq!(rfc3339(951_782_399_999), "2000-02-28T23:59:59.999Z");
+        assert_eq!(rfc3339(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(rfc3339(4_107_542_399_000), "2100-02-28T23:59:59.000Z");
+        assert_eq!(rfc3339(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_control_character_cannot_start_a_line() {
+        let mut out = Vec::new();
+        write_string(&mut out, "a\nb\u{1b}[31m\"");
+        assert_eq!(out, br#""a\nb\u001b[31m\"""#);
+    }
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            lock(&self.0).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_line_is_out_when_the_guard_is_gone() {
+        let sink = Sink::default();
+        let clock = Clock::manual(0);
+        let (log, guard) =
+            Log::start(clock, Level::Info, "test", Box::new(sink.clone())).unwrap();
+
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let log = log.own_lane();
+                scope.spawn(move || (0..500).for_each(|_| log.write(&Event::Draining)));
+            }
+        });
+        drop(guard);
+
+        let text = String::from_utf8(lock(&sink.0).clone()).unwrap();
+        assert_eq!(text.lines().count(), 2000);
+        assert_eq!(log.counts(Level::Info), (2000, 0));
+        for line in text.lines() {
+            serde_json::from_str::<serde_json::Value>(line).unwrap();
+        }
+    }
+}

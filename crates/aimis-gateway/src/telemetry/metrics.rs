@@ -1,0 +1,393 @@
+//! The metrics of the process: every series known to exist is there from the start, as 0.
+//!
+//! Children are resolved once, here; the road holds plain counters and never looks a label up. The
+//! registry belongs to one gateway, so two gateways in one process (as in tests) do not mix.
+
+use std::sync::Arc;
+
+use aimis_core::codes::Codes;
+use aimis_core::order::RepairKind;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use super::labels::{
+    AttemptResult, CodeClass, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck, RejectReason,
+};
+use crate::telemetry::log::Level;
+
+/// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
+const REQUEST_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Bounds of the gateway's own share of a request, in seconds.
+const OVERHEAD_SECONDS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05];
+/// Bounds of the delay of a runtime's turn, in seconds.
+const DELAY_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+
+/// Position of an API in the gateway's list of contracts; `None` when the path named none.
+pub type ApiIndex = Option<usize>;
+/// Position of a tenant in the configuration; `None` when none was found.
+pub type TenantIndex = Option<usize>;
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    requests: Vec<IntCounter>,
+    request_seconds: Vec<Histogram>,
+    overhead_seconds: Vec<Histogram>,
+    rejected: Vec<IntCounter>,
+    repairs: Vec<IntCounter>,
+    attempts: Vec<IntCounter>,
+    upstream_seconds: Vec<Histogram>,
+    business_codes: Vec<(i64, Vec<IntCounter>)>,
+    other_codes: Vec<IntCounter>,
+    last_success: Vec<Gauge>,
+    log_records: Vec<IntCounter>,
+    ready: Vec<IntGauge>,
+    apis: usize,
+    tenants: usize,
+    secret_loaded: GaugeVec,
+    secret_not_after: GaugeVec,
+    /// Requests being answered now.
+    pub active_requests: IntGauge,
+    /// Pooled connections to the platform that wait for a request.
+    pub connections_idle: IntGauge,
+    /// Connections to the platform that carry a request.
+    pub connections_active: IntGauge,
+    /// Connections of HIS clients that are open.
+    pub lan_connections: IntGauge,
+    /// Connections of HIS clients that were refused because the gateway had its maximum.
+    pub lan_connections_refused: IntCounter,
+    /// Log lines that could not be kept.
+    pub log_dropped: IntCounter,
+    /// 1 from the signal to stop on.
+    pub draining: IntGauge,
+    /// How late a worker's timer fires: a starved event loop shows here.
+    pub schedule_delay: Histogram,
+}
+
+impl Metrics {
+    /// Makes every series that can exist for these tenants and APIs.
+    pub fn new(tenants: &[&str], apis: &[&str], codes: &Codes) -> Arc<Self> {
+        let maker = Maker { registry: Registry::new() };
+        let tenant_labels: Vec<&str> = tenants.iter().copied().chain([NO_TENANT]).collect();
+        let api_labels: Vec<&str> = apis.iter().copied().chain([NO_API]).collect();
+
+        let requests_total = maker.counters(
+            "requests_total",
+            "Requests answered, by tenant, API, class of the answer and who made it.",
+            &["tenant", "api", "code_class", "origin"],
+        );
+        let mut requests = Vec::new();
+        for tenant in &tenant_labels {
+            for api in &api_labels {
+                for origin in Origin::ALL {
+                    for class in CodeClass::ALL {
+                        let labels = [*tenant, *api, class.as_str(), origin.as_str()];
+                        requests.push(if possible(tenant, api, *class, *origin) {
+                            requests_total.with_label_values(&labels)
+                        } else {
+                            // Never exported: a combination that the road cannot reach.
+                            IntCounter::with_opts(Opts::new("unreachable", "unreachable"))
+                                .expect("a constant name is valid")
+                        });
+                    }
+                }
+            }
+        }
+
+        let request_seconds = maker.histograms(
+            "http_server_request_duration_seconds",
+            "Time from a request's head to its answer, as the HIS feels it.",
+            &["api", "origin"],
+            REQUEST_SECONDS,
+        );
+        let request_seconds = api_labels
+            .iter()
+            .flat_map(|api| Origin::ALL.iter().map(|o| [*api, o.as_str()]))
+            .map(|labels| request_seconds.with_label_values(&labels))
+            .collect();
+        let overhead = maker.histograms(
+            "overhead_seconds",
+            "The gateway's own share of a request: all but waiting for the caller and the platform.",
+            &["api"],
+            OVERHEAD_SECONDS,
+        );
+        let rejected = maker.counters(
+            "rejected_requests_total",
+            "Requests refused before they reached the platform.",
+            &["reason"],
+        );
+        let repairs = maker.counters(
+            "input_repairs_total",
+            "Repairs made to requests, by kind: which HIS needs help.",
+            &["reason"],
+        );
+        let attempts = maker.counters(
+            "upstream_attempts_total",
+            "Attempts to get an answer from the platform, retries included.",
+            &["api", "result"],
+        );
+        let attempts = apis
+            .iter()
+            .flat_map(|api| AttemptResult::ALL.iter().map(|r| [*api, r.as_str()]))
+            .map(|labels| attempts.with_label_values(&labels))
+            .collect();
+        let upstream_seconds = maker.histograms(
+            "upstream_request_duration_seconds",
+            "Time from sending an attempt to the end of the platform's answer.",
+            &["api"],
+            REQUEST_SECONDS,
+        );
+        let business = maker.counters(
+            "upstream_business_codes_total",
+            "Business codes in the platform's answers; undocumented ones as \"other\".",
+            &["api", "code"],
+        );
+        let by_api = |code: &str| -> Vec<IntCounter> {
+            apis.iter().map(|api| business.with_label_values(&[*api, code])).collect()
+        };
+        let mut business_codes: Vec<(i64, Vec<IntCounter>)> =
+            codes.documented().map(|code| (code, by_api(&code.to_string()))).collect();
+        business_codes.sort_unstable_by_key(|(code, _)| *code);
+        let other_codes = by_api(OTHER_CODE);
+        let last_success = maker.gauges(
+            "upstream_last_success_timestamp_seconds",
+            "When the platform last answered with code 0, in seconds since 1970; 0 before the first.",
+            &["api"],
+        );
+        let connections =
+            maker.int_gauges("upstream_connections", "Connections to the platform.", &["state"]);
+        let log_records =
+            maker.counters("log_records_total", "Log lines written, by level.", &["level"]);
+        let ready =
+            maker.int_gauges("ready", "1 when the check is good; all of them make /readyz.", &["check"]);
+        let secret_loaded = maker.gauges(
+            "secret_loaded_timestamp_seconds",
+            "When the secret was last loaded, in seconds since 1970.",
+            &["secret"],
+        );
+        let secret_not_after = maker.gauges(
+            "secret_not_after_timestamp_seconds",
+            "When the secret expires, in seconds since 1970; 0 when nobody told.",
+            &["secret"],
+        );
+        let build = maker.int_gauges("build_info", "1; the version is the label.", &["version"]);
+        build.with_label_values(&[crate::VERSION]).set(1);
+        maker.process();
+
+        Arc::new(Self {
+            requests,
+            request_seconds,
+            overhead_seconds: resolve(&api_labels, |api| overhead.with_label_values(&[api])),
+            rejected: RejectReason::ALL
+                .iter()
+                .map(|r| rejected.with_label_values(&[r.as_str()]))
+                .collect(),
+            repairs: RepairKind::ALL
+                .iter()
+                .map(|r| repairs.with_label_values(&[r.as_str()]))
+                .collect(),
+            attempts,
+            upstream_seconds: resolve(apis, |api| upstream_seconds.with_label_values(&[api])),
+            business_codes,
+            other_codes,
+            last_success: resolve(apis, |api| last_success.with_label_values(&[api])),
+            log_records: Level::ALL
+                .iter()
+                .map(|l| log_records.with_label_values(&[l.as_str()]))
+                .collect(),
+            ready: ReadyCheck::ALL.iter().map(|c| ready.with_label_values(&[c.as_str()])).collect(),
+            apis: api_labels.len(),
+            tenants: tenant_labels.len(),
+            secret_loaded,
+            secret_not_after,
+            active_requests: maker
+                .int_gauge("http_server_active_requests", "Requests being answered now."),
+            connections_idle: connections.with_label_values(&["idle"]),
+            connections_active: connections.with_label_values(&["active"]),
+            lan_connections: maker
+                .int_gauge("lan_connections", "Connections of HIS clients that are open."),
+            lan_connections_refused: maker.counter(
+                "lan_connections_refused_total",
+                "Connections of HIS clients closed at once because lan.max_connections were open.",
+            ),
+            log_dropped: maker.counter(
+                "log_dropped_total",
+                "Log lines dropped because the reader of the log was too slow.",
+            ),
+            draining: maker.int_gauge("draining", "1 from the signal to stop on."),
+            schedule_delay: maker.histogram(
+                "runtime_schedule_delay_seconds",
+                "How late a worker's timer fires; a starved event loop shows here.",
+                DELAY_SECONDS,
+            ),
+            registry: maker.registry,
+        })
+    }
+
+    /// Counter of finished requests.
+    pub fn requests(
+        &self,
+        tenant: TenantIndex,
+        api: ApiIndex,
+        class: CodeClass,
+        origin: Origin,
+    ) -> &IntCounter {
+        let tenant = tenant.unwrap_or(self.tenants - 1);
+        let row = (tenant * self.apis + self.api(api)) * Origin::ALL.len() + origin.index();
+        &self.requests[row * CodeClass::ALL.len() + class.index()]
+    }
+
+    /// Duration of requests as the caller feels it.
+    pub fn request_seconds(&self, api: ApiIndex, origin: Origin) -> &Histogram {
+        &self.request_seconds[self.api(api) * Origin::ALL.len() + origin.index()]
+    }
+
+    /// The gateway's own share of a request.
+    pub fn overhead_seconds(&self, api: ApiIndex) -> &Histogram {
+        &self.overhead_seconds[self.api(api)]
+    }
+
+    /// Counter of refusals.
+    pub fn rejected(&self, reason: RejectReason) -> &IntCounter {
+        &self.rejected[reason.index()]
+    }
+
+    /// Counter of one kind of repair.
+    pub fn repair(&self, kind: RepairKind) -> &IntCounter {
+        &self.repairs[kind as usize]
+    }
+
+    /// Counter of attempts at the platform.
+    pub fn attempts(&self, api: usize, result: AttemptResult) -> &IntCounter {
+        &self.attempts[api * AttemptResult::ALL.len() + result.index()]
+    }
+
+    /// Duration of attempts at the platform.
+    pub fn upstream_seconds(&self, api: usize) -> &Histogram {
+        &self.upstream_seconds[api]
+    }
+
+    /// Counter of a business code.
+    pub fn business_code(&self, api: usize, code: i64) -> &IntCounter {
+        match self.business_codes.binary_search_by_key(&code, |(known, _)| *known) {
+            Ok(at) => &self.business_codes[at].1[api],
+            Err(_) => &self.other_codes[api],
+        }
+    }
+
+    /// When the platform last answered this API with code 0.
+    pub fn last_success(&self, api: usize) -> &Gauge {
+        &self.last_success[api]
+    }
+
+    /// Counter of log lines.
+    pub fn log_records(&self, level: Level) -> &IntCounter {
+        &self.log_records[level.index()]
+    }
+
+    /// One of the checks behind `/readyz`.
+    pub fn ready(&self, check: ReadyCheck) -> &IntGauge {
+        &self.ready[check.index()]
+    }
+
+    /// Notes that a secret was loaded at `seconds` since 1970; its expiry is unknown (0).
+    pub fn secret_loaded(&self, secret: &str, seconds: f64) {
+        self.secret_loaded.with_label_values(&[secret]).set(seconds);
+        self.secret_not_after.with_label_values(&[secret]).set(0.0);
+    }
+
+    /// All series in the Prometheus text format 0.0.4.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(64 * 1024);
+        // Writing to a Vec cannot fail, and a family that cannot be encoded has no series.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+
+    fn api(&self, api: ApiIndex) -> usize {
+        api.unwrap_or(self.apis - 1)
+    }
+}
+
+/// Whether the road can end a request with this combination; the others are not exported.
+fn possible(tenant: &str, api: &str, class: CodeClass, origin: Origin) -> bool {
+    use CodeClass::{Auth, Data, Gateway, Limit, Ok, Platform, Transport};
+    match origin {
+        Origin::Platform => {
+            tenant != NO_TENANT && api != NO_API && matches!(class, Ok | Data | Auth | Limit | Platform)
+        }
+        Origin::Cache => tenant != NO_TENANT && api != NO_API && class == Ok,
+        Origin::Gateway if tenant == NO_TENANT => matches!(class, Data | Auth | Limit | Gateway),
+        Origin::Gateway => {
+            api != NO_API && matches!(class, Data | Auth | Limit | Platform | Transport | Gateway)
+        }
+    }
+}
+
+fn resolve<T>(labels: &[&str], child: impl Fn(&str) -> T) -> Vec<T> {
+    labels.iter().map(|label| child(label)).collect()
+}
+
+/// Makes families under the prefix `aimis_` and registers them.
+struct Maker {
+    registry: Registry,
+}
+
+impl Maker {
+    fn opts(name: &str, help: &str) -> Opts {
+        Opts::new(format!("aimis_{name}"), help)
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let family = made.expect("metric names and labels are constants, checked by tests");
+        self.registry
+            .register(Box::new(family.clone()))
+            .expect("each metric is registered once, on a registry of its own");
+        family
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(Self::opts(name, help), labels))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::with_opts(Self::opts(name, help)))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.register(GaugeVec::new(Self::opts(name, help), labels))
+    }
+
+    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Self::opts(name, help), labels))
+    }
+
+    fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::with_opts(Self::opts(name, help)))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
+        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
+        self.register(HistogramVec::new(opts, labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
+        self.register(Histogram::with_opts(opts))
+    }
+
+    /// CPU, memory and descriptors, under the names every Prometheus client uses.
+    #[cfg(target_os = "linux")]
+    fn process(&self) {
+        let collector = prometheus::process_collector::ProcessCollector::for_self();
+        self.registry.register(Box::new(collector)).expect("registered once");
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn process(&self) {}
+}

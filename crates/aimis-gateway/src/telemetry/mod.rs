@@ -1,0 +1,10 @@
+//! Seeing the gateway: metrics, log lines, health.
+
+pub mod event;
+pub mod exchange;
+pub mod health;
+pub mod http;
+pub mod labels;
+pub mod log;
+pub mod metrics;
+pub mod patient_tag;

@@ -1,0 +1,72 @@
+//! One deadline over everything that is done for a question: connects, attempts, the answer's body.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower::{Layer, Service};
+
+use super::error::UpstreamError;
+use super::{Answer, Attempt};
+use crate::telemetry::metrics::Metrics;
+
+/// Makes [`Deadline`].
+pub struct DeadlineLayer {
+    limit: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl DeadlineLayer {
+    /// `limit` is `platform.deadline_ms`.
+    pub fn new(limit: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { limit, metrics }
+    }
+}
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = Deadline<S>;
+
+    fn layer(&self, inner: S) -> Deadline<S> {
+        Deadline { inner, limit: self.limit, metrics: Arc::clone(&self.metrics) }
+    }
+}
+
+/// Ends what takes too long. What it ends is dropped with its connection, never reused.
+#[derive(Clone)]
+pub struct Deadline<S> {
+    inner: S,
+    limit: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl<S> Deadline<S> {
+    pub(super) fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S> Service<Attempt> for Deadline<S>
+where
+    S: Service<Attempt, Response = super::reply::Reply, Error = UpstreamError, Future = Answer<UpstreamError>>,
+{
+    type Response = S::Response;
+    type Error = UpstreamError;
+    type Future = Answer<UpstreamError>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, attempt: Attempt) -> Self::Future {
+        let api = attempt.request.api();
+        let answer = self.inner.call(attempt);
+        let (limit, metrics) = (self.limit, Arc::clone(&self.metrics));
+        Box::pin(async move {
+            tokio::time::timeout(limit, answer).await.unwrap_or_else(|_elapsed| {
+                metrics.attempts(api, UpstreamError::Deadline.attempt_result()).inc();
+                Err(UpstreamError::Deadline)
+            })
+        })
+    }
+}
+

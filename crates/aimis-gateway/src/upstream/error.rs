@@ -1,0 +1,176 @@
+//! Why the platform gave no answer that can be relayed.
+//!
+//! Three readers: the caller gets a code of ours and a hint, a monitoring proxy gets `Proxy-Status`
+//! (RFC 9209), the operator gets the log's `error.type` and `error.detail`. None sees text from the peer.
+
+use crate::telemetry::labels::AttemptResult;
+
+/// One failed attempt, or the end of all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// The name of the platform has no address.
+    #[error("the platform's name could not be resolved")]
+    Dns,
+    /// No address of the platform took the connection.
+    #[error("connecting to the platform failed: {0}")]
+    Connect(std::io::ErrorKind),
+    /// `platform.connect_timeout_ms` passed before TCP and TLS were through.
+    #[error("connecting to the platform took too long")]
+    ConnectTimeout,
+    /// The platform's certificate is not to be trusted.
+    #[error("the platform's certificate is not valid: {0}")]
+    Certificate(CertificateFault),
+    /// TLS failed otherwise.
+    #[error("TLS with the platform failed")]
+    Tls,
+    /// `platform.deadline_ms` passed.
+    #[error("the platform did not answer within the deadline")]
+    Deadline,
+    /// The connection ended before the answer began.
+    #[error("the platform ended the connection without an answer")]
+    NoAnswer,
+    /// The answer stopped half way.
+    #[error("the platform's answer was cut")]
+    Cut,
+    /// The answer is larger than `platform.max_body`.
+    #[error("the platform's answer is too large")]
+    TooLarge,
+    /// What came is not HTTP.
+    #[error("what came from the platform's address is not HTTP")]
+    NotHttp,
+    /// HTTP, but not from the platform: something in between answered.
+    #[error("the answer is not the platform's: {0}")]
+    NotEnvelope(Foreign),
+    /// As many connections as allowed are in use by this worker.
+    #[error("all connections to the platform are in use")]
+    Busy,
+}
+
+/// What is wrong with the platform's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateFault {
+    /// Past its end, by our clock.
+    #[error("expired")]
+    Expired,
+    /// Before its beginning, by our clock.
+    #[error("not yet valid")]
+    NotYetValid,
+    /// For another name.
+    #[error("issued for another name")]
+    WrongName,
+    /// From an issuer that is not trusted; often a proxy that inspects TLS.
+    #[error("unknown issuer")]
+    UnknownIssuer,
+    /// Anything else.
+    #[error("rejected")]
+    Rejected,
+}
+
+/// What came instead of the platform's envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// A web page, as proxies, portals and load balancers send.
+    #[error("a web page")]
+    Html,
+    /// A redirect; none is ever followed.
+    #[error("a redirect")]
+    Redirect,
+    /// Nothing.
+    #[error("an empty body")]
+    Empty,
+    /// A compressed body, which we asked not to get.
+    #[error("a compressed body")]
+    Encoded,
+    /// Anything else that is not a JSON object.
+    #[error("not a JSON object")]
+    NotJson,
+}
+
+impl UpstreamError {
+    /// Stable name for the log's `error.type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect(_) => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Certificate(_) => "certificate",
+            Self::Tls => "tls",
+            Self::Deadline => "deadline",
+            Self::NoAnswer => "no_answer",
+            Self::Cut => "cut",
+            Self::TooLarge => "too_large",
+            Self::NotHttp => "not_http",
+            Self::NotEnvelope(_) => "not_envelope",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// What the operator should look at, for the log's `error.detail`.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Dns => "no address for the platform's host: check DNS, or set platform.connect_to",
+            Self::Connect(std::io::ErrorKind::ConnectionRefused) => {
+                "connection refused: check platform.base_url, platform.connect_to and the firewall"
+            }
+            Self::Connect(_) => "no connection: check the route and the firewall towards the platform",
+            Self::ConnectTimeout => {
+                "no connection within platform.connect_timeout_ms: a firewall that drops packets, or TLS unanswered"
+            }
+            Self::Certificate(CertificateFault::Expired) => {
+                "the platform's certificate has expired, or this machine's clock is ahead"
+            }
+            Self::Certificate(CertificateFault::NotYetValid) => {
+                "the platform's certificate is not valid yet: this machine's clock is behind"
+            }
+            Self::Certificate(CertificateFault::WrongName) => {
+                "the certificate is for another name: check platform.base_url and platform.connect_to"
+            }
+            Self::Certificate(CertificateFault::UnknownIssuer) => {
+                "the certificate's issuer is unknown: a proxy inspects TLS? then set platform.extra_ca_file"
+            }
+            Self::Certificate(CertificateFault::Rejected) => "the platform's certificate was rejected",
+            Self::Tls => "TLS failed: is it the platform that listens there, with TLS 1.2 or newer?",
+            Self::Deadline => "no complete answer within platform.deadline_ms",
+            Self::NoAnswer => "the connection was closed or reset before an answer",
+            Self::Cut => "the connection ended within the answer",
+            Self::TooLarge => "the answer is larger than platform.max_body",
+            Self::NotHttp => "the peer does not speak HTTP/1.1: check platform.base_url",
+            Self::NotEnvelope(Foreign::Html) => "a web page came instead: a proxy or portal in between?",
+            Self::NotEnvelope(Foreign::Redirect) => "a redirect came instead: check platform.base_url",
+            Self::NotEnvelope(Foreign::Empty) => "an empty answer came",
+            Self::NotEnvelope(Foreign::Encoded) => "a compressed answer came though none was asked for",
+            Self::NotEnvelope(Foreign::NotJson) => "an answer came that is not a JSON object",
+            Self::Busy => "platform.max_connections_per_worker connections are in use",
+        }
+    }
+
+    /// Label of the attempt's counter.
+    pub fn attempt_result(self) -> AttemptResult {
+        match self {
+            Self::Dns | Self::Connect(_) | Self::ConnectTimeout | Self::Busy => AttemptResult::Connect,
+            Self::Certificate(_) | Self::Tls => AttemptResult::Tls,
+            Self::Deadline => AttemptResult::Timeout,
+            Self::NoAnswer | Self::Cut => AttemptResult::Reset,
+            Self::NotHttp => AttemptResult::Http,
+            Self::TooLarge | Self::NotEnvelope(_) => AttemptResult::Decode,
+        }
+    }
+
+    /// Error type of RFC 9209, section 2.3.
+    pub fn proxy_status(self) -> &'static str {
+        match self {
+            Self::Dns => "dns_error",
+            Self::Connect(std::io::ErrorKind::ConnectionRefused) => "connection_refused",
+            Self::Connect(_) => "destination_ip_unroutable",
+            Self::ConnectTimeout => "connection_timeout",
+            Self::Certificate(_) => "tls_certificate_error",
+            Self::Tls => "tls_protocol_error",
+            Self::Deadline => "http_response_timeout",
+            Self::NoAnswer => "connection_terminated",
+            Self::Cut => "http_response_incomplete",
+            Self::TooLarge => "http_response_body_size",
+            Self::NotHttp | Self::NotEnvelope(_) => "http_protocol_error",
+            Self::Busy => "connection_limit_reached",
+        }
+    }
+}

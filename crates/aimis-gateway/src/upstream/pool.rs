@@ -1,0 +1,254 @@
+//! A worker's connections to the platform, and one exchange over one of them.
+//!
+//! Last in, first out: the connection that was used last is the least likely to have been closed, and
+//! the rest age out. A connection goes back only when its answer was read to the end; on any doubt it is
+//! dropped, which closes it. So an answer can never be taken for another request's.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper::client::conn::http1::SendRequest;
+use tower::Service;
+
+use super::Answer;
+use super::connect::Connector;
+use super::error::UpstreamError;
+use super::reply::{self, Reply};
+use super::sign::SignedRequest;
+use crate::clock::{Clock, Moment};
+use crate::config::Platform as Settings;
+use crate::telemetry::labels::AttemptResult;
+use crate::telemetry::metrics::Metrics;
+
+/// What goes over a connection.
+pub(super) type Sender = SendRequest<Full<Bytes>>;
+
+/// A failed attempt, and whether it went over a connection that had been used before.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptError {
+    /// What failed.
+    pub error: UpstreamError,
+    /// The connection came from the pool: the platform may have closed it meanwhile.
+    pub reused: bool,
+}
+
+/// The connections of one worker to one peer. Cloning gives another handle.
+#[derive(Clone)]
+pub struct Pool(Rc<Inner>);
+
+struct Inner {
+    connector: Connector,
+    idle: RefCell<Vec<Idle>>,
+    /// Connections that are open or being opened.
+    open: Cell<usize>,
+    limits: Limits,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+struct Limits {
+    open: usize,
+    idle: usize,
+    idle_time: Duration,
+    /// Requests over one connection; 0 is no limit.
+    requests: usize,
+    body: usize,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Moment,
+}
+
+/// An open connection. Dropping it closes it and gives its place back.
+struct Connection {
+    sender: Sender,
+    requests: usize,
+    pool: Rc<Inner>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.pool.open.set(self.pool.open.get() - 1);
+    }
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(settings: &Settings, connector: Connector, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let limits = Limits {
+            open: settings.max_connections_per_worker,
+            idle: settings.max_idle_per_worker,
+            idle_time: settings.idle_timeout,
+            requests: settings.max_requests_per_connection,
+            body: settings.max_body,
+        };
+        Self(Rc::new(Inner {
+            connector,
+            idle: RefCell::default(),
+            open: Cell::new(0),
+            limits,
+            clock,
+            metrics,
+        }))
+    }
+
+    /// Closes connections that waited for longer than `platform.idle_timeout_ms`, or that the peer closed.
+    pub fn close_idle(&self) {
+        let now = self.0.clock.moment();
+        let (kept, closed): (Vec<_>, Vec<_>) = self
+            .0
+            .idle
+            .take()
+            .into_iter()
+            .partition(|idle| now.since(idle.since) < self.0.limits.idle_time && !idle.connection.sender.is_closed());
+        self.0.metrics.connections_idle.sub(closed.len() as i64);
+        *self.0.idle.borrow_mut() = kept;
+    }
+}
+
+impl Inner {
+    /// A pooled connection that is still good, or a new one; and whether it was pooled.
+    async fn checkout(self: &Rc<Self>, fresh: bool) -> Result<(Connection, bool), UpstreamError> {
+        while !fresh {
+            let Some(Idle { mut connection, since }) = self.idle.borrow_mut().pop() else { break };
+            self.metrics.connections_idle.dec();
+            let young = self.clock.moment().since(since) < self.limits.idle_time;
+            // `ready` settles what the connection's task still has to do after the last answer.
+            if young && connection.sender.ready().await.is_ok() {
+                return Ok((connection, true));
+            }
+        }
+        Ok((self.open().await?, false))
+    }
+
+    async fn open(self: &Rc<Self>) -> Result<Connection, UpstreamError> {
+        if self.open.get() >= self.limits.open {
+            // An idle one may have gone stale unseen; room is worth more than reuse.
+            if self.idle.borrow_mut().pop().is_none() {
+                return Err(UpstreamError::Busy);
+            }
+            self.metrics.connections_idle.dec();
+        }
+        let place = Place::take(self);
+        let sender = self.connector.connect().await?;
+        Ok(place.fill(sender))
+    }
+
+    fn give_back(&self, mut connection: Connection) {
+        connection.requests += 1;
+        let spent = self.limits.requests != 0 && connection.requests >= self.limits.requests;
+        let mut idle = self.idle.borrow_mut();
+        if !spent && !connection.sender.is_closed() && idle.len() < self.limits.idle {
+            self.metrics.connections_idle.inc();
+            idle.push(Idle { connection, since: self.clock.moment() });
+        }
+    }
+
+    async fn exchange(self: &Rc<Self>, signed: Request<Full<Bytes>>, fresh: bool) -> Result<Reply, AttemptError> {
+        let (mut connection, reused) =
+            self.checkout(fresh).await.map_err(|error| AttemptError { error, reused: false })?;
+        let active = Active::new(&self.metrics);
+        let result = async {
+            let response = connection.sender.send_request(signed).await.map_err(|e| reply::classify(&e, false))?;
+            reply::read(response, self.limits.body).await
+        }
+        .await;
+        drop(active);
+        match result {
+            Ok((reply, whole)) => {
+                if whole {
+                    self.give_back(connection);
+                }
+                reply.map_err(|error| AttemptError { error, reused })
+            }
+            Err(error) => Err(AttemptError { error, reused }),
+        }
+    }
+
+    fn count(&self, api: usize, result: &Result<Reply, AttemptError>, took: Duration) {
+        let label = match result {
+            Ok(reply) => {
+                let code = reply.envelope().code();
+                self.metrics.business_code(api, code.unwrap_or(i64::MIN)).inc();
+                if code == Some(0) {
+                    let now = self.clock.now().as_millis() as f64 / 1000.0;
+                    self.metrics.last_success(api).set(now);
+                    AttemptResult::Ok
+                } else {
+                    AttemptResult::Business
+                }
+            }
+            Err(failed) => failed.error.attempt_result(),
+        };
+        self.metrics.attempts(api, label).inc();
+        self.metrics.upstream_seconds(api).observe(took.as_secs_f64());
+    }
+}
+
+/// A place among the open connections, held while connecting; given back if that fails or is dropped.
+struct Place(Option<Rc<Inner>>);
+
+impl Place {
+    fn take(pool: &Rc<Inner>) -> Self {
+        pool.open.set(pool.open.get() + 1);
+        Self(Some(Rc::clone(pool)))
+    }
+
+    fn fill(mut self, sender: Sender) -> Connection {
+        let pool = self.0.take().expect("a place is filled once");
+        Connection { sender, requests: 0, pool }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(pool) = &self.0 {
+            pool.open.set(pool.open.get() - 1);
+        }
+    }
+}
+
+/// Counts a connection as active for as long as an exchange runs, whichever way it ends.
+struct Active<'a>(&'a Metrics);
+
+impl<'a> Active<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.connections_active.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.connections_active.dec();
+    }
+}
+
+impl Service<SignedRequest> for Pool {
+    type Response = Reply;
+    type Error = AttemptError;
+    type Future = Answer<AttemptError>;
+
+    /// Always: whether a connection is free is decided by the call, so that nothing is reserved in vain.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, signed: SignedRequest) -> Self::Future {
+        let pool = Rc::clone(&self.0);
+        Box::pin(async move {
+            let (request, api, fresh) = signed.into_parts();
+            let start = pool.clock.moment();
+            let result = pool.exchange(request, fresh).await;
+            pool.count(api, &result, pool.clock.moment().since(start));
+            result
+        })
+    }
+}

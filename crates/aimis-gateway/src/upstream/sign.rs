@@ -1,0 +1,113 @@
+//! An attempt becomes a request that can be sent: timestamp from our clock, signature, nothing else.
+//!
+//! The headers made here are all that leave the house (design.md, "Way out"): nothing of the caller's
+//! headers, address or query is in reach of this module.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST};
+use http::{HeaderName, HeaderValue, Method, Request};
+use http_body_util::Full;
+use tower::{Layer, Service};
+
+use super::pool::AttemptError;
+use super::reply::Reply;
+use super::{Answer, Attempt};
+use crate::clock::Clock;
+
+const APP_ID: HeaderName = HeaderName::from_static("appid");
+const TIMESTAMP: HeaderName = HeaderName::from_static("timestamp");
+const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// We neither decompress nor relay compressed bodies: length and content of an answer stay plain to see.
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
+/// A request with a signature of its own, made for one attempt. Only this module makes one.
+pub struct SignedRequest {
+    request: Request<Full<Bytes>>,
+    api: usize,
+    fresh_connection: bool,
+}
+
+impl SignedRequest {
+    pub(super) fn into_parts(self) -> (Request<Full<Bytes>>, usize, bool) {
+        (self.request, self.api, self.fresh_connection)
+    }
+}
+
+/// Makes [`Sign`].
+pub struct SignLayer {
+    clock: Clock,
+}
+
+impl SignLayer {
+    /// Timestamps come from `clock`.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock }
+    }
+}
+
+impl<S> Layer<S> for SignLayer {
+    type Service = Sign<S>;
+
+    fn layer(&self, inner: S) -> Sign<S> {
+        Sign { inner, clock: self.clock.clone() }
+    }
+}
+
+/// Signs each attempt.
+#[derive(Clone)]
+pub struct Sign<S> {
+    inner: S,
+    clock: Clock,
+}
+
+impl<S> Sign<S> {
+    pub(super) fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    fn sign(&self, attempt: Attempt) -> SignedRequest {
+        attempt.count.add();
+        let Attempt { request, fresh_connection, .. } = attempt;
+        let tenant = request.tenant();
+        let signed = tenant.sign(self.clock.now());
+        let mut out = Request::new(Full::new(request.body()));
+        *out.method_mut() = Method::POST;
+        *out.uri_mut() = tenant.uri(request.api());
+        let headers = out.headers_mut();
+        headers.reserve(6);
+        headers.insert(HOST, tenant.platform_host());
+        headers.insert(CONTENT_TYPE, JSON_UTF8);
+        headers.insert(ACCEPT_ENCODING, IDENTITY);
+        headers.insert(APP_ID, tenant.app_id_header());
+        headers.insert(TIMESTAMP, header(signed.timestamp()));
+        headers.insert(SIGNATURE, header(signed.signature()));
+        SignedRequest { request: out, api: request.api(), fresh_connection }
+    }
+}
+
+fn header(text: &str) -> HeaderValue {
+    let mut value = HeaderValue::from_str(text).expect("digits and base64 are legal in a header");
+    value.set_sensitive(true);
+    value
+}
+
+impl<S> Service<Attempt> for Sign<S>
+where
+    S: Service<SignedRequest, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>>,
+{
+    type Response = Reply;
+    type Error = AttemptError;
+    type Future = Answer<AttemptError>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, attempt: Attempt) -> Self::Future {
+        let signed = self.sign(attempt);
+        self.inner.call(signed)
+    }
+}

@@ -1,0 +1,151 @@
+//! A worker: one thread, one runtime, its own connections to the platform, nothing shared on the way.
+//!
+//! The forward road runs on as many of these as there are cores. Whatever else the process does lives on
+//! the control thread (`app`), so that nothing there can delay a query.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use prometheus::IntGauge;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+
+use crate::clock::Clock;
+use crate::edge::connection::{self, Bounds};
+use crate::forward::service::RoadService;
+use crate::listener::Accepted;
+use crate::telemetry::metrics::Metrics;
+
+/// How often a worker looks after idle connections, and how late it was for that.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// The control thread's handle on a worker.
+pub struct Worker {
+    connections: mpsc::UnboundedSender<(Accepted, Open)>,
+    open: Arc<AtomicUsize>,
+    gauge: IntGauge,
+}
+
+/// What a worker is made of.
+pub struct Parts {
+    /// Makes the service, on the worker's own thread.
+    pub service: Box<dyn FnOnce() -> io::Result<RoadService> + Send>,
+    /// Bounds of its connections.
+    pub bounds: Bounds,
+    /// For housekeeping.
+    pub clock: Clock,
+    /// For counting.
+    pub metrics: Arc<Metrics>,
+    /// True: finish what runs, take nothing new.
+    pub stop: watch::Receiver<bool>,
+    /// True: cut what still runs.
+    pub abort: watch::Receiver<bool>,
+}
+
+/// Counts an open connection for as long as it is.
+pub struct Open {
+    count: Arc<AtomicUsize>,
+    gauge: IntGauge,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.gauge.dec();
+    }
+}
+
+impl Worker {
+    /// Starts a worker. Its thread ends when this handle is dropped and its connections are done, or on
+    /// abort.
+    ///
+    /// # Errors
+    /// When the system gives no thread. What fails on the thread itself is the join handle's result.
+    pub fn start(index: usize, parts: Parts) -> io::Result<(Self, JoinHandle<io::Result<()>>)> {
+        let (connections, incoming) = mpsc::unbounded_channel();
+        let gauge = parts.metrics.lan_connections.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("aimis-worker-{index}"))
+            .spawn(move || run(parts, incoming))?;
+        Ok((Self { connections, open: Arc::default(), gauge }, thread))
+    }
+
+    /// Connections that the worker has.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Hands a connection over. The channel's length is bounded by `lan.max_connections`, which the
+    /// caller keeps.
+    pub fn take(&self, connection: Accepted) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.gauge.inc();
+        let open = Open { count: Arc::clone(&self.open), gauge: self.gauge.clone() };
+        // A worker that has ended drops the connection, which closes it.
+        let _ = self.connections.send((connection, open));
+    }
+}
+
+fn run(parts: Parts, incoming: mpsc::UnboundedReceiver<(Accepted, Open)>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, work(parts, incoming))
+}
+
+async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Open)>) -> io::Result<()> {
+    let Parts { service, bounds, clock, metrics, stop, mut abort } = parts;
+    let service = Rc::new(service()?);
+    tokio::task::spawn_local(keep_house(Rc::clone(&service), clock, metrics));
+    let mut running = tokio::task::JoinSet::new();
+    let finish = async {
+        while let Some((connection, open)) = incoming.recv().await {
+            let (service, stop) = (Rc::clone(&service), stop.clone());
+            running.spawn_local(async move {
+                let _open = open;
+                match connection {
+                    Accepted::Tcp(stream) => {
+                        let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
+                        serve(stream, bounds, stop, service).await;
+                    }
+                    Accepted::Unix(stream) => {
+                        let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
+                        serve(stream, bounds, stop, service).await;
+                    }
+                }
+            });
+            while running.try_join_next().is_some() {}
+        }
+        while running.join_next().await.is_some() {}
+    };
+    tokio::select! {
+        () = finish => {}
+        _ = abort.wait_for(|abort| *abort) => {}
+    }
+    Ok(())
+}
+
+async fn serve<S>(stream: S, bounds: Bounds, stop: watch::Receiver<bool>, service: Rc<RoadService>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    connection::serve(stream, bounds, stop, |request| {
+        let service = Rc::clone(&service);
+        async move { service.answer(request).await }
+    })
+    .await;
+}
+
+/// Closes idle connections to the platform, and measures how late this loop's own timer fires.
+async fn keep_house(service: Rc<RoadService>, clock: Clock, metrics: Arc<Metrics>) {
+    loop {
+        let due = clock.moment();
+        tokio::time::sleep(HOUSEKEEPING).await;
+        let late = clock.moment().since(due).saturating_sub(HOUSEKEEPING);
+        metrics.schedule_delay.observe(late.as_secs_f64());
+        service.close_idle();
+    }
+}
