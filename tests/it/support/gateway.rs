@@ -1,0 +1,186 @@
+//! A gateway in this process, in front of a simulated platform.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aimis_gateway::app::{self, Surroundings};
+use aimis_gateway::clock::Clock;
+use aimis_gateway::config::{self, Sources};
+use aimis_simulator::{Account, Platform};
+
+use super::client::{self, Answer};
+
+/// The made-up patient of the vectors.
+pub const PHONE: &str = "13800138000";
+/// See [`PHONE`].
+pub const ID_NUMBER: &str = "11010119000101009X";
+
+/// A body that asks for the studies of the vectors' patient.
+pub fn studies_query() -> String {
+    format!(
+        r#"{{"phoneNum":"{PHONE}","idNum":"{ID_NUMBER}","hospitalId":"H0001","unionId":"U0001","studyType":0,"dataFlag":1,"usage":0,"studyDateBegin":"2024-01-01 00:00:00","studyDateEnd":"2025-12-31 23:59:59"}}"#
+    )
+}
+
+/// Settings of a test's gateway; starts from free ports, one worker and one tenant.
+#[derive(Clone)]
+pub struct Settings {
+    base_url: String,
+    sections: Vec<(String, String)>,
+    tenants: Vec<(String, Account)>,
+    clock: Clock,
+}
+
+impl Settings {
+    /// A gateway that calls `platform` for the vectors' hospital.
+    pub fn calling(platform: &Platform) -> Self {
+        Self::calling_url(&platform.base_url())
+    }
+
+    /// A gateway that calls whatever is at `base_url`.
+    pub fn calling_url(base_url: &str) -> Self {
+        Self {
+            base_url: base_url.to_owned(),
+            sections: Vec::new(),
+            tenants: vec![("first-hospital".to_owned(), Account::demo())],
+            clock: Clock::system(),
+        }
+    }
+
+    /// Adds a line to a section: `with("lan", "max_body = 1024")`.
+    pub fn with(mut self, section: &str, line: &str) -> Self {
+        self.sections.push((section.to_owned(), line.to_owned()));
+        self
+    }
+
+    /// One more hospital.
+    pub fn tenant(mut self, name: &str, account: Account) -> Self {
+        self.tenants.push((name.to_owned(), account));
+        self
+    }
+
+    /// Another clock than the machine's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    fn text(&self) -> String {
+        let mut sections: Vec<(&str, String)> = vec![
+            ("lan", "listen = \"127.0.0.1:0\"\n".into()),
+            ("telemetry", "listen = \"127.0.0.1:0\"\n".into()),
+            ("runtime", String::new()),
+            ("platform", format!("base_url = \"{}\"\n", self.base_url)),
+        ];
+        for (section, line) in &self.sections {
+            match sections.iter_mut().find(|(name, _)| name == section) {
+                Some((_, text)) => writeln!(text, "{line}").unwrap(),
+                None => sections.push((section, format!("{line}\n"))),
+            }
+        }
+        if !self.sections.iter().any(|(section, line)| section == "runtime" && line.starts_with("workers")) {
+            sections[2].1.push_str("workers = 1\n");
+        }
+        let mut text: String = sections.iter().map(|(name, lines)| format!("[{name}]\n{lines}")).collect();
+        for (name, account) in &self.tenants {
+            write!(
+                text,
+                "[[tenants]]\nname = \"{name}\"\napp_id = \"{}\"\nhospital_id = \"{}\"\nunion_id = \"{}\"\n",
+                account.app_id, account.hospital_id, account.union_id
+            )
+            .unwrap();
+        }
+        text
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> Gateway {
+        let tokens = self
+            .tenants
+            .iter()
+            .enumerate()
+            .map(|(index, (_, account))| (format!("AIMIS_TENANTS__{index}__TOKEN"), account.token.clone()));
+        let loaded = config::load(&Sources::text("test.toml", self.text()).with_env(tokens)).unwrap();
+        let log = LogBuffer::default();
+        let surroundings =
+            Surroundings { clock: self.clock.clone(), log_output: Box::new(log.clone()), instance: "test" };
+        let gateway = app::Gateway::start(&loaded.config, surroundings).unwrap();
+        Gateway { lan: gateway.lan()[0], telemetry: gateway.telemetry()[0], running: Some(gateway), log }
+    }
+}
+
+/// A running gateway; stops at once when dropped.
+pub struct Gateway {
+    /// Where the HIS sends.
+    pub lan: SocketAddr,
+    /// Where metrics and probes are.
+    pub telemetry: SocketAddr,
+    /// Everything it logged.
+    pub log: LogBuffer,
+    running: Option<app::Gateway>,
+}
+
+impl Gateway {
+    /// In front of `platform`, on defaults.
+    pub fn before(platform: &Platform) -> Self {
+        Settings::calling(platform).start()
+    }
+
+    /// Sends a body to an API of the vectors' hospital.
+    pub async fn query(&self, api: &str, body: impl AsRef<[u8]>) -> Answer {
+        client::post(self.lan, &format!("/thirdparty/{api}/900001"), &[], body.as_ref()).await
+    }
+
+    /// Asks for the studies of the vectors' patient.
+    pub async fn studies(&self) -> Answer {
+        self.query("patientStudies", studies_query()).await
+    }
+
+    /// `GET path` at the telemetry listener.
+    pub async fn telemetry(&self, path: &str) -> Answer {
+        client::get(self.telemetry, path).await
+    }
+
+    /// The value of one series of `/metrics`, named with its labels as they are exported.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.telemetry("/metrics").await.text();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// Stops it well and gives everything it logged.
+    pub fn stop(mut self) -> String {
+        if let Some(running) = self.running.take() {
+            running.drain();
+        }
+        self.log.text()
+    }
+
+    /// The running gateway itself.
+    pub fn into_running(mut self) -> app::Gateway {
+        self.running.take().expect("a gateway is taken once")
+    }
+}
+
+/// A log kept in memory.
+#[derive(Clone, Default)]
+pub struct LogBuffer(Arc<Mutex<Vec<u8>>>);
+
+impl LogBuffer {
+    /// Everything so far.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
+    }
+}
+
+impl io::Write for LogBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! What the tests are made with: a gateway in this process, raw clients, the built binary.
+
+pub mod binary;
+pub mod client;
+pub mod gateway;
