@@ -267,6 +267,16 @@ mod tests {
     }
 
     #[test]
+    fn padding_longer_than_a_block_is_wrong() {
+        // 16 spaces: each byte is 32, so the block agrees with itself and yet pads nothing.
+        let block = cipher(Padding::Zero, HexCase::Lower).encrypt(&" ".repeat(16));
+
+        let opened = cipher(Padding::Pkcs7, HexCase::Lower).decrypt(block.as_str());
+
+        assert_eq!(opened.err(), Some(DecryptError::BadPadding));
+    }
+
+    #[test]
     fn zero_padding_makes_nothing_of_nothing() {
         assert_eq!(
             cipher(Padding::Zero, HexCase::Lower).encrypt("").as_str(),

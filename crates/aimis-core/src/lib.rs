@@ -27,4 +27,5 @@ pub mod datetime;
 pub mod identity;
 pub mod order;
 pub mod sign;
+mod text;
 pub mod token;

@@ -1,7 +1,7 @@
 //! Dates and times as the platform wants them: `yyyy-MM-dd HH:mm:ss`, 24 hours, China Standard Time.
 //!
 //! The platform states neither zone nor clock form beyond `hh` (section 4), so a [`DateTime`] is a wall-clock reading
-//! in China (UTC+8, no daylight saving), and nothing here converts between zones: [`parse`] refuses a text that names
+//! in China (UTC+8, no daylight saving), and nothing here converts between zones: [`parse()`] refuses a text that names
 //! one. It accepts the ways in which HIS clients write dates and refuses what can be read in two ways, because a
 //! window that means another month than the doctor's shows an empty list.
 

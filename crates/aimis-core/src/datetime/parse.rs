@@ -1,5 +1,7 @@
 //! Reads the ways in which HIS clients write a date, and refuses the ambiguous ones with a hint.
 
+use crate::text::{half_width, is_space};
+
 use super::{Date, DateTime};
 
 /// Longest text looked at, in characters; the longest variant accepted has 29.
@@ -122,7 +124,7 @@ fn canonical(text: &[u8]) -> Option<Result<DateTime, DateProblem>> {
 
 /// Copies `text` to `buffer` as plain ASCII: half-width, trimmed, Chinese unit signs as separators.
 fn plain<'b>(text: &str, buffer: &'b mut [u8; MAX_CHARS]) -> Result<&'b [u8], DateProblem> {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    let text = text.trim_matches(is_space);
     if text.is_empty() {
         return Err(DateProblem::Empty);
     }
@@ -131,11 +133,10 @@ fn plain<'b>(text: &str, buffer: &'b mut [u8; MAX_CHARS]) -> Result<&'b [u8], Da
     }
     let mut len = 0;
     for c in text.chars() {
-        let c = match c {
-            '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        let c = match half_width(c) {
             '年' | '月' => '-',
             '日' => ' ',
-            c if c.is_whitespace() => ' ',
+            c if is_space(c) => ' ',
             c => c,
         };
         let slot = buffer.get_mut(len).ok_or(DateProblem::Unreadable)?;

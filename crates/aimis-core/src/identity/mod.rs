@@ -14,7 +14,6 @@ mod resident;
 pub use document::{IdJudgement, IdKind, IdProblem, classify_id};
 pub use mask::{MaskWidth, mask_id, mask_link, mask_name, mask_phone};
 pub use normalise::{Normal, normalize_id};
-pub(crate) use normalise::{half_width, is_space};
 pub use phone::{PhoneJudgement, PhoneKind, PhoneProblem, classify_phone, normalize_phone};
 pub use resident::{check_character, upgrade_15};
 

@@ -2,6 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::text::{half_width, is_space};
+
 /// A text in normal form: the caller's own if it was normal already, else a copy that is wiped when dropped.
 pub enum Normal<'a> {
     /// The text was in normal form.
@@ -41,21 +43,6 @@ pub fn normalize_id(text: &str) -> Normal<'_> {
         normal.push(c.to_ascii_uppercase());
     }
     Normal::Owned(normal)
-}
-
-/// The ASCII twin of a full-width character.
-pub(crate) fn half_width(c: char) -> char {
-    match c {
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
-        c => c,
-    }
-}
-
-/// White space, in the wide sense of what nobody sees: Unicode's, zero-width characters, and the NUL that a fixed-width
-/// column may carry.
-pub(crate) fn is_space(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(c, '\0' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}')
 }
 
 fn is_normal(c: char) -> bool {

@@ -74,7 +74,7 @@ pub(super) fn write(order: &Order, seal: Seal<'_>) -> Vec<u8> {
     out
 }
 
-/// Length of what [`write`] writes.
+/// Length of what [`write()`] writes.
 fn len(order: &Order, seal: Seal<'_>) -> usize {
     let fields = order
         .contract

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::contract::{Contract, FieldKind};
-use crate::identity::is_space;
+use crate::text::is_space;
 
 use super::arena::{Arena, Span};
 use super::value::{Cell, Decimal, Value, is_integer, is_number};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::contract::{Contract, Field, FieldKind, Window};
 use crate::datetime::{self, DateTime, Edge};
-use crate::identity::{self, Normal, half_width, is_space};
+use crate::identity::{self, Normal};
+use crate::text::{half_width, is_space};
 
 use super::arena::{Arena, Span};
 use super::builder::{is_blank, trimmed};

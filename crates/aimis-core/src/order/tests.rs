@@ -570,6 +570,17 @@ fn forwarded_members_go_out_but_never_under_the_name_of_a_field() {
 }
 
 #[test]
+fn a_value_cannot_pretend_to_be_the_next_field() {
+    let two = order(
+        &with(&[("hisId", json!("a")), ("patientName", json!("b"))]),
+        &Rules::default(),
+    );
+    let one = order(&with(&[("hisId", json!("a\u{3}tb"))]), &Rules::default());
+
+    assert_ne!(canonical(&two), canonical(&one));
+}
+
+#[test]
 fn an_arena_that_must_grow_keeps_its_texts() {
     let mut builder = OrderBuilder::new(&STUDIES, 0);
     let name = "张".repeat(1000);
