@@ -77,9 +77,9 @@ impl RequestIds {
         Ok(Self { clock, state: u64::from_ne_bytes(seed) })
     }
 
-    /// The next id: UUID version 7 (RFC 9562), so ids sort by time. The random part tells requests
+    /// A new id: UUID version 7 (RFC 9562), so ids sort by time. The random part tells requests
     /// apart; it keeps no secret, hence the plain generator.
-    pub fn next(&mut self) -> RequestId {
+    pub fn make(&mut self) -> RequestId {
         let millis = self.clock.now().as_millis().to_be_bytes();
         let (a, b) = (self.random().to_be_bytes(), self.random().to_be_bytes());
         let mut uuid = [0; 16];
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn made_ids_are_version_7_uuids_and_differ() {
         let mut ids = RequestIds::new(Clock::manual(1_735_689_600_000)).unwrap();
-        let (one, two) = (ids.next(), ids.next());
+        let (one, two) = (ids.make(), ids.make());
 
         assert!(one.as_str().starts_with("01941f29-7c00-7"));
         assert!(matches!(one.as_str().as_bytes()[19], b'8' | b'9' | b'a' | b'b'));

@@ -121,7 +121,7 @@ impl Road {
                 Unknown::Refused => return Err(Rejection::UnknownField { name }),
             }
         }
-        let rules = Rules { today: Some(Date::in_china(self.clock.now())), ..tenant.rules.clone() };
+        let rules = Rules { today: Some(Date::in_china(self.clock.now())), ..tenant.rules };
         let order = builder.finish(&rules).map_err(Rejection::FieldInvalid)?;
         for repair in order.repairs() {
             notes.repair(repair.field, repair.kind);

@@ -105,7 +105,7 @@ impl RoadService {
             .headers()
             .get(X_REQUEST_ID)
             .and_then(RequestId::from_caller)
-            .unwrap_or_else(|| self.ids.borrow_mut().next());
+            .unwrap_or_else(|| self.ids.borrow_mut().make());
         let language = language(request.headers(), self.language);
         let mut notes = Notes {
             exchange: Exchange::new(id, method(request.method())),

@@ -46,7 +46,7 @@ struct Inner {
     connector: Connector,
     idle: RefCell<Vec<Idle>>,
     /// Connections that are open or being opened.
-    open: Cell<usize>,
+    open: Rc<Cell<usize>>,
     limits: Limits,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -70,12 +70,22 @@ struct Idle {
 struct Connection {
     sender: Sender,
     requests: usize,
-    pool: Rc<Inner>,
+    _place: Place,
 }
 
-impl Drop for Connection {
+/// A place among the open connections, from the first packet of a connect to the connection's end.
+struct Place(Rc<Cell<usize>>);
+
+impl Place {
+    fn take(open: &Rc<Cell<usize>>) -> Self {
+        open.set(open.get() + 1);
+        Self(Rc::clone(open))
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.pool.open.set(self.pool.open.get() - 1);
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -92,7 +102,7 @@ impl Pool {
         Self(Rc::new(Inner {
             connector,
             idle: RefCell::default(),
-            open: Cell::new(0),
+            open: Rc::default(),
             limits,
             clock,
             metrics,
@@ -115,9 +125,11 @@ impl Pool {
 
 impl Inner {
     /// A pooled connection that is still good, or a new one; and whether it was pooled.
-    async fn checkout(self: &Rc<Self>, fresh: bool) -> Result<(Connection, bool), UpstreamError> {
-        while !fresh {
-            let Some(Idle { mut connection, since }) = self.idle.borrow_mut().pop() else { break };
+    async fn checkout(&self, fresh: bool) -> Result<(Connection, bool), UpstreamError> {
+        if fresh {
+            return Ok((self.open().await?, false));
+        }
+        while let Some(Idle { mut connection, since }) = self.take_idle() {
             self.metrics.connections_idle.dec();
             let young = self.clock.moment().since(since) < self.limits.idle_time;
             // `ready` settles what the connection's task still has to do after the last answer.
@@ -128,17 +140,22 @@ impl Inner {
         Ok((self.open().await?, false))
     }
 
-    async fn open(self: &Rc<Self>) -> Result<Connection, UpstreamError> {
+    /// The connection used last. Its own function, so that nothing is borrowed while its user waits.
+    fn take_idle(&self) -> Option<Idle> {
+        self.idle.borrow_mut().pop()
+    }
+
+    async fn open(&self) -> Result<Connection, UpstreamError> {
         if self.open.get() >= self.limits.open {
             // An idle one may have gone stale unseen; room is worth more than reuse.
-            if self.idle.borrow_mut().pop().is_none() {
+            if self.take_idle().is_none() {
                 return Err(UpstreamError::Busy);
             }
             self.metrics.connections_idle.dec();
         }
-        let place = Place::take(self);
+        let place = Place::take(&self.open);
         let sender = self.connector.connect().await?;
-        Ok(place.fill(sender))
+        Ok(Connection { sender, requests: 0, _place: place })
     }
 
     fn give_back(&self, mut connection: Connection) {
@@ -151,7 +168,7 @@ impl Inner {
         }
     }
 
-    async fn exchange(self: &Rc<Self>, signed: Request<Full<Bytes>>, fresh: bool) -> Result<Reply, AttemptError> {
+    async fn exchange(&self, signed: Request<Full<Bytes>>, fresh: bool) -> Result<Reply, AttemptError> {
         let (mut connection, reused) =
             self.checkout(fresh).await.map_err(|error| AttemptError { error, reused: false })?;
         let active = Active::new(&self.metrics);
@@ -189,29 +206,6 @@ impl Inner {
         };
         self.metrics.attempts(api, label).inc();
         self.metrics.upstream_seconds(api).observe(took.as_secs_f64());
-    }
-}
-
-/// A place among the open connections, held while connecting; given back if that fails or is dropped.
-struct Place(Option<Rc<Inner>>);
-
-impl Place {
-    fn take(pool: &Rc<Inner>) -> Self {
-        pool.open.set(pool.open.get() + 1);
-        Self(Some(Rc::clone(pool)))
-    }
-
-    fn fill(mut self, sender: Sender) -> Connection {
-        let pool = self.0.take().expect("a place is filled once");
-        Connection { sender, requests: 0, pool }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(pool) = &self.0 {
-            pool.open.set(pool.open.get() - 1);
-        }
     }
 }
 
