@@ -20,7 +20,7 @@ use crate::edge::connection::Body;
 use crate::edge::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use crate::rejection::{self, Rejection};
 use crate::telemetry::event::Event;
-use crate::telemetry::exchange::Exchange;
+use crate::telemetry::exchange::{Exchange, FieldName};
 use crate::telemetry::labels::Origin;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
@@ -153,6 +153,9 @@ fn note_rejection(exchange: &mut Exchange, rejection: &Rejection) {
     exchange.rejected = rejection.reason();
     exchange.error = Some(error);
     exchange.error_detail = detail;
+    if let Rejection::FieldInvalid(problems) = rejection {
+        exchange.error_field = problems.first().map(FieldName::of);
+    }
 }
 
 /// The headers of every answer.

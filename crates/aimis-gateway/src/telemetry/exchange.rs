@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::labels::{CodeClass, NO_API, Origin, RejectReason};
-use super::log::{Level, Line};
+use super::log::{self, Level, Line, Loggable};
 use super::metrics::Metrics;
 use super::patient_tag::PatientTag;
 use crate::edge::request_id::RequestId;
 use crate::tenant::TenantName;
-use aimis_core::order::RepairKind;
+use aimis_core::order::{FieldProblem, RepairKind};
 
 /// The facts of one request. The road fills it in as it learns; nothing in it can name a person.
 pub struct Exchange {
@@ -40,6 +40,8 @@ pub struct Exchange {
     pub error: Option<&'static str>,
     /// What the operator should know about the error, in words of the program.
     pub error_detail: Option<&'static str>,
+    /// The first field that is at fault.
+    pub error_field: Option<FieldName>,
     /// Counted among refusals, and how.
     pub rejected: Option<RejectReason>,
     /// How often the platform was asked.
@@ -50,6 +52,22 @@ pub struct Exchange {
     pub caller_time: Duration,
     /// Time from the request's head to its answer.
     pub total_time: Duration,
+}
+
+/// The name of a field of a contract; never a name from a request.
+pub struct FieldName(String);
+
+impl FieldName {
+    /// The field that a problem is about; a problem's field is always the contract's.
+    pub fn of(problem: &FieldProblem) -> Self {
+        Self(problem.field.clone())
+    }
+}
+
+impl Loggable for &FieldName {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        log::write_string(out, &self.0);
+    }
 }
 
 impl Exchange {
@@ -70,6 +88,7 @@ impl Exchange {
             code: None,
             error: None,
             error_detail: None,
+            error_field: None,
             rejected: None,
             attempts: 0,
             upstream_time: Duration::ZERO,
@@ -134,6 +153,7 @@ impl Exchange {
             .field("code_class", self.class.as_str())
             .maybe("error.type", self.error)
             .maybe("error.detail", self.error_detail)
+            .maybe("error.field", self.error_field.as_ref())
             .maybe("patient", self.patient.as_ref())
             .field("http.request.body.size", self.request_size)
             .field("http.response.body.size", self.reply_size);
