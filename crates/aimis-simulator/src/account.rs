@@ -58,11 +58,7 @@ impl Account {
     /// The signature of `timestamp` under the token in force.
     #[must_use]
     pub fn sign(&self, timestamp: &str, switches: &Switches) -> String {
-        Key::new(&self.token, switches.key_form).sign(
-            &self.app_id,
-            timestamp,
-            switches.signature_encoding,
-        )
+        Key::new(&self.token, switches.key_form).sign(&self.app_id, timestamp, switches.signature_encoding)
     }
 
     /// `text` encrypted under the token in force, in lower-case hex.

@@ -31,8 +31,7 @@ pub(crate) struct RawReply {
 
 impl Target {
     pub(crate) fn parse(url: &str) -> io::Result<Self> {
-        let bad =
-            |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("callback URL {why}"));
+        let bad = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("callback URL {why}"));
         let (https, rest) = match url.split_once("://") {
             Some(("http", rest)) => (false, rest),
             Some(("https", rest)) => (true, rest),
@@ -41,9 +40,7 @@ impl Target {
         let at = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(at);
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => {
-                (host, port.parse().map_err(|_| bad("has no valid port"))?)
-            }
+            Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| bad("has no valid port"))?),
             _ => (authority, if https { 443 } else { 80 }),
         };
         if host.is_empty() || url.bytes().any(|byte| !byte.is_ascii_graphic()) {
@@ -77,16 +74,11 @@ pub(crate) async fn exchange(
     let config = tls.ok_or_else(|| invalid("an https URL needs a TLS client configuration"))?;
     let name = rustls::pki_types::ServerName::try_from(target.host.clone());
     let name = name.map_err(|_| invalid("the URL's host is no server name"))?;
-    let stream = TlsConnector::from(config.clone())
-        .connect(name, stream)
-        .await?;
+    let stream = TlsConnector::from(config.clone()).connect(name, stream).await?;
     converse(stream, request).await
 }
 
-async fn converse(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    request: &[u8],
-) -> io::Result<RawReply> {
+async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> io::Result<RawReply> {
     // A server may refuse and close before it has read all; then its reply still counts.
     let written = stream.write_all(request).await;
     let _ = stream.flush().await;
@@ -103,10 +95,7 @@ async fn read_reply(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<RawRepl
             return Ok(reply);
         }
         if bytes.len() > MAX_REPLY {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "reply over 4 MiB",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "reply over 4 MiB"));
         }
         let got = match stream.read_buf(&mut bytes).await {
             // rustls: a peer that closes without close_notify; length or chunks decide whether all came.
@@ -151,20 +140,14 @@ fn parse(bytes: &[u8], ended: bool) -> io::Result<Option<RawReply>> {
     let body = if find("transfer-encoding").is_some() {
         chunks(rest)
     } else if let Some(length) = find("content-length") {
-        let length: usize = length
-            .parse()
-            .map_err(|_| bad("reply length is not a number"))?;
+        let length: usize = length.parse().map_err(|_| bad("reply length is not a number"))?;
         rest.get(..length).map(<[u8]>::to_vec)
     } else if status == 204 || status == 304 {
         Some(Vec::new())
     } else {
         ended.then(|| rest.to_vec())
     };
-    Ok(body.map(|body| RawReply {
-        status,
-        headers,
-        body,
-    }))
+    Ok(body.map(|body| RawReply { status, headers, body }))
 }
 
 /// The joined chunks, if the last one is there.
@@ -172,14 +155,8 @@ fn chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let end = rest.windows(2).position(|window| window == b"\r\n")?;
-        let size = std::str::from_utf8(&rest[..end])
-            .ok()?
-            .split(';')
-            .next()?
-            .trim();
-        let size = usize::from_str_radix(size, 16)
-            .ok()
-            .filter(|size| *size <= MAX_REPLY)?;
+        let size = std::str::from_utf8(&rest[..end]).ok()?.split(';').next()?.trim();
+        let size = usize::from_str_radix(size, 16).ok().filter(|size| *size <= MAX_REPLY)?;
         rest = rest.get(end + 2..)?;
         if size == 0 {
             return Some(body);
@@ -205,10 +182,7 @@ mod tests {
             ("::1", 8081, "/callback/first?x=1")
         );
         let target = Target::parse("https://gateway.example").unwrap();
-        assert_eq!(
-            (target.https, target.port, target.path.as_str()),
-            (true, 443, "/")
-        );
+        assert_eq!((target.https, target.port, target.path.as_str()), (true, 443, "/"));
         for bad in ["ftp://x/", "x", "http://", "http://x:y/", "http://x/a b"] {
             assert!(Target::parse(bad).is_err(), "{bad}");
         }
@@ -227,10 +201,7 @@ mod tests {
                 .is_none()
         );
         assert_eq!(
-            parse(b"HTTP/1.0 410 Gone\r\n\r\nab", true)
-                .unwrap()
-                .unwrap()
-                .status,
+            parse(b"HTTP/1.0 410 Gone\r\n\r\nab", true).unwrap().unwrap().status,
             410
         );
         assert!(parse(b"SSH-2.0\r\n\r\n", true).is_err());

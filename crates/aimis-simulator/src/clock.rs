@@ -50,11 +50,7 @@ impl Clock {
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         let standing = self.shared.standing_at_ms.load(Ordering::Relaxed);
-        let base = if standing == RUNNING {
-            system_ms()
-        } else {
-            standing
-        };
+        let base = if standing == RUNNING { system_ms() } else { standing };
         base.saturating_add(self.shared.offset_ms.load(Ordering::Relaxed))
     }
 
@@ -87,9 +83,7 @@ impl Default for Clock {
 )]
 fn system_ms() -> i64 {
     // A system clock before 1970 reads as 1970: no signature of ours would be right either way.
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -132,10 +132,7 @@ impl Levers {
         }
         let body = request.body.as_slice();
         let faults = &self.platform.faults;
-        match (
-            head.method(),
-            head.target().split('?').next().unwrap_or_default(),
-        ) {
+        match (head.method(), head.target().split('?').next().unwrap_or_default()) {
             ("GET", "/requests") => Ok(listed(&self.platform.recorder)),
             ("DELETE", "/requests") => {
                 self.platform.recorder.clear();
@@ -198,10 +195,7 @@ impl Levers {
         if switch_token(&self.platform, &order.app_id, &order.token) {
             done()
         } else {
-            Err(Refused(
-                404,
-                format!("no account has appId {}", order.app_id),
-            ))
+            Err(Refused(404, format!("no account has appId {}", order.app_id)))
         }
     }
 
@@ -291,11 +285,7 @@ fn no_lever(method: &str, path: &str) -> Refused {
 }
 
 fn listed(recorder: &Recorder) -> Value {
-    let records: Vec<_> = recorder
-        .all()
-        .iter()
-        .map(crate::Recorded::to_json)
-        .collect();
+    let records: Vec<_> = recorder.all().iter().map(crate::Recorded::to_json).collect();
     json!({ "count": recorder.total(), "records": records })
 }
 

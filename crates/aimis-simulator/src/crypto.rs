@@ -113,12 +113,7 @@ impl Key {
         }
     }
 
-    pub(crate) fn sign(
-        &self,
-        app_id: &str,
-        timestamp: &str,
-        encoding: SignatureEncoding,
-    ) -> String {
+    pub(crate) fn sign(&self, app_id: &str, timestamp: &str, encoding: SignatureEncoding) -> String {
         let mut mac = self.signing.clone();
         mac.update(app_id.as_bytes());
         mac.update(timestamp.as_bytes());
@@ -137,9 +132,7 @@ impl Key {
         let missing = BLOCK - bytes.len() % BLOCK;
         match padding {
             // `missing` is 1..=16.
-            Padding::Pkcs7 => {
-                bytes.resize(bytes.len() + missing, u8::try_from(missing).unwrap_or(0))
-            }
+            Padding::Pkcs7 => bytes.resize(bytes.len() + missing, u8::try_from(missing).unwrap_or(0)),
             Padding::Zero if missing < BLOCK => bytes.resize(bytes.len() + missing, 0),
             Padding::Zero => {}
         }
@@ -150,11 +143,7 @@ impl Key {
     }
 
     /// The text of a ciphertext: hex of either case, white space around it tolerated.
-    pub(crate) fn decrypt(
-        &self,
-        ciphertext: &str,
-        padding: Padding,
-    ) -> Result<String, Undecryptable> {
+    pub(crate) fn decrypt(&self, ciphertext: &str, padding: Padding) -> Result<String, Undecryptable> {
         let ciphertext = ciphertext.trim();
         if ciphertext.is_empty() {
             return Err(Undecryptable::Empty);
@@ -170,10 +159,7 @@ impl Key {
         }
         let length = match padding {
             Padding::Pkcs7 => unpadded(&bytes).ok_or(Undecryptable::BadPadding)?,
-            Padding::Zero => bytes
-                .iter()
-                .rposition(|byte| *byte != 0)
-                .map_or(0, |last| last + 1),
+            Padding::Zero => bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1),
         };
         bytes.truncate(length);
         String::from_utf8(bytes).map_err(|_| Undecryptable::NotUtf8)
@@ -184,10 +170,7 @@ impl Key {
 fn unpadded(bytes: &[u8]) -> Option<usize> {
     let last = *bytes.last()?;
     let count = usize::from(last);
-    let good = (1..=BLOCK).contains(&count)
-        && bytes[bytes.len() - count..]
-            .iter()
-            .all(|byte| *byte == last);
+    let good = (1..=BLOCK).contains(&count) && bytes[bytes.len() - count..].iter().all(|byte| *byte == last);
     good.then(|| bytes.len() - count)
 }
 
@@ -214,9 +197,7 @@ mod tests {
                 text(vector, "timestamp"),
                 SignatureEncoding::HexLower,
             );
-            let ciphertext = key
-                .encrypt(text(vector, "plaintext"), Padding::Pkcs7)
-                .unwrap();
+            let ciphertext = key.encrypt(text(vector, "plaintext"), Padding::Pkcs7).unwrap();
 
             assert_eq!(signature, text(vector, "signature"), "{vector}");
             assert_eq!(ciphertext, text(vector, "ciphertext_hex"), "{vector}");
@@ -241,19 +222,10 @@ mod tests {
         };
         let sign = |encoding| key.sign("900001", "1735689600000", encoding);
 
-        assert_eq!(
-            sign(SignatureEncoding::HexUpper),
-            variant("signature_upper_hex")
-        );
+        assert_eq!(sign(SignatureEncoding::HexUpper), variant("signature_upper_hex"));
         assert_eq!(sign(SignatureEncoding::Base64), variant("signature_base64"));
-        assert_ne!(
-            sign(SignatureEncoding::HexLower),
-            variant("signature_swapped")
-        );
-        assert_ne!(
-            sign(SignatureEncoding::HexLower),
-            variant("signature_with_plus")
-        );
+        assert_ne!(sign(SignatureEncoding::HexLower), variant("signature_swapped"));
+        assert_ne!(sign(SignatureEncoding::HexLower), variant("signature_with_plus"));
         assert_eq!(
             key.encrypt("13800138000", Padding::Zero).unwrap(),
             variant("zero_padding_11")
@@ -263,8 +235,7 @@ mod tests {
             variant("zero_padding_16")
         );
         assert_eq!(
-            key.decrypt(&variant("zero_padding_11"), Padding::Zero)
-                .unwrap(),
+            key.decrypt(&variant("zero_padding_11"), Padding::Zero).unwrap(),
             "13800138000"
         );
         assert_eq!(

@@ -18,11 +18,7 @@ pub(crate) fn is_study_time(text: &str) -> bool {
     if bytes.len() != shape.len() || !bytes.iter().zip(shape).all(fits) {
         return false;
     }
-    let number = |from: usize, to: usize| {
-        bytes[from..to]
-            .iter()
-            .fold(0, |sum, b| sum * 10 + u32::from(b - b'0'))
-    };
+    let number = |from: usize, to: usize| bytes[from..to].iter().fold(0, |sum, b| sum * 10 + u32::from(b - b'0'));
     let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
     year >= 1
         && (1..=12).contains(&month)
@@ -72,16 +68,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -91,11 +82,7 @@ mod tests {
 
     #[test]
     fn a_study_time_is_a_real_moment_in_one_spelling() {
-        for good in [
-            "2024-12-01 00:00:00",
-            "2024-02-29 23:59:59",
-            "2000-02-29 12:00:00",
-        ] {
+        for good in ["2024-12-01 00:00:00", "2024-02-29 23:59:59", "2000-02-29 12:00:00"] {
             assert!(is_study_time(good), "{good}");
         }
         for bad in [

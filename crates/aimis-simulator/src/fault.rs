@@ -151,24 +151,17 @@ impl Plan {
         match self.delivery {
             Delivery::Whole | Delivery::Drip { .. } => body,
             Delivery::ResetWithinBody | Delivery::HalfBody => &body[..body.len() / 2],
-            Delivery::ResetBeforeHead
-            | Delivery::ResetWithinHead
-            | Delivery::Garbage
-            | Delivery::Hang => &[],
+            Delivery::ResetBeforeHead | Delivery::ResetWithinHead | Delivery::Garbage | Delivery::Hang => &[],
         }
     }
 
     /// The status that is sent in full; 0 when none is.
     pub(crate) fn sent_status(&self) -> u16 {
         match self.delivery {
-            Delivery::ResetBeforeHead
-            | Delivery::ResetWithinHead
-            | Delivery::Garbage
-            | Delivery::Hang => 0,
-            Delivery::Whole
-            | Delivery::Drip { .. }
-            | Delivery::ResetWithinBody
-            | Delivery::HalfBody => self.response.status,
+            Delivery::ResetBeforeHead | Delivery::ResetWithinHead | Delivery::Garbage | Delivery::Hang => 0,
+            Delivery::Whole | Delivery::Drip { .. } | Delivery::ResetWithinBody | Delivery::HalfBody => {
+                self.response.status
+            }
         }
     }
 
@@ -183,29 +176,22 @@ impl Plan {
                     every: Duration::from_millis(*every_ms),
                 };
             }
-            Fault::Status {
-                code,
-                envelope: true,
-            } => {
+            Fault::Status { code, envelope: true } => {
                 self.response = Response {
                     status: *code,
                     ..Response::json(envelope(1, "internal error"))
                 };
             }
-            Fault::Status {
-                code,
-                envelope: false,
-            } => self.response = Response::text(*code, "simulated\n"),
-            Fault::BusinessCode { code, message } => {
-                self.response = Response::json(envelope(*code, message))
-            }
+            Fault::Status { code, envelope: false } => self.response = Response::text(*code, "simulated\n"),
+            Fault::BusinessCode { code, message } => self.response = Response::json(envelope(*code, message)),
             Fault::ResetBeforeHead => self.delivery = Delivery::ResetBeforeHead,
             Fault::ResetWithinHead => self.delivery = Delivery::ResetWithinHead,
             Fault::ResetWithinBody => self.delivery = Delivery::ResetWithinBody,
             Fault::HalfBody => self.delivery = Delivery::HalfBody,
             Fault::Garbage => self.delivery = Delivery::Garbage,
             Fault::HtmlPage { status } => {
-                let page = "<!DOCTYPE html><html><head><title>Access notice</title></head><body>simulated</body></html>";
+                let page =
+                    "<!DOCTYPE html><html><head><title>Access notice</title></head><body>simulated</body></html>";
                 self.response = Response::new(*status, "text/html; charset=utf-8", page);
             }
             Fault::Oversized { bytes } => self.response = Response::json(oversized(*bytes)),
@@ -217,12 +203,9 @@ impl Plan {
             Fault::SilentClose => self.after = After::SilentClose,
             Fault::Hang => self.delivery = Delivery::Hang,
             Fault::RetryAfter { status, seconds } => {
-                self.response = Response::text(*status, "simulated\n")
-                    .header("Retry-After", seconds.to_string());
+                self.response = Response::text(*status, "simulated\n").header("Retry-After", seconds.to_string());
             }
-            Fault::Together { faults } => {
-                faults.iter().for_each(|fault| self.apply(fault, envelope))
-            }
+            Fault::Together { faults } => faults.iter().for_each(|fault| self.apply(fault, envelope)),
         }
     }
 }
@@ -269,11 +252,7 @@ impl Faults {
         self.change(|state| {
             state.rates.retain(|rate| rate.fault != fault);
             if one_in > 0 {
-                state.rates.push(Rate {
-                    fault,
-                    one_in,
-                    seen: 0,
-                });
+                state.rates.push(Rate { fault, one_in, seen: 0 });
             }
         });
     }
@@ -354,9 +333,6 @@ mod tests {
         let body = oversized(100_000);
 
         assert_eq!(body.len(), 100_000);
-        assert_eq!(
-            serde_json::from_slice::<serde_json::Value>(&body).unwrap()["code"],
-            0
-        );
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["code"], 0);
     }
 }

@@ -38,10 +38,7 @@ impl His {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub async fn start_with(
-        listen: SocketAddr,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> io::Result<Self> {
+    pub async fn start_with(listen: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Self> {
         let https = tls.is_some();
         let state = Arc::new(HisState {
             clock: Clock::system(),
@@ -49,11 +46,7 @@ impl His {
             recorder: Recorder::new(true, 10_000),
         });
         let server = Server::start(listen, tls, state.clone()).await?;
-        Ok(Self {
-            server,
-            state,
-            https,
-        })
+        Ok(Self { server, state, https })
     }
 
     /// Stops, and returns when the port is free again and every connection closed.
@@ -96,9 +89,7 @@ impl His {
     /// The deliveries answered with 2xx and code 0.
     #[must_use]
     pub fn accepted(&self) -> Vec<Recorded> {
-        let good = |record: &Recorded| {
-            (200..300).contains(&record.reply_status) && record.reply_json()["code"] == 0
-        };
+        let good = |record: &Recorded| (200..300).contains(&record.reply_status) && record.reply_json()["code"] == 0;
         self.deliveries().into_iter().filter(good).collect()
     }
 

@@ -55,8 +55,7 @@ pub use data::{Data, Patient, Study};
 pub use fault::Fault;
 pub use his::His;
 pub use platform::{
-    Canned, DataOnError, PATIENT_CONSULTATIONS, PATIENT_REPORT_URL, PATIENT_STUDIES, Platform,
-    PlatformOptions,
+    Canned, DataOnError, PATIENT_CONSULTATIONS, PATIENT_REPORT_URL, PATIENT_STUDIES, Platform, PlatformOptions,
 };
 pub use record::Recorded;
 pub use run::{RunOptions, Running, run};

@@ -73,12 +73,8 @@ impl Recorded {
     /// Whether `text` occurs, byte for byte, in the head or the body received.
     #[must_use]
     pub fn contains(&self, text: &str) -> bool {
-        let within = |bytes: &[u8]| {
-            text.is_empty()
-                || bytes
-                    .windows(text.len())
-                    .any(|window| window == text.as_bytes())
-        };
+        let within =
+            |bytes: &[u8]| text.is_empty() || bytes.windows(text.len()).any(|window| window == text.as_bytes());
         within(&self.head) || within(&self.body)
     }
 
@@ -173,9 +169,7 @@ impl Recorder {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.bytes += record.size();
             kept.records.push_back(record);
-            while kept.records.len() > self.limit
-                || (kept.bytes > MAX_BYTES && kept.records.len() > 1)
-            {
+            while kept.records.len() > self.limit || (kept.bytes > MAX_BYTES && kept.records.len() > 1) {
                 let Some(oldest) = kept.records.pop_front() else {
                     break;
                 };

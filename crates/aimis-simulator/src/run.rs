@@ -83,9 +83,5 @@ pub async fn run(options: RunOptions) -> io::Result<Running> {
         }
         None => None,
     };
-    Ok(Running {
-        platform,
-        his,
-        control,
-    })
+    Ok(Running { platform, his, control })
 }

@@ -122,10 +122,7 @@ impl Callback {
         let optional = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
         let mut fields: Vec<(String, Value)> = [
             ("status", self.status.into()),
-            (
-                "phoneNum",
-                account.encrypt(&self.phone_num, switches).into(),
-            ),
+            ("phoneNum", account.encrypt(&self.phone_num, switches).into()),
             ("idNum", account.encrypt(&self.id_num, switches).into()),
             ("patientId", self.patient_id.as_str().into()),
             ("hospitalId", self.hospital_id.as_str().into()),
@@ -169,14 +166,7 @@ mod tests {
         let fields = callback.fields(&Account::demo(), &Switches::default());
 
         assert_eq!(fields[0], ("status".into(), "7".into()));
-        assert_eq!(
-            fields.last().unwrap(),
-            &("extra".to_owned(), Value::from(1))
-        );
-        assert!(
-            !fields
-                .iter()
-                .any(|(name, _)| name == "reportId" || name == "hisId")
-        );
+        assert_eq!(fields.last().unwrap(), &("extra".to_owned(), Value::from(1)));
+        assert!(!fields.iter().any(|(name, _)| name == "reportId" || name == "hisId"));
     }
 }

@@ -210,11 +210,7 @@ impl CallbackSender {
             add("Content-Type", content_type);
         }
         if self.signed {
-            let timestamp = self
-                .forged
-                .timestamp
-                .clone()
-                .unwrap_or_else(|| self.timestamp());
+            let timestamp = self.forged.timestamp.clone().unwrap_or_else(|| self.timestamp());
             let mut signer = self.account.clone();
             if let Some(app_id) = &self.forged.app_id {
                 signer.app_id.clone_from(app_id);
@@ -255,11 +251,7 @@ impl CallbackSender {
             Encoding::Json => ("application/json; charset=utf-8", json()),
             Encoding::JsonInForm(name) => (FORM, form_pair(name, &json())),
             Encoding::Form => {
-                let text = |value: &Value| {
-                    value
-                        .as_str()
-                        .map_or_else(|| value.to_string(), str::to_owned)
-                };
+                let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 let pairs: Vec<_> = fields
                     .iter()
                     .map(|(name, value)| form_pair(name, &text(value)))
@@ -269,10 +261,7 @@ impl CallbackSender {
         };
         (
             content_type,
-            self.forged
-                .body
-                .clone()
-                .unwrap_or_else(|| body.into_bytes()),
+            self.forged.body.clone().unwrap_or_else(|| body.into_bytes()),
         )
     }
 }
@@ -285,9 +274,7 @@ fn form_pair(name: &str, value: &str) -> String {
         }
         for byte in text.bytes() {
             match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
-                    out.push(char::from(byte))
-                }
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => out.push(char::from(byte)),
                 b' ' => out.push('+'),
                 _ => {
                     let _ = write!(out, "%{byte:02X}");
@@ -304,24 +291,17 @@ mod tests {
 
     fn sender() -> CallbackSender {
         let clock = Clock::standing_at(1_735_689_600_000);
-        CallbackSender::new(
-            "http://127.0.0.1:1/callback/first-hospital",
-            &Account::demo(),
-        )
-        .unwrap()
-        .clock(clock)
+        CallbackSender::new("http://127.0.0.1:1/callback/first-hospital", &Account::demo())
+            .unwrap()
+            .clock(clock)
     }
 
     #[test]
     fn a_callback_is_signed_and_encrypted_as_the_vectors_say() {
         let text = String::from_utf8(sender().request_bytes(&Callback::demo())).unwrap();
 
-        assert!(text.contains(
-            "signature: 4c43cf430bf244880b1845258bc7937eba64f60258e92ad2bda27bb3f2037b9b\r\n"
-        ));
-        assert!(text.contains(
-            r#"{"status":3,"phoneNum":"554fb5befba4daabdb8169e45db64485","idNum":"a48b12c1"#
-        ));
+        assert!(text.contains("signature: 4c43cf430bf244880b1845258bc7937eba64f60258e92ad2bda27bb3f2037b9b\r\n"));
+        assert!(text.contains(r#"{"status":3,"phoneNum":"554fb5befba4daabdb8169e45db64485","idNum":"a48b12c1"#));
         assert!(!text.contains("13800138000"));
     }
 

@@ -38,21 +38,9 @@ pub(super) fn data() -> Data {
     }
     let people: [(&str, &str, &str, bool, &[Row]); 4] = [
         ("张三", "11010119000101009X", "13800138000", true, FIRST),
-        (
-            "欧阳测试",
-            "440101190001010010",
-            "13800138001",
-            true,
-            SECOND,
-        ),
+        ("欧阳测试", "440101190001010010", "13800138001", true, SECOND),
         ("测试患者甲", "H12345678", "13800138002", false, THIRD),
-        (
-            "测试患者乙",
-            "110101190001010014",
-            "13800138003",
-            false,
-            &[],
-        ),
+        ("测试患者乙", "110101190001010014", "13800138003", false, &[]),
     ];
     for (name, id_num, phone_num, consulted, rows) in people {
         let mut patient = Patient::new(name, id_num, phone_num);
@@ -65,10 +53,7 @@ pub(super) fn data() -> Data {
         }
         data.add_patient(patient);
         for (study_id, kind, date, hospital, consortium) in rows {
-            data.add_study(
-                id_num,
-                Study::new(study_id, *kind, date, hospital, consortium),
-            );
+            data.add_study(id_num, Study::new(study_id, *kind, date, hospital, consortium));
         }
     }
     data

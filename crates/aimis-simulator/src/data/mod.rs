@@ -85,13 +85,7 @@ pub struct Study {
 impl Study {
     /// A study with a report; the other fields are filled with made-up values that follow from `study_id`.
     #[must_use]
-    pub fn new(
-        study_id: &str,
-        study_type: u8,
-        study_date: &str,
-        hospital_id: &str,
-        union_id: &str,
-    ) -> Self {
+    pub fn new(study_id: &str, study_type: u8, study_date: &str, hospital_id: &str, union_id: &str) -> Self {
         let (body_part, study_name) = match study_type {
             0 => ("胸部", "胸部CT平扫"),
             1 => ("眼", "眼底照相"),
@@ -102,10 +96,7 @@ impl Study {
         };
         let report_id = format!("R{study_id}");
         // A sibling's links carry a time and a token in the query (platform-api.md section 6).
-        let query = format!(
-            "rid={report_id}&ts=1735689600&token={}",
-            &fingerprint(study_id)[..32]
-        );
+        let query = format!("rid={report_id}&ts=1735689600&token={}", &fingerprint(study_id)[..32]);
         Self {
             his_id: String::new(),
             study_type,
@@ -153,10 +144,7 @@ pub(crate) struct StudyQuery<'a> {
 
 impl StudyQuery<'_> {
     fn takes(&self, study: &Study) -> bool {
-        let (own, consortium) = (
-            study.hospital_id == self.hospital_id,
-            study.union_id == self.union_id,
-        );
+        let (own, consortium) = (study.hospital_id == self.hospital_id, study.union_id == self.union_id);
         let flagged = match self.data_flag {
             0 => true,
             1 => own,
@@ -186,10 +174,7 @@ impl Data {
 
     /// Makes a hospital and a consortium known.
     pub fn add_hospital(&mut self, hospital_id: &str, union_id: &str) {
-        for (known, id) in [
-            (&mut self.hospitals, hospital_id),
-            (&mut self.unions, union_id),
-        ] {
+        for (known, id) in [(&mut self.hospitals, hospital_id), (&mut self.unions, union_id)] {
             if !known.iter().any(|known| known == id) {
                 known.push(id.to_owned());
             }
@@ -201,8 +186,7 @@ impl Data {
         match self.by_identity.get(&patient.id_num) {
             Some(&known) => self.patients[known].0 = patient,
             None => {
-                self.by_identity
-                    .insert(patient.id_num.clone(), self.patients.len());
+                self.by_identity.insert(patient.id_num.clone(), self.patients.len());
                 self.patients.push((patient, Vec::new()));
             }
         }
@@ -220,8 +204,7 @@ impl Data {
             study.his_id.clone_from(&owner.his_id);
         }
         if !study.report_id.is_empty() {
-            self.reports
-                .insert(study.report_id.clone(), (patient, studies.len()));
+            self.reports.insert(study.report_id.clone(), (patient, studies.len()));
         }
         studies.push(study);
         true
@@ -237,12 +220,9 @@ impl Data {
     /// The study with this number, and its patient.
     #[must_use]
     pub fn study(&self, study_id: &str) -> Option<(&Patient, &Study)> {
-        self.patients.iter().find_map(|(patient, studies)| {
-            Some((
-                patient,
-                studies.iter().find(|study| study.study_id == study_id)?,
-            ))
-        })
+        self.patients
+            .iter()
+            .find_map(|(patient, studies)| Some((patient, studies.iter().find(|study| study.study_id == study_id)?)))
     }
 
     pub(crate) fn knows_hospital(&self, id: &str) -> bool {
@@ -254,20 +234,10 @@ impl Data {
     }
 
     /// The patient whose numbers are exactly these; one that is not given matches any.
-    pub(crate) fn patient(
-        &self,
-        id_num: Option<&str>,
-        phone_num: Option<&str>,
-    ) -> Option<(&Patient, &[Study])> {
+    pub(crate) fn patient(&self, id_num: Option<&str>, phone_num: Option<&str>) -> Option<(&Patient, &[Study])> {
         let found = match (id_num, phone_num) {
-            (Some(id), _) => self
-                .by_identity
-                .get(id)
-                .and_then(|&at| self.patients.get(at)),
-            (None, Some(phone)) => self
-                .patients
-                .iter()
-                .find(|(patient, _)| patient.phone_num == phone),
+            (Some(id), _) => self.by_identity.get(id).and_then(|&at| self.patients.get(at)),
+            (None, Some(phone)) => self.patients.iter().find(|(patient, _)| patient.phone_num == phone),
             (None, None) => None,
         };
         let (patient, studies) = found?;
@@ -276,10 +246,7 @@ impl Data {
             .then_some((patient, studies.as_slice()))
     }
 
-    pub(crate) fn studies<'a>(
-        studies: &'a [Study],
-        query: &'a StudyQuery<'a>,
-    ) -> impl Iterator<Item = &'a Study> {
+    pub(crate) fn studies<'a>(studies: &'a [Study], query: &'a StudyQuery<'a>) -> impl Iterator<Item = &'a Study> {
         studies.iter().filter(|study| query.takes(study))
     }
 
@@ -308,10 +275,7 @@ mod tests {
         assert!((0..6).all(|kind| studies.iter().any(|study| study.study_type == kind)));
         assert_eq!(
             data.reports.len(),
-            studies
-                .iter()
-                .filter(|study| !study.report_id.is_empty())
-                .count()
+            studies.iter().filter(|study| !study.report_id.is_empty()).count()
         );
         assert!(
             studies
@@ -331,14 +295,8 @@ mod tests {
     fn both_numbers_have_to_match() {
         let data = Data::demo();
 
-        assert!(
-            data.patient(Some("11010119000101009X"), Some("13800138001"))
-                .is_none()
-        );
-        assert!(
-            data.patient(Some("11010119000101009x"), Some("13800138000"))
-                .is_none()
-        );
+        assert!(data.patient(Some("11010119000101009X"), Some("13800138001")).is_none());
+        assert!(data.patient(Some("11010119000101009x"), Some("13800138000")).is_none());
         assert!(data.patient(None, Some("13800138000")).is_some());
         assert!(data.patient(None, None).is_none());
     }

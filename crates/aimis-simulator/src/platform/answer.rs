@@ -35,10 +35,7 @@ impl Judged {
 pub(super) fn answer(state: &State, request: &Request, now_ms: i64) -> Judged {
     let head = &request.head;
     let path = head.target().split('?').next().unwrap_or_default();
-    let mut parts = path
-        .strip_prefix("/thirdparty/")
-        .unwrap_or_default()
-        .split('/');
+    let mut parts = path.strip_prefix("/thirdparty/").unwrap_or_default().split('/');
     let (Some(api), Some(app_id), None) = (parts.next(), parts.next(), parts.next()) else {
         return Judged::http(Response::text(404, "no such path\n"));
     };
@@ -56,9 +53,9 @@ pub(super) fn answer(state: &State, request: &Request, now_ms: i64) -> Judged {
         .and_then(|(account, key)| ask(state, api, &account, key, &request.body, &mut decrypted));
     let (response, verdict) = match outcome {
         Ok(data) => (
-            state.reply(api).unwrap_or_else(|| {
-                Response::json(envelope(0, "success", &state.request_id(), Some(&data)))
-            }),
+            state
+                .reply(api)
+                .unwrap_or_else(|| Response::json(envelope(0, "success", &state.request_id(), Some(&data)))),
             0,
         ),
         Err(refusal) => (
@@ -83,8 +80,7 @@ fn is_json(content_type: &str) -> bool {
     let essence = parts.next().unwrap_or_default();
     let charset = parts.find_map(|part| {
         let (name, value) = part.split_once('=')?;
-        name.eq_ignore_ascii_case("charset")
-            .then(|| value.trim_matches('"'))
+        name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"'))
     });
     essence.eq_ignore_ascii_case("application/json")
         && charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
@@ -93,8 +89,7 @@ fn is_json(content_type: &str) -> bool {
 /// The envelope; `data` is JSON already, and absent when `None`.
 pub(super) fn envelope(code: i64, message: &str, request_id: &str, data: Option<&str>) -> Vec<u8> {
     let message = serde_json::to_string(message).unwrap_or_default();
-    let mut body =
-        format!("{{\"code\":{code},\"message\":{message},\"requestId\":\"{request_id}\"");
+    let mut body = format!("{{\"code\":{code},\"message\":{message},\"requestId\":\"{request_id}\"");
     if let Some(data) = data {
         body.push_str(",\"data\":");
         body.push_str(data);
@@ -138,10 +133,8 @@ struct Who {
 
 impl Who {
     fn open(fields: &Fields, key: &Key, switches: &Switches) -> Result<Self, Refusal> {
-        let phone_num =
-            fields.encrypted("phoneNum", key, switches, super::fields::looks_like_phone)?;
-        let id_num =
-            fields.encrypted("idNum", key, switches, super::fields::looks_like_identity)?;
+        let phone_num = fields.encrypted("phoneNum", key, switches, super::fields::looks_like_phone)?;
+        let id_num = fields.encrypted("idNum", key, switches, super::fields::looks_like_identity)?;
         Ok(Self { phone_num, id_num })
     }
 
@@ -158,18 +151,12 @@ impl Who {
     }
 
     fn is(&self, patient: &Patient) -> bool {
-        let same =
-            |given: &Option<String>, known: &str| given.as_ref().is_none_or(|given| given == known);
+        let same = |given: &Option<String>, known: &str| given.as_ref().is_none_or(|given| given == known);
         same(&self.id_num, &patient.id_num) && same(&self.phone_num, &patient.phone_num)
     }
 }
 
-fn studies(
-    data: &Data,
-    fields: &Fields,
-    who: &Who,
-    empty_is_100004: bool,
-) -> Result<String, Refusal> {
+fn studies(data: &Data, fields: &Fields, who: &Who, empty_is_100004: bool) -> Result<String, Refusal> {
     fields.optional_text("hisId")?;
     fields.optional_text("patientName")?;
     let hospital_id = fields.text("hospitalId")?;
@@ -195,10 +182,7 @@ fn studies(
         begin,
         end,
     };
-    let all = who
-        .find(data)
-        .map(|(_, studies)| studies)
-        .unwrap_or_default();
+    let all = who.find(data).map(|(_, studies)| studies).unwrap_or_default();
     let found: Vec<&Study> = Data::studies(all, &query).collect();
     if found.is_empty() && empty_is_100004 {
         return Err(Refusal::new(100_004, "no data found"));

@@ -17,28 +17,22 @@ pub(super) fn authenticate(
     head: &Head,
     now_ms: i64,
 ) -> Result<(Arc<ReadyAccount>, usize), Refusal> {
-    let app_id = head.single("appId").ok_or(Refusal::new(
-        90_001,
-        "invalid token: one appId header is needed",
-    ))?;
+    let app_id = head
+        .single("appId")
+        .ok_or(Refusal::new(90_001, "invalid token: one appId header is needed"))?;
     if app_id != path_app_id {
-        return Err(Refusal::new(
-            90_001,
-            "invalid token: appId of header and path differ",
-        ));
+        return Err(Refusal::new(90_001, "invalid token: appId of header and path differ"));
     }
     let account = state
         .account(app_id)
         .ok_or(Refusal::new(90_001, "invalid token: appId is not known"))?;
-    let timestamp = head.single("timestamp").ok_or(Refusal::new(
-        90_001,
-        "invalid token: one timestamp header is needed",
-    ))?;
+    let timestamp = head
+        .single("timestamp")
+        .ok_or(Refusal::new(90_001, "invalid token: one timestamp header is needed"))?;
     check_time(state, timestamp, now_ms)?;
-    let signature = head.single("signature").ok_or(Refusal::new(
-        90_002,
-        "invalid signature: one header is needed",
-    ))?;
+    let signature = head
+        .single("signature")
+        .ok_or(Refusal::new(90_002, "invalid signature: one header is needed"))?;
     let encoding = state.switches().signature_encoding;
     let key = account
         .keys
@@ -54,10 +48,7 @@ fn check_time(state: &State, timestamp: &str, now_ms: i64) -> Result<(), Refusal
         TimestampUnit::S => (10, 1000),
     };
     if timestamp.len() != digits || !timestamp.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Refusal::new(
-            90_001,
-            "invalid token: timestamp is malformed",
-        ));
+        return Err(Refusal::new(90_001, "invalid token: timestamp is malformed"));
     }
     let signed_ms = timestamp.parse::<i64>().unwrap_or(0) * unit_ms;
     if (now_ms - signed_ms).abs() > state.timestamp_window_ms() {

@@ -16,8 +16,7 @@ pub(super) struct Fields(Vec<(String, Value)>);
 
 impl Fields {
     pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        serde_json::from_slice(body)
-            .map_err(|_| Refusal::new(100_001, "parameter error: body is not one JSON object"))
+        serde_json::from_slice(body).map_err(|_| Refusal::new(100_001, "parameter error: body is not one JSON object"))
     }
 
     /// A required text.
@@ -81,10 +80,7 @@ impl Fields {
                 10_005,
                 format!("data not valid: {name} holds nothing plausible"),
             )),
-            Err(_) => Err(Refusal::new(
-                10_005,
-                format!("data not valid: {name} does not decrypt"),
-            )),
+            Err(_) => Err(Refusal::new(10_005, format!("data not valid: {name} does not decrypt"))),
         }
     }
 
@@ -139,9 +135,7 @@ fn bad_form(name: &str) -> Refusal {
 pub(super) fn looks_like_phone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let rest = text.strip_prefix('+').unwrap_or(text);
-    let known = rest
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let known = rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     known && (5..=15).contains(&digits) && text.len() <= 20 && !one_character(text)
 }
 
@@ -150,18 +144,11 @@ pub(super) fn looks_like_phone(text: &str) -> bool {
 /// The check digit is left alone: numbers with a wrong one were issued, and the gateway passes them.
 pub(super) fn looks_like_identity(text: &str) -> bool {
     let bytes = text.as_bytes();
-    if !(5..=20).contains(&bytes.len())
-        || !bytes.iter().all(u8::is_ascii_alphanumeric)
-        || one_character(text)
-    {
+    if !(5..=20).contains(&bytes.len()) || !bytes.iter().all(u8::is_ascii_alphanumeric) || one_character(text) {
         return false;
     }
     if bytes.len() == 18 && bytes[..17].iter().all(u8::is_ascii_digit) {
-        let number = |from: usize, to: usize| {
-            bytes[from..to]
-                .iter()
-                .fold(0, |sum, b| sum * 10 + u32::from(b - b'0'))
-        };
+        let number = |from: usize, to: usize| bytes[from..to].iter().fold(0, |sum, b| sum * 10 + u32::from(b - b'0'));
         return is_day(number(6, 10), number(10, 12), number(12, 14));
     }
     true
@@ -169,8 +156,7 @@ pub(super) fn looks_like_identity(text: &str) -> bool {
 
 /// A run of one character is what people type when they have nothing to type.
 fn one_character(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| Some(&byte) == text.as_bytes().first())
+    text.bytes().all(|byte| Some(&byte) == text.as_bytes().first())
 }
 
 #[cfg(test)]
@@ -188,11 +174,7 @@ mod tests {
             "null",
             "\u{feff}{}",
         ] {
-            assert_eq!(
-                Fields::parse(body.as_bytes()).unwrap_err().code,
-                100_001,
-                "{body}"
-            );
+            assert_eq!(Fields::parse(body.as_bytes()).unwrap_err().code, 100_001, "{body}");
         }
     }
 
@@ -214,12 +196,7 @@ mod tests {
 
     #[test]
     fn plausible_numbers_and_implausible_ones() {
-        for phone in [
-            "13800138000",
-            "+8613800138000",
-            "010-00000000",
-            "+85200000000",
-        ] {
+        for phone in ["13800138000", "+8613800138000", "010-00000000", "+85200000000"] {
             assert!(looks_like_phone(phone), "{phone}");
         }
         for phone in [

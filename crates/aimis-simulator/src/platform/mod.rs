@@ -86,11 +86,7 @@ impl Platform {
     /// `http://address` or `https://address`, without a final slash.
     #[must_use]
     pub fn base_url(&self) -> String {
-        format!(
-            "{}://{}",
-            if self.https { "https" } else { "http" },
-            self.addr()
-        )
+        format!("{}://{}", if self.https { "https" } else { "http" }, self.addr())
     }
 
     /// The URL of an API for an appId.
@@ -250,11 +246,7 @@ impl Platform {
 }
 
 pub(crate) fn switch_token(state: &State, app_id: &str, new_token: &str) -> bool {
-    let Some(account) = state
-        .accounts()
-        .into_iter()
-        .find(|account| account.app_id == app_id)
-    else {
+    let Some(account) = state.accounts().into_iter().find(|account| account.app_id == app_id) else {
         return false;
     };
     let token = new_token.to_owned();

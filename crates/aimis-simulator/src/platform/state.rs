@@ -49,9 +49,7 @@ impl State {
             replies: RwLock::default(),
             reply_count: AtomicUsize::new(0),
             malformed: Mutex::default(),
-            window_ms: AtomicI64::new(
-                i64::try_from(options.timestamp_window.as_millis()).unwrap_or(i64::MAX),
-            ),
+            window_ms: AtomicI64::new(i64::try_from(options.timestamp_window.as_millis()).unwrap_or(i64::MAX)),
             empty_is_100004: AtomicBool::new(options.empty_is_100004),
             data_on_error: RwLock::new(options.data_on_error),
             request_ids: AtomicU64::new(0),
@@ -66,10 +64,7 @@ impl State {
     }
 
     pub(crate) fn accounts(&self) -> Vec<Account> {
-        read(&self.accounts)
-            .iter()
-            .map(|ready| ready.account.clone())
-            .collect()
+        read(&self.accounts).iter().map(|ready| ready.account.clone()).collect()
     }
 
     /// Replaces the account with this appId, or adds it.
@@ -142,17 +137,11 @@ impl State {
     }
 
     pub(super) fn malformed_reasons(&self) -> Vec<&'static str> {
-        self.malformed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn request_id(&self) -> String {
-        format!(
-            "sim-{:012}",
-            self.request_ids.fetch_add(1, Ordering::Relaxed) + 1
-        )
+        format!("sim-{:012}", self.request_ids.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     pub(super) fn error_envelope(&self, code: i64, message: &str) -> Vec<u8> {
@@ -188,10 +177,7 @@ impl Handler for State {
     }
 
     fn malformed(&self, reason: &'static str) {
-        let mut reasons = self
-            .malformed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut reasons = self.malformed.lock().unwrap_or_else(PoisonError::into_inner);
         if reasons.len() < MAX_REASONS {
             reasons.push(reason);
         }

@@ -34,8 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if searched == 0 && self.ahead.starts_with(b"\r\n") {
                 self.ahead.drain(..2); // RFC 9112 section 2.2: an empty line before a request is passed over
             }
-            if let Some(end) = find(&self.ahead, searched, b"\r\n\r\n")
-                .or_else(|| find(&self.ahead, searched, b"\n\n"))
+            if let Some(end) = find(&self.ahead, searched, b"\r\n\r\n").or_else(|| find(&self.ahead, searched, b"\n\n"))
             {
                 let raw = self.take(end);
                 return Ok(Some(Head::parse(raw)?));

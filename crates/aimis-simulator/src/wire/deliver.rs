@@ -81,11 +81,7 @@ pub(crate) async fn deliver<S: Socket>(
             return Ok(Next::Close);
         }
         Delivery::Garbage => {
-            write_now(
-                connection,
-                b"\x00\x01\x02 SSH-2.0-not-http \xff\xfe\r\n\r\n",
-            )
-            .await?;
+            write_now(connection, b"\x00\x01\x02 SSH-2.0-not-http \xff\xfe\r\n\r\n").await?;
             return Ok(Next::Close);
         }
         Delivery::Hang => {

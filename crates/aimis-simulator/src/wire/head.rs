@@ -69,17 +69,12 @@ impl Head {
     }
 
     pub(crate) fn version(&self) -> &'static str {
-        if self.minor == 1 {
-            "HTTP/1.1"
-        } else {
-            "HTTP/1.0"
-        }
+        if self.minor == 1 { "HTTP/1.1" } else { "HTTP/1.0" }
     }
 
     /// Name and value of every header in order; bytes that are not UTF-8 are replaced.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (String, String)> {
-        let lossy =
-            |range: &Range<usize>| String::from_utf8_lossy(&self.raw[range.clone()]).into_owned();
+        let lossy = |range: &Range<usize>| String::from_utf8_lossy(&self.raw[range.clone()]).into_owned();
         self.headers
             .iter()
             .map(move |(name, value)| (lossy(name), lossy(value)))
@@ -90,10 +85,7 @@ impl Head {
         let same = move |header: &&(Range<usize>, Range<usize>)| {
             self.raw[header.0.clone()].eq_ignore_ascii_case(name.as_bytes())
         };
-        self.headers
-            .iter()
-            .filter(same)
-            .map(|(_, value)| self.text(value))
+        self.headers.iter().filter(same).map(|(_, value)| self.text(value))
     }
 
     /// The value of a header that came exactly once.
@@ -125,9 +117,7 @@ impl Head {
             (true, Some(_), _) => Err(bad("both Content-Length and Transfer-Encoding")),
             (false, None, _) => Ok(BodyLength::Known(0)),
             (false, Some(_), Some(_)) => Err(bad("more than one Content-Length")),
-            (false, Some(text), None)
-                if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) =>
-            {
+            (false, Some(text), None) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
                 text.parse().map(BodyLength::Known).map_err(|_| Malformed {
                     status: 413,
                     reason: "body over 1 MiB",
@@ -161,10 +151,7 @@ impl Head {
 }
 
 fn bad(reason: &'static str) -> Malformed {
-    Malformed {
-        status: 400,
-        reason,
-    }
+    Malformed { status: 400, reason }
 }
 
 /// Lines ending in CR LF, up to the empty one.
@@ -193,10 +180,7 @@ impl Lines<'_> {
     }
 }
 
-fn request_line(
-    raw: &[u8],
-    line: Range<usize>,
-) -> Result<(Range<usize>, Range<usize>, u8), Malformed> {
+fn request_line(raw: &[u8], line: Range<usize>) -> Result<(Range<usize>, Range<usize>, u8), Malformed> {
     let bytes = &raw[line.clone()];
     let mut spaces = bytes
         .iter()
@@ -245,11 +229,7 @@ fn header_line(raw: &[u8], line: Range<usize>) -> Result<(Range<usize>, Range<us
     }
     let blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
     let leading = value.iter().take_while(|byte| blank(byte)).count();
-    let trailing = value[leading..]
-        .iter()
-        .rev()
-        .take_while(|byte| blank(byte))
-        .count();
+    let trailing = value[leading..].iter().rev().take_while(|byte| blank(byte)).count();
     let start = line.start + colon + 1 + leading;
     Ok((line.start..line.start + colon, start..line.end - trailing))
 }
@@ -268,9 +248,7 @@ mod tests {
 
     #[test]
     fn a_head_gives_back_what_was_sent() {
-        let head =
-            parse("POST /a?b=c HTTP/1.1\r\nHost: x\r\nAppId:\t900001 \r\nX-A: 1\r\nx-a: 2\r\n\r\n")
-                .unwrap();
+        let head = parse("POST /a?b=c HTTP/1.1\r\nHost: x\r\nAppId:\t900001 \r\nX-A: 1\r\nx-a: 2\r\n\r\n").unwrap();
 
         assert_eq!(
             (head.method(), head.target(), head.version()),
@@ -278,10 +256,7 @@ mod tests {
         );
         assert_eq!(head.single("appid"), Some("900001"));
         assert_eq!(head.single("X-A"), None, "it came twice");
-        assert_eq!(
-            head.headers().nth(1),
-            Some(("AppId".into(), "900001".into()))
-        );
+        assert_eq!(head.headers().nth(1), Some(("AppId".into(), "900001".into())));
         assert!(head.keep_alive());
         assert_eq!(head.body_length(), Ok(BodyLength::Known(0)));
     }
@@ -313,10 +288,7 @@ mod tests {
         };
 
         assert_eq!(length("Content-Length: 5\r\n"), Ok(BodyLength::Known(5)));
-        assert_eq!(
-            length("Transfer-Encoding: chunked\r\n"),
-            Ok(BodyLength::Chunked)
-        );
+        assert_eq!(length("Transfer-Encoding: chunked\r\n"), Ok(BodyLength::Chunked));
         for headers in [
             "Content-Length: 5\r\nContent-Length: 5\r\n",
             "Content-Length: +5\r\n",

@@ -51,12 +51,7 @@ impl Server {
         let listener = TcpListener::bind(listen).await?;
         let addr = listener.local_addr()?;
         let gauges = Arc::new(Gauges::default());
-        let task = tokio::spawn(accept(
-            listener,
-            tls.map(TlsAcceptor::from),
-            handler,
-            gauges.clone(),
-        ));
+        let task = tokio::spawn(accept(listener, tls.map(TlsAcceptor::from), handler, gauges.clone()));
         Ok(Self { addr, gauges, task })
     }
 
@@ -82,12 +77,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept<H: Handler>(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    handler: Arc<H>,
-    gauges: Arc<Gauges>,
-) {
+async fn accept<H: Handler>(listener: TcpListener, tls: Option<TlsAcceptor>, handler: Arc<H>, gauges: Arc<Gauges>) {
     // The set owns the connections, so that aborting this task ends them all.
     let mut connections = JoinSet::new();
     loop {
@@ -104,13 +94,7 @@ async fn accept<H: Handler>(
         let (handler, tls) = (handler.clone(), tls.clone());
         connections.spawn(async move {
             let _open = open;
-            serve(
-                stream,
-                tls,
-                handler.as_ref(),
-                u64::try_from(id).unwrap_or(u64::MAX),
-            )
-            .await;
+            serve(stream, tls, handler.as_ref(), u64::try_from(id).unwrap_or(u64::MAX)).await;
         });
     }
 }
@@ -185,10 +169,7 @@ async fn exchange<S: Socket, H: Handler>(
     deliver(connection, &plan, keep_alive, handler.now_ms(), out).await
 }
 
-async fn read<S: Socket>(
-    connection: &mut Connection<S>,
-    id: u64,
-) -> Result<Option<Request>, ReadError> {
+async fn read<S: Socket>(connection: &mut Connection<S>, id: u64) -> Result<Option<Request>, ReadError> {
     let Some(head) = connection.head().await? else {
         return Ok(None);
     };

@@ -53,22 +53,10 @@ impl Ask {
     }
 
     pub(crate) fn of(api: &str, body: Value) -> Self {
-        Self::signed_by(
-            &Account::demo(),
-            api,
-            &NOW_MS.to_string(),
-            &Switches::default(),
-            body,
-        )
+        Self::signed_by(&Account::demo(), api, &NOW_MS.to_string(), &Switches::default(), body)
     }
 
-    pub(crate) fn signed_by(
-        account: &Account,
-        api: &str,
-        timestamp: &str,
-        switches: &Switches,
-        body: Value,
-    ) -> Self {
+    pub(crate) fn signed_by(account: &Account, api: &str, timestamp: &str, switches: &Switches, body: Value) -> Self {
         let headers = [
             ("Host", "platform.example"),
             ("Content-Type", "application/json; charset=utf-8"),
@@ -194,11 +182,7 @@ impl Wire {
 
     pub(crate) async fn head(&mut self) -> io::Result<Reply> {
         loop {
-            if let Some(end) = self
-                .ahead
-                .windows(4)
-                .position(|window| window == b"\r\n\r\n")
-            {
+            if let Some(end) = self.ahead.windows(4).position(|window| window == b"\r\n\r\n") {
                 let head: Vec<u8> = self.ahead.drain(..end + 4).collect();
                 let head = String::from_utf8(head).unwrap();
                 return Ok(Reply {
@@ -219,7 +203,7 @@ impl Wire {
     }
 
     /// Everything up to the end, and whether that end was a reset.
-    pub(crate) async fn to_end(&mut self) -> (Vec<u8>, bool) {
+    pub(crate) async fn read_to_end(&mut self) -> (Vec<u8>, bool) {
         loop {
             match self.fill().await {
                 Ok(()) => {}

@@ -29,13 +29,7 @@ async fn a_callback_arrives_as_documented() {
     let body = delivery.json();
     let names = "status phoneNum idNum patientId hospitalId hisId studyType studyDate studyId bodyPart studyName h5Url \
                  h5DetailUrl reportId";
-    assert!(
-        body.as_object()
-            .unwrap()
-            .keys()
-            .eq(names.split_whitespace()),
-        "{body}"
-    );
+    assert!(body.as_object().unwrap().keys().eq(names.split_whitespace()), "{body}");
     assert_eq!(body["phoneNum"], "554fb5befba4daabdb8169e45db64485");
     assert!(!delivery.contains("13800138000") && !delivery.contains("11010119000101009X"));
 }

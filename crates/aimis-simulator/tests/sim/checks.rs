@@ -2,8 +2,8 @@
 
 use crate::ask::{Ask, NOW_MS, platform, platform_with};
 use aimis_simulator::{
-    Account, DataOnError, KeyForm, PATIENT_CONSULTATIONS, PATIENT_REPORT_URL, PATIENT_STUDIES,
-    Padding, PlatformOptions, SignatureEncoding, Switches, TimestampUnit,
+    Account, DataOnError, KeyForm, PATIENT_CONSULTATIONS, PATIENT_REPORT_URL, PATIENT_STUDIES, Padding,
+    PlatformOptions, SignatureEncoding, Switches, TimestampUnit,
 };
 use serde_json::{Value, json};
 
@@ -14,10 +14,7 @@ async fn the_worked_example_is_answered() {
     let reply = Ask::studies().send(&platform).await;
 
     assert_eq!(reply.status, 200);
-    assert_eq!(
-        reply.header("content-type"),
-        Some("application/json; charset=utf-8")
-    );
+    assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
     assert_eq!(reply.header("date"), Some("Wed, 01 Jan 2025 00:00:00 GMT"));
     let envelope = reply.json();
     assert_eq!(
@@ -76,18 +73,11 @@ async fn what_is_no_call_of_the_api_gets_a_bare_status() {
         ),
         (ask.clone().header("Content-Type", ""), 415),
         (
-            ask.clone()
-                .header("Content-Type", "application/x-www-form-urlencoded"),
+            ask.clone().header("Content-Type", "application/x-www-form-urlencoded"),
             415,
         ),
     ] {
-        assert_eq!(
-            ask.send(&platform).await.status,
-            status,
-            "{} {}",
-            ask.method,
-            ask.path
-        );
+        assert_eq!(ask.send(&platform).await.status, status, "{} {}", ask.method, ask.path);
         assert_eq!(platform.requests().last().unwrap().verdict, None);
     }
 }
@@ -95,12 +85,7 @@ async fn what_is_no_call_of_the_api_gets_a_bare_status() {
 #[tokio::test]
 async fn a_wrong_signature_is_refused() {
     let platform = platform().await;
-    let wrong = Account::new(
-        "900001",
-        "ffffffffffffffffffffffffffffffff",
-        "H0001",
-        "U0001",
-    );
+    let wrong = Account::new("900001", "ffffffffffffffffffffffffffffffff", "H0001", "U0001");
     let foreign = wrong.sign(&NOW_MS.to_string(), &Switches::default());
     let later = Account::demo().sign(&(NOW_MS + 1).to_string(), &Switches::default());
     for signature in [
@@ -115,10 +100,7 @@ async fn a_wrong_signature_is_refused() {
         "0779eec8f2704fcc7f202fd85fcadcc56f30dfef2c89fd247f8f367607e79049",
     ] {
         assert_eq!(
-            Ask::studies()
-                .header("signature", signature)
-                .code(&platform)
-                .await,
+            Ask::studies().header("signature", signature).code(&platform).await,
             90_002,
             "{signature}"
         );
@@ -134,13 +116,7 @@ async fn an_unknown_partner_or_time_is_refused() {
     let other = Account::new("900002", aimis_simulator::DEMO_TOKEN, "H0001", "U0001");
     let at = |timestamp: &str| {
         let body = Ask::studies().body;
-        Ask::signed_by(
-            &Account::demo(),
-            PATIENT_STUDIES,
-            timestamp,
-            &Switches::default(),
-            body,
-        )
+        Ask::signed_by(&Account::demo(), PATIENT_STUDIES, timestamp, &Switches::default(), body)
     };
     for ask in [
         Ask::studies().header("appId", ""),
@@ -225,23 +201,15 @@ async fn values_have_the_documented_form() {
         ("unionId", json!("U9999"), 20_023),
     ] {
         assert_eq!(
-            Ask::studies()
-                .field(name, value.clone())
-                .code(&platform)
-                .await,
+            Ask::studies().field(name, value.clone()).code(&platform).await,
             code,
             "{name} {value}"
         );
     }
     for body in ["", "[]", "{\"usage\":0", "{\"usage\":0,\"usage\":0}"] {
         let mut wire = crate::ask::Wire::connect(platform.addr()).await;
-        wire.write(&Ask::studies().bytes_with_body(body.as_bytes()))
-            .await;
-        assert_eq!(
-            wire.reply().await.unwrap().json()["code"],
-            100_001,
-            "{body}"
-        );
+        wire.write(&Ask::studies().bytes_with_body(body.as_bytes())).await;
+        assert_eq!(wire.reply().await.unwrap().json()["code"], 100_001, "{body}");
     }
 }
 
@@ -298,11 +266,7 @@ async fn switches_change_what_is_right() {
     let reply = right.send(&platform).await.json();
 
     assert_eq!(reply["code"], 0);
-    assert_eq!(
-        reply["data"].as_array().unwrap().len(),
-        2,
-        "found by telephone alone"
-    );
+    assert_eq!(reply["data"].as_array().unwrap().len(), 2, "found by telephone alone");
     platform.set_switches(Switches {
         timestamp_unit: TimestampUnit::Ms,
         ..switches
@@ -319,12 +283,8 @@ async fn tokens_rotate() {
     };
     let ask = |account: &Account, fields_of: &Account| {
         let mut body = Ask::studies().body;
-        body["phoneNum"] = fields_of
-            .encrypt("13800138000", &Switches::default())
-            .into();
-        body["idNum"] = fields_of
-            .encrypt("11010119000101009X", &Switches::default())
-            .into();
+        body["phoneNum"] = fields_of.encrypt("13800138000", &Switches::default()).into();
+        body["idNum"] = fields_of.encrypt("11010119000101009X", &Switches::default()).into();
         Ask::signed_by(
             account,
             PATIENT_STUDIES,
@@ -376,14 +336,7 @@ async fn data_in_refusals_takes_the_form_asked_for() {
         DataOnError::EmptyList,
     ] {
         platform.set_data_on_error(form);
-        seen.push(
-            refused
-                .send(&platform)
-                .await
-                .json()
-                .get("data")
-                .map(Value::to_string),
-        );
+        seen.push(refused.send(&platform).await.json().get("data").map(Value::to_string));
     }
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(seen, [some("null"), None, some("{}"), some("[]")]);

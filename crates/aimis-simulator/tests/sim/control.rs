@@ -23,13 +23,10 @@ async fn every_lever_does_what_it_says() {
     let platform = &running.platform;
     platform.clock().stand_at(crate::ask::NOW_MS);
     let ask = Ask::studies();
-    let lever =
-        |method: &'static str, path: &'static str, body: Value| pull(&running, method, path, body);
+    let lever = |method: &'static str, path: &'static str, body: Value| pull(&running, method, path, body);
 
     assert_eq!(
-        lever("POST", "/fault", json!({"fault":"status","code":502}))
-            .await
-            .0,
+        lever("POST", "/fault", json!({"fault":"status","code":502})).await.0,
         200
     );
     assert_eq!(ask.send(platform).await.status, 502);
@@ -43,10 +40,7 @@ async fn every_lever_does_what_it_says() {
     )
     .await;
     assert_eq!(
-        (
-            ask.send(platform).await.status,
-            ask.send(platform).await.status
-        ),
+        (ask.send(platform).await.status, ask.send(platform).await.status),
         (200, 503)
     );
     lever("DELETE", "/fault", Value::Null).await;
@@ -83,17 +77,9 @@ async fn the_control_port_sends_callbacks_and_shows_deliveries() {
     let (_, deliveries) = pull(&running, "GET", "/his/deliveries", Value::Null).await;
     let body = deliveries["records"][0]["body"].as_str().unwrap();
     assert!(body.contains("\"studyId\":\"S2001\"") && body.contains("\"extra\":true"));
-    pull(
-        &running,
-        "POST",
-        "/his/fault",
-        json!({"fault":"status","code":410}),
-    )
-    .await;
+    pull(&running, "POST", "/his/fault", json!({"fault":"status","code":410})).await;
     assert_eq!(
-        pull(&running, "POST", "/callback", json!({"url": url}))
-            .await
-            .1["status"],
+        pull(&running, "POST", "/callback", json!({"url": url})).await.1["status"],
         410
     );
     running.stop().await;
@@ -112,20 +98,11 @@ async fn wrong_orders_are_refused() {
         ("POST", "/clock", json!({"offset":1}), 400),
         ("POST", "/token", json!({"appId":"1","token":"2"}), 404),
         ("POST", "/callback", json!({"url":"gopher://x"}), 502),
-        (
-            "POST",
-            "/callback",
-            json!({"url":"http://x","studyId":"none"}),
-            404,
-        ),
+        ("POST", "/callback", json!({"url":"http://x","studyId":"none"}), 404),
         ("GET", "/his/deliveries", Value::Null, 404),
         ("GET", "/", Value::Null, 404),
     ] {
-        assert_eq!(
-            pull(&running, method, path, body).await.0,
-            status,
-            "{method} {path}"
-        );
+        assert_eq!(pull(&running, method, path, body).await.0, status, "{method} {path}");
     }
     let mut wire = crate::ask::Wire::connect(running.control_addr().unwrap()).await;
     wire.write(

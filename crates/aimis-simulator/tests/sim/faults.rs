@@ -19,7 +19,7 @@ async fn reply_under(fault: Fault) -> Reply {
 
 async fn end_under(fault: Fault) -> (String, bool) {
     let platform = platform().await;
-    let (bytes, reset) = under(&platform, fault).await.to_end().await;
+    let (bytes, reset) = under(&platform, fault).await.read_to_end().await;
     (String::from_utf8_lossy(&bytes).into_owned(), reset)
 }
 
@@ -99,10 +99,7 @@ async fn statuses_and_codes_are_those_asked_for() {
         seconds: 7,
     })
     .await;
-    assert_eq!(
-        (reply.status, reply.header("retry-after")),
-        (429, Some("7"))
-    );
+    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("7")));
 
     let reply = reply_under(Fault::HtmlPage { status: 200 }).await;
     assert!(reply.body.starts_with(b"<!DOCTYPE html>"));
@@ -110,16 +107,10 @@ async fn statuses_and_codes_are_those_asked_for() {
 
 #[tokio::test]
 async fn bodies_are_spoilt_as_asked() {
-    assert!(
-        serde_json::from_slice::<serde_json::Value>(&reply_under(Fault::NotJson).await.body)
-            .is_err()
-    );
+    assert!(serde_json::from_slice::<serde_json::Value>(&reply_under(Fault::NotJson).await.body).is_err());
     assert!(reply_under(Fault::EmptyBody).await.body.is_empty());
     assert_eq!(
-        reply_under(Fault::Oversized { bytes: 3_000_000 })
-            .await
-            .body
-            .len(),
+        reply_under(Fault::Oversized { bytes: 3_000_000 }).await.body.len(),
         3_000_000
     );
 }
@@ -136,7 +127,7 @@ async fn chunks_join_to_the_right_answer() {
     )
     .await;
 
-    let (bytes, _) = wire.to_end().await;
+    let (bytes, _) = wire.read_to_end().await;
 
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -154,13 +145,7 @@ async fn a_wrong_length_leaves_the_connection_open() {
     assert_eq!(wire.reply().await.unwrap().body, b"012345");
     wire.write(&Ask::studies().bytes()).await;
     // The rest of the first body comes before the second answer, as on any desynchronised connection.
-    assert!(
-        wire.head()
-            .await
-            .unwrap()
-            .head
-            .starts_with("6789HTTP/1.1 200 OK")
-    );
+    assert!(wire.head().await.unwrap().head.starts_with("6789HTTP/1.1 200 OK"));
 
     let mut wire = under(&platform, Fault::WrongContentLength { delta: 5 }).await;
     let head = wire.head().await.unwrap();
@@ -175,18 +160,12 @@ async fn a_wrong_length_leaves_the_connection_open() {
 async fn an_announced_close_and_a_silent_one() {
     let platform = platform().await;
     let mut wire = under(&platform, Fault::CloseAfter).await;
-    assert_eq!(
-        wire.reply().await.unwrap().header("connection"),
-        Some("close")
-    );
-    assert_eq!(wire.to_end().await, (Vec::new(), false));
+    assert_eq!(wire.reply().await.unwrap().header("connection"), Some("close"));
+    assert_eq!(wire.read_to_end().await, (Vec::new(), false));
 
     let mut wire = under(&platform, Fault::SilentClose).await;
-    assert_eq!(
-        wire.reply().await.unwrap().header("connection"),
-        Some("keep-alive")
-    );
-    assert_eq!(wire.to_end().await, (Vec::new(), false));
+    assert_eq!(wire.reply().await.unwrap().header("connection"), Some("keep-alive"));
+    assert_eq!(wire.read_to_end().await, (Vec::new(), false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,13 +253,7 @@ async fn pushed_faults_meet_the_next_requests_and_rates_every_nth() {
     assert_eq!(Ask::studies().code(&platform).await, 0);
 
     assert_eq!(statuses[..3], [500, 502, 200]);
-    assert_eq!(
-        statuses[3..]
-            .iter()
-            .filter(|status| **status == 503)
-            .count(),
-        2
-    );
+    assert_eq!(statuses[3..].iter().filter(|status| **status == 503).count(), 2);
     assert_eq!((statuses[12], statuses[22]), (503, 503));
     assert_eq!(platform.connections_accepted(), 2);
 }

@@ -16,9 +16,7 @@ async fn found(platform: &Platform, ask: Ask) -> Vec<String> {
 }
 
 fn person(phone: &str, id: &str) -> Ask {
-    Ask::studies()
-        .encrypted("phoneNum", phone)
-        .encrypted("idNum", id)
+    Ask::studies().encrypted("phoneNum", phone).encrypted("idNum", id)
 }
 
 #[tokio::test]
@@ -57,9 +55,7 @@ async fn both_ends_belong_to_the_window() {
     let within = |begin: &str, end: &str| {
         found(
             &platform,
-            Ask::studies()
-                .field("studyDateBegin", begin)
-                .field("studyDateEnd", end),
+            Ask::studies().field("studyDateBegin", begin).field("studyDateEnd", end),
         )
     };
 
@@ -67,14 +63,8 @@ async fn both_ends_belong_to_the_window() {
         within("2024-12-05 09:30:00", "2024-12-20 14:00:00").await,
         ["S1001", "S1002"]
     );
-    assert_eq!(
-        within("2024-12-05 09:30:01", "2024-12-20 14:00:00").await,
-        ["S1002"]
-    );
-    assert_eq!(
-        within("2024-12-05 09:30:00", "2024-12-20 13:59:59").await,
-        ["S1001"]
-    );
+    assert_eq!(within("2024-12-05 09:30:01", "2024-12-20 14:00:00").await, ["S1002"]);
+    assert_eq!(within("2024-12-05 09:30:00", "2024-12-20 13:59:59").await, ["S1001"]);
 }
 
 #[tokio::test]
@@ -111,9 +101,7 @@ async fn nobody_is_found_by_half_a_name() {
     );
     platform.set_empty_is_100004(true);
     assert_eq!(
-        person("13800138003", "110101190001010014")
-            .code(&platform)
-            .await,
+        person("13800138003", "110101190001010014").code(&platform).await,
         100_004
     );
 }
@@ -142,8 +130,7 @@ async fn patients_and_studies_can_be_added() {
 async fn a_report_link_is_its_owners_alone() {
     let platform = platform().await;
     let body = |name: &str| Ask::studies().body[name].clone();
-    let person =
-        json!({ "phoneNum": body("phoneNum"), "idNum": body("idNum"), "hospitalId": "H0001" });
+    let person = json!({ "phoneNum": body("phoneNum"), "idNum": body("idNum"), "hospitalId": "H0001" });
     let ask = |report: &str| Ask::of(PATIENT_REPORT_URL, person.clone()).field("reportId", report);
 
     let data = ask("RS1001").send(&platform).await.json()["data"].clone();
@@ -154,19 +141,10 @@ async fn a_report_link_is_its_owners_alone() {
     assert_eq!(ask("RS9999").code(&platform).await, 30_003);
     assert_eq!(ask("RS2001").code(&platform).await, 30_009);
     assert_eq!(
-        ask("RS1001")
-            .encrypted("phoneNum", "13800138001")
-            .code(&platform)
-            .await,
+        ask("RS1001").encrypted("phoneNum", "13800138001").code(&platform).await,
         30_009
     );
-    assert_eq!(
-        ask("RS1001")
-            .field("hospitalId", "H9999")
-            .code(&platform)
-            .await,
-        20_016
-    );
+    assert_eq!(ask("RS1001").field("hospitalId", "H9999").code(&platform).await, 20_016);
 }
 
 #[tokio::test]
@@ -180,11 +158,7 @@ async fn consultations_are_one_link_or_no_data() {
             .field("idNum", who["idNum"].clone())
     };
 
-    let data: Value = of("13800138000", "11010119000101009X")
-        .send(&platform)
-        .await
-        .json()["data"]
-        .clone();
+    let data: Value = of("13800138000", "11010119000101009X").send(&platform).await.json()["data"].clone();
 
     assert_eq!(data.as_object().unwrap().len(), 1);
     assert!(
@@ -193,8 +167,5 @@ async fn consultations_are_one_link_or_no_data() {
             .unwrap()
             .starts_with("https://imaging.example.com/consultations?")
     );
-    assert_eq!(
-        of("13800138002", "H12345678").code(&platform).await,
-        100_004
-    );
+    assert_eq!(of("13800138002", "H12345678").code(&platform).await, 100_004);
 }

@@ -1,9 +1,6 @@
 //! The simulator from outside: what a client sees on the wire, and what is recorded of it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests are tests: what cannot go on fails"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests: what cannot go on fails")]
 
 mod ask;
 mod callbacks;

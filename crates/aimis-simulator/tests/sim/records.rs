@@ -21,20 +21,11 @@ async fn a_record_is_what_went_over_the_wire() {
     assert_eq!(record.headers[..ask.headers.len()], ask.headers);
     assert_eq!(record.header("x-odd"), Some("a:b  c"));
     assert_eq!((record.received_at_ms, record.connection), (NOW_MS, 1));
-    assert_eq!(
-        record.decrypted.as_ref().unwrap()["phoneNum"],
-        "13800138000"
-    );
-    assert_eq!(
-        record.decrypted.as_ref().unwrap()["idNum"],
-        "11010119000101009X"
-    );
+    assert_eq!(record.decrypted.as_ref().unwrap()["phoneNum"], "13800138000");
+    assert_eq!(record.decrypted.as_ref().unwrap()["idNum"], "11010119000101009X");
     assert_eq!((record.verdict, record.reply_status), (Some(0), 200));
     assert_eq!(record.reply, reply.body);
-    assert!(
-        record.contains("554fb5befba4daabdb8169e45db64485")
-            && record.contains("timestamp: 1735689600000")
-    );
+    assert!(record.contains("554fb5befba4daabdb8169e45db64485") && record.contains("timestamp: 1735689600000"));
     assert!(!record.contains("13800138000"));
 }
 
@@ -43,16 +34,12 @@ async fn a_fault_changes_the_answer_and_not_the_verdict() {
     let platform = platform().await;
     platform.push_fault(Fault::HalfBody);
     let mut wire = Wire::connect(platform.addr()).await;
-    wire.write(&Ask::studies().header("signature", "0").bytes())
-        .await;
-    let (bytes, _) = wire.to_end().await;
+    wire.write(&Ask::studies().header("signature", "0").bytes()).await;
+    let (bytes, _) = wire.read_to_end().await;
 
     let record = platform.only_request();
 
-    assert_eq!(
-        (record.verdict, record.fault),
-        (Some(90_002), Some(Fault::HalfBody))
-    );
+    assert_eq!((record.verdict, record.fault), (Some(90_002), Some(Fault::HalfBody)));
     assert_eq!(record.decrypted, None);
     assert!(bytes.ends_with(&record.reply) && !record.reply.is_empty());
 }
@@ -64,13 +51,7 @@ async fn canned_bytes_arrive_unchanged_and_only_for_good_requests() {
     platform.set_reply("patientStudies", odd);
 
     assert_eq!(Ask::studies().send(&platform).await.body, odd);
-    assert_eq!(
-        Ask::studies()
-            .header("signature", "0")
-            .code(&platform)
-            .await,
-        90_002
-    );
+    assert_eq!(Ask::studies().header("signature", "0").code(&platform).await, 90_002);
     platform.clear_reply("patientStudies");
     assert_eq!(Ask::studies().code(&platform).await, 0);
 }
@@ -95,10 +76,7 @@ async fn records_are_bounded_and_counted_and_can_be_switched_off() {
     })
     .await;
     for n in 0..4 {
-        Ask::studies()
-            .header("X-N", &n.to_string())
-            .send(&platform)
-            .await;
+        Ask::studies().header("X-N", &n.to_string()).send(&platform).await;
     }
     let kept: Vec<_> = platform
         .requests()
@@ -124,21 +102,15 @@ async fn one_connection_carries_many_requests_pipelined_or_not() {
         .await;
     let first = wire.reply().await.unwrap();
     let second = wire.reply().await.unwrap();
-    wire.write(&Ask::studies().header("Connection", "close").bytes())
-        .await;
+    wire.write(&Ask::studies().header("Connection", "close").bytes()).await;
     let third = wire.reply().await.unwrap();
 
     assert_eq!(first.header("connection"), Some("keep-alive"));
     assert_eq!(second.status, 200);
     assert_eq!(third.header("connection"), Some("close"));
-    assert_eq!(wire.to_end().await, (Vec::new(), false));
+    assert_eq!(wire.read_to_end().await, (Vec::new(), false));
     assert_eq!(platform.connections_accepted(), 1);
-    assert!(
-        platform
-            .requests()
-            .iter()
-            .all(|record| record.connection == 1)
-    );
+    assert!(platform.requests().iter().all(|record| record.connection == 1));
 }
 
 #[tokio::test]
@@ -149,24 +121,15 @@ async fn chunked_bodies_and_expectations_are_understood() {
     let chunked = whole.replace("Content-Length: 0\r\n", "Transfer-Encoding: chunked\r\n");
     let mut wire = Wire::connect(platform.addr()).await;
     let (front, back) = body.split_at(100);
-    wire.write(
-        format!(
-            "{chunked}64\r\n{front}\r\n{:X}\r\n{back}\r\n0\r\n\r\n",
-            back.len()
-        )
-        .as_bytes(),
-    )
-    .await;
+    wire.write(format!("{chunked}64\r\n{front}\r\n{:X}\r\n{back}\r\n0\r\n\r\n", back.len()).as_bytes())
+        .await;
     assert_eq!(wire.reply().await.unwrap().json()["code"], 0);
     assert_eq!(platform.only_request().body, body.as_bytes());
 
     let length = format!("Expect: 100-continue\r\nContent-Length: {}\r\n", body.len());
     wire.write(whole.replace("Content-Length: 0\r\n", &length).as_bytes())
         .await;
-    assert_eq!(
-        wire.head().await.unwrap().head,
-        "HTTP/1.1 100 Continue\r\n\r\n"
-    );
+    assert_eq!(wire.head().await.unwrap().head, "HTTP/1.1 100 Continue\r\n\r\n");
     wire.write(body.as_bytes()).await;
     assert_eq!(wire.reply().await.unwrap().json()["code"], 0);
 }
@@ -179,13 +142,12 @@ async fn bytes_that_are_no_request_are_refused_and_told() {
         .await;
 
     assert_eq!(wire.reply().await.unwrap().status, 400);
-    assert_eq!(wire.to_end().await, (Vec::new(), false));
+    assert_eq!(wire.read_to_end().await, (Vec::new(), false));
     assert_eq!(platform.malformed(), ["more than one Content-Length"]);
     assert!(platform.requests().is_empty());
     let huge = vec![b' '; 1024 * 1024 + 1];
     let mut wire = Wire::connect(platform.addr()).await;
-    wire.write(&Ask::studies().bytes_with_body(&huge)[..1000])
-        .await;
+    wire.write(&Ask::studies().bytes_with_body(&huge)[..1000]).await;
     assert_eq!(wire.reply().await.unwrap().status, 413);
 }
 
@@ -219,18 +181,12 @@ async fn the_same_platform_speaks_tls() {
         .tls(Arc::new(client))
         .clock(platform.clock())
         .forge_body(Ask::studies().body.to_string());
-    let reply = sender
-        .send(&aimis_simulator::Callback::demo())
-        .await
-        .unwrap();
+    let reply = sender.send(&aimis_simulator::Callback::demo()).await.unwrap();
     assert_eq!((reply.status, reply.code), (200, Some(0)));
     assert_eq!(platform.only_request().verdict, Some(0));
 
     platform.push_fault(Fault::ResetWithinBody);
-    let error = sender
-        .send(&aimis_simulator::Callback::demo())
-        .await
-        .unwrap_err();
+    let error = sender.send(&aimis_simulator::Callback::demo()).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
@@ -244,7 +200,7 @@ async fn stopping_frees_the_port_and_ends_every_connection() {
 
     platform.stop().await;
 
-    assert!(idle.to_end().await.0.is_empty());
+    assert!(idle.read_to_end().await.0.is_empty());
     let again = Platform::start(PlatformOptions {
         listen: addr,
         ..PlatformOptions::default()
@@ -275,10 +231,5 @@ async fn many_clients_at_once_are_all_answered() {
         client.await.unwrap();
     }
     platform.wait_for_requests(800).await;
-    assert!(
-        platform
-            .requests()
-            .iter()
-            .all(|record| record.verdict == Some(0))
-    );
+    assert!(platform.requests().iter().all(|record| record.verdict == Some(0)));
 }
