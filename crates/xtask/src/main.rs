@@ -1,2 +1,63 @@
-//! Placeholder.
-fn main(){}
+//! The project's own commands: `cargo xtask test | ci | docs | fuzz | bench`.
+//!
+//! They bring their set-up along, so that a clean checkout needs nothing but Rust. This crate is built before any of
+//! them can run, so it keeps to the standard library and `anyhow`, and compiles in seconds.
+
+mod ci;
+mod deny;
+mod dependencies;
+mod generated;
+mod licence;
+mod manifest;
+mod outline;
+mod repository;
+mod steps;
+mod suite;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+The project's own commands.
+
+  cargo xtask test [FILTER or cargo test arguments]   everything that is tested, set-up included
+  cargo xtask ci                                      what is judged beside the tests: format, lints, documents,
+                                                      dependencies, generated files, fuzz targets
+  cargo xtask docs [--check]                          write the generated files again, or compare them
+  cargo xtask fuzz [TARGET|all] [--seconds S] [...]   random inputs; `cargo xtask fuzz --help` tells the rest
+  cargo xtask bench [cargo bench arguments]           the benches
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            steps::tell(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let Some((command, rest)) = arguments.split_first() else {
+        bail!("which command?\n\n{HELP}");
+    };
+    match (command.as_str(), rest) {
+        ("test", rest) => suite::run(rest),
+        ("ci", []) => ci::run(),
+        ("docs", []) => generated::write(),
+        ("docs", [check]) if check == "--check" => generated::check(),
+        ("fuzz", rest) => repository::fuzz_cargo(&["run", "--quiet", "--locked", "--"])
+            .args(rest)
+            .run(),
+        ("bench", rest) => repository::cargo(&["bench", "--workspace"]).args(rest).run(),
+        ("help" | "--help" | "-h", _) => {
+            steps::tell(HELP);
+            Ok(())
+        }
+        _ => bail!("no such command: {}\n\n{HELP}", arguments.join(" ")),
+    }
+}

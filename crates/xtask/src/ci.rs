@@ -1,0 +1,53 @@
+//! `ci`: all that is judged beside the tests. The quick steps come first; each stands for itself.
+
+use anyhow::Result;
+
+use crate::repository::{cargo, fuzz_cargo};
+use crate::steps::{AfterFailure, Steps, tell};
+use crate::{deny, dependencies, generated, manifest};
+
+/// Enough runs to see that a target works; looking for faults is for `cargo xtask fuzz`.
+const FUZZ_RUNS: &str = "20000";
+
+pub(crate) fn run() -> Result<()> {
+    let mut steps = Steps::new(AfterFailure::GoOn);
+    steps.run("format", || cargo(&["fmt", "--all", "--", "--check", "-l"]).run());
+    steps.run("format of fuzz", || fuzz_cargo(&["fmt", "--check"]).run());
+    steps.run("manifests", manifest::check);
+    steps.run("docs/dependencies.md", dependencies::check);
+    steps.run("licences, bans, sources", deny::check);
+    steps.run("lints", || {
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ])
+        .run()
+    });
+    steps.run("documentation", || {
+        cargo(&["doc", "--workspace", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .run()
+    });
+    steps.run("generated files", generated::check);
+    steps.run("lints of fuzz", || {
+        fuzz_cargo(&["clippy", "--all-targets", "--locked", "--", "-D", "warnings"]).run()
+    });
+    steps.run("fuzz targets", || {
+        fuzz_cargo(&["run", "--quiet", "--locked", "--", "all", "--runs", FUZZ_RUNS]).run()
+    });
+    steps.run("benches build", benches);
+    steps.finish()
+}
+
+fn benches() -> Result<()> {
+    if !manifest::has_benches()? {
+        tell("there are none yet");
+        return Ok(());
+    }
+    cargo(&["bench", "--workspace", "--no-run", "--locked"]).run()
+}
