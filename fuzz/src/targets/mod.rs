@@ -1,0 +1,26 @@
+//! What is fuzzed: a file each, with its seeds and what must hold for every input.
+
+mod cipher_decrypt;
+mod datetime;
+mod identity;
+mod sign_verify;
+
+/// A reader of foreign text, and what must hold for whatever it reads.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    /// Texts close to the rules; inputs are made from them by damage.
+    pub(crate) seeds: &'static [&'static str],
+    /// Panics if something does not hold.
+    pub(crate) run: fn(&[u8]),
+}
+
+/// All of them.
+pub(crate) const ALL: &[Target] = &[
+    sign_verify::TARGET,
+    cipher_decrypt::TARGET,
+    identity::TARGET,
+    datetime::TARGET,
+];
+
+/// The token of all targets; made up.
+const TOKEN: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
