@@ -155,12 +155,19 @@ impl<S: AsyncWrite + Unpin> GuardedIo<S> {
     fn watch_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.writing.progressed();
-            // A peer that reads slowly is not idle.
-            self.reading.progressed();
             return written;
         }
         ready!(self.writing.poll_expired(Phase::Busy, self.patience.write, cx));
         Poll::Ready(Err(timed_out("the peer did not read for too long")))
+    }
+
+    /// A peer that reads slowly is not idle. Only bytes count: a flush of nothing succeeds at any time, and
+    /// hyper flushes each time it looks whether there is something to read.
+    fn watch_bytes(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(1..)) = written {
+            self.reading.progressed();
+        }
+        self.watch_write(cx, written)
     }
 }
 
@@ -168,7 +175,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.watch_write(cx, written)
+        this.watch_bytes(cx, written)
     }
 
     fn poll_write_vectored(
@@ -178,7 +185,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.watch_write(cx, written)
+        this.watch_bytes(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -242,6 +249,28 @@ mod tests {
 
         // The first byte comes after 4 s, the deadline runs from there.
         assert_eq!((now() - start).as_secs(), 14);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn flushing_nothing_gives_a_slow_peer_no_more_time() {
+        let (mut peer, ours) = tokio::io::duplex(64);
+        let mut guarded = GuardedIo::new(ours, PATIENCE, Activity::new());
+        let start = now();
+        peer.write_u8(b'G').await.unwrap();
+
+        let mut byte = [0];
+        let end = std::future::poll_fn(|cx| loop {
+            let mut buf = ReadBuf::new(&mut byte);
+            let read = Pin::new(&mut guarded).poll_read(cx, &mut buf);
+            assert!(Pin::new(&mut guarded).poll_flush(cx).is_ready());
+            match ready!(read) {
+                Ok(()) => {}
+                Err(error) => return Poll::Ready(error),
+            }
+        });
+
+        assert_eq!(end.await.kind(), io::ErrorKind::TimedOut);
+        assert_eq!((now() - start).as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]
