@@ -29,12 +29,31 @@ impl Envelope {
             [] => Err(Foreign::Empty),
             [b'<', ..] => Err(Foreign::Html),
             [b'{', inner @ .., b'}'] => {
-                let mut scan = Scan { rest: inner };
-                Ok(Self { code: scan.find_code().ok_or(Foreign::NotJson)? })
+                let code = Scan { rest: inner }.find_code().or_else(|| find_code_in_gb18030(inner));
+                Ok(Self { code: code.ok_or(Foreign::NotJson)? })
             }
             _ => Err(Foreign::NotJson),
         }
     }
+}
+
+/// A second look at what is not UTF-8: in GB18030 the last byte of a character can be that of a backslash or
+/// a bracket. Rare enough to pay for a copy without those characters.
+fn find_code_in_gb18030(inner: &[u8]) -> Option<Option<i64>> {
+    if std::str::from_utf8(inner).is_ok() {
+        return None;
+    }
+    let mut masked = inner.to_vec();
+    let mut at = 0;
+    while at < masked.len() {
+        // Two bytes, or four of which the second and fourth are digits.
+        let leads = matches!(masked[at], 0x81..=0xfe) && masked.get(at + 1).is_some_and(|next| *next >= 0x40);
+        if leads {
+            masked[at..at + 2].fill(b'x');
+        }
+        at += if leads { 2 } else { 1 };
+    }
+    Scan { rest: &masked }.find_code()
 }
 
 /// Reads the members of an object whose braces are off.
@@ -183,6 +202,14 @@ mod tests {
         assert_eq!(code_of("{\"code\":0,\"data\":[{"), Err(Foreign::NotJson));
         assert_eq!(code_of("{\"data\":[1,\"code\":0}"), Err(Foreign::NotJson));
         assert_eq!(code_of("{code:0}"), Err(Foreign::NotJson));
+    }
+
+    #[test]
+    fn characters_of_gb18030_that_end_like_punctuation_are_seen_through() {
+        let code = |body: &[u8]| Envelope::inspect(body).map(Envelope::code);
+        assert_eq!(code(b"{\"message\":\"\xd5\x5c\",\"code\":0}"), Ok(Some(0)));
+        assert_eq!(code(b"{\"data\":[\"\x81\x5b\xd5\x5c\",\"\x81\x30\x81\x30\"],\"code\":7}"), Ok(Some(7)));
+        assert_eq!(code(b"{\"message\":\"\xd5\x5c,\"code\":0}"), Err(Foreign::NotJson));
     }
 
     proptest! {
