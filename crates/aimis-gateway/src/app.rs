@@ -177,7 +177,7 @@ impl Gateway {
             let (snapshot, connector) = (Arc::clone(&snapshot), prepared.connector.clone());
             let (settings, metrics, language) = (config.platform.clone(), Arc::clone(&metrics), config.lan.language);
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
-            let draining = Arc::clone(&controls.refuse);
+            let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let parts = worker::Parts {
                 bounds: lan_bounds(config),
                 clock: clock.clone(),
@@ -187,7 +187,7 @@ impl Gateway {
                 service: Box::new(move || {
                     let platform = Platform::new(&settings, connector, &signing_clock, &metrics);
                     let road = Road::new(snapshot, platform, clock.clone());
-                    RoadService::new(road, clock, log, metrics, language, draining)
+                    RoadService::new(road, clock, log, metrics, language, health, draining)
                 }),
             };
             let (worker, thread) = Worker::start(index, parts)?;
@@ -211,6 +211,7 @@ impl Gateway {
             workers,
             config: config.clone(),
             controls: controls.clone(),
+            clock,
         })?;
         Ok(Self {
             lan: lan_addresses,

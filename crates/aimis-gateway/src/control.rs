@@ -2,6 +2,7 @@
 //!
 //! It has a runtime of its own, so that a scrape or a slow probe never delays a query.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,14 +10,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::config::{self, Config};
+use crate::clock::Clock;
+use crate::config::{self, Config, Language};
 use crate::edge::connection::{self, Bounds};
 use crate::edge::guarded_io::Patience;
+use crate::edge::request_id::RequestIds;
+use crate::forward::service::identify;
 use crate::listener::{self, Accepted, Listener};
+use crate::rejection::{self, Rejection};
 use crate::telemetry::http::Telemetry;
+use crate::telemetry::labels::Origin;
 use crate::worker::Worker;
 
 /// Shortest time between the signal and the close of connections that wait for a request. In it every
@@ -70,24 +78,32 @@ pub(crate) struct Parts {
     pub(crate) workers: Vec<Worker>,
     pub(crate) config: Config,
     pub(crate) controls: Controls,
+    pub(crate) clock: Clock,
 }
 
 /// Starts the thread; it ends when the stop is through its last step but the abort.
 ///
 /// # Errors
-/// When the system gives no thread or no timer.
+/// When the system gives no thread, no timer or no randomness.
 pub(crate) fn start(parts: Parts) -> io::Result<JoinHandle<()>> {
+    let ids = RequestIds::new(parts.clock.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new()
         .name("aimis-control".to_owned())
-        .spawn(move || LocalSet::new().block_on(&runtime, run(parts)))
+        .spawn(move || LocalSet::new().block_on(&runtime, run(parts, ids)))
 }
 
-async fn run(parts: Parts) {
-    let Parts { lan, telemetry, served, workers, config, controls } = parts;
+async fn run(parts: Parts, ids: RequestIds) {
+    let Parts { lan, telemetry, served, workers, config, controls, clock: _ } = parts;
     let accept_lan = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
-    let workers = Rc::new(Workers { all: workers, most: config.lan.max_connections, served: served.clone() });
+    let workers = Rc::new(Workers {
+        all: workers,
+        most: config.lan.max_connections,
+        served: served.clone(),
+        ids: RefCell::new(ids),
+        language: config.lan.language,
+    });
 
     let mut lan_loops = JoinSet::new();
     for listener in lan {
@@ -147,6 +163,8 @@ struct Workers {
     all: Vec<Worker>,
     most: usize,
     served: Telemetry,
+    ids: RefCell<RequestIds>,
+    language: Language,
 }
 
 impl Workers {
@@ -157,9 +175,24 @@ impl Workers {
             Some(worker) if open < self.most => worker.take(connection),
             _ => {
                 self.served.metrics.lan_connections_refused.inc();
-                listener::refuse(&connection);
+                listener::refuse(&connection, &self.full());
             }
         }
+    }
+
+    /// The answer to a connection too many. Its request is not read, so its language is the configured one.
+    fn full(&self) -> Vec<u8> {
+        let id = self.ids.borrow_mut().make();
+        let (mut head, body) = rejection::to_response(&Rejection::Overloaded, self.language, &id).into_parts();
+        identify(&mut head.headers, id, Origin::Gateway);
+        let body = body.collect().now_or_never().and_then(Result::ok).unwrap_or_default().to_bytes();
+        let mut answer = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+        for (name, value) in &head.headers {
+            answer.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        answer.extend(format!("connection: close\r\ncontent-length: {}\r\n\r\n", body.len()).bytes());
+        answer.extend(body);
+        answer
     }
 }
 

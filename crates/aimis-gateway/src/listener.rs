@@ -166,22 +166,21 @@ impl Source {
     }
 }
 
-/// Tells a connection that there is no place for it, and closes it.
+/// Answers a connection for which there is no place, and closes it.
 ///
 /// What fits into the socket's buffer is sent; there is no waiting for a peer that is one too many.
-pub fn refuse(connection: &Accepted) {
+pub fn refuse(connection: &Accepted, answer: &[u8]) {
     use std::io::Write;
-    const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-        content-type: application/json; charset=utf-8\r\n\
-        retry-after: 1\r\nx-aimis-origin: gateway\r\ncache-control: private, no-store\r\n\
-        connection: close\r\ncontent-length: 205\r\n\r\n\
-        {\"code\":800202,\"message\":\"Gateway overloaded: too many connections. Try again in a moment.\",\
-        \"data\":null,\"type\":\"/errors/overloaded\",\"title\":\"Gateway overloaded\",\"status\":503,\
-        \"detail\":\"lan.max_connections\"}";
     // The peer may be gone already.
     let _ = match connection {
-        Accepted::Tcp(stream) => { let mut stream = stream; stream.write_all(FULL) }
-        Accepted::Unix(stream) => { let mut stream = stream; stream.write_all(FULL) }
+        Accepted::Tcp(stream) => {
+            let mut stream = stream;
+            stream.write_all(answer)
+        }
+        Accepted::Unix(stream) => {
+            let mut stream = stream;
+            stream.write_all(answer)
+        }
     };
     if let Accepted::Tcp(stream) = connection {
         let _ = stream.shutdown(std::net::Shutdown::Write);

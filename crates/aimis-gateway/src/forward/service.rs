@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aimis_core::order::RepairKind;
 use futures_util::FutureExt;
-use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL};
+use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -21,6 +21,7 @@ use crate::edge::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use crate::rejection::{self, Rejection};
 use crate::telemetry::event::Event;
 use crate::telemetry::exchange::{Exchange, FieldName};
+use crate::telemetry::health::Health;
 use crate::telemetry::labels::Origin;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
@@ -77,11 +78,12 @@ pub struct RoadService {
     log: Log,
     metrics: Arc<Metrics>,
     language: Language,
+    health: Health,
     draining: Arc<AtomicBool>,
 }
 
 impl RoadService {
-    /// `draining` is set when no further request is to be taken.
+    /// `health` tells of the signal to stop; `draining` is set when no further request is to be taken.
     ///
     /// # Errors
     /// When the system has no randomness to give.
@@ -91,10 +93,11 @@ impl RoadService {
         log: Log,
         metrics: Arc<Metrics>,
         language: Language,
+        health: Health,
         draining: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
         let ids = RefCell::new(RequestIds::new(clock.clone())?);
-        Ok(Self { road, ids, clock, log, metrics, language, draining })
+        Ok(Self { road, ids, clock, log, metrics, language, health, draining })
     }
 
     /// Answers one request, whatever happens.
@@ -129,6 +132,10 @@ impl RoadService {
         });
 
         decorate(response.headers_mut(), &notes);
+        if self.health.draining() {
+            // A client that is busy moves on by itself, before its connection is closed (`control`).
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let exchange = &mut notes.exchange;
         exchange.status = response.status().as_u16();
         exchange.reply_size = response.body().size_hint().exact().and_then(|n| n.try_into().ok()).unwrap_or(0);
@@ -158,13 +165,17 @@ fn note_rejection(exchange: &mut Exchange, rejection: &Rejection) {
     }
 }
 
-/// The headers of every answer.
-fn decorate(headers: &mut HeaderMap, notes: &Notes) {
-    let origin = notes.exchange.origin;
-    headers.insert(X_REQUEST_ID, notes.exchange.request_id.to_header());
+/// The headers of every answer, one that is given without the road included.
+pub(crate) fn identify(headers: &mut HeaderMap, id: RequestId, origin: Origin) {
+    headers.insert(X_REQUEST_ID, id.to_header());
     headers.insert(X_AIMIS_ORIGIN, HeaderValue::from_static(origin.as_str()));
     headers.insert(CACHE_STATUS, cache_status(origin));
     headers.insert(CACHE_CONTROL, PRIVATE);
+}
+
+/// [`identify`], and what there is to tell of this request.
+fn decorate(headers: &mut HeaderMap, notes: &Notes) {
+    identify(headers, notes.exchange.request_id, notes.exchange.origin);
     for (name, list) in [(X_AIMIS_REPAIRS, &notes.repairs), (X_AIMIS_WARNINGS, &notes.warnings)] {
         if !list.is_empty()
             && let Ok(value) = HeaderValue::from_str(list)
