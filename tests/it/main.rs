@@ -4,4 +4,5 @@
 #![allow(dead_code, reason = "support/ serves tests that come and go")]
 
 mod forward;
+mod refusals;
 mod support;

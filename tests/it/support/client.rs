@@ -23,7 +23,10 @@ pub struct Answer {
 impl Answer {
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -53,7 +56,10 @@ impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, unread: Vec::new() }
+        Self {
+            stream,
+            unread: Vec::new(),
+        }
     }
 
     /// Sends bytes as they are.
@@ -68,25 +74,41 @@ impl Connection {
 
     /// Reads one answer; `None` when the connection ended before a whole one.
     pub async fn answer(&mut self) -> Option<Answer> {
-        tokio::time::timeout(PATIENCE, self.read_answer()).await.expect("an answer in time")
+        tokio::time::timeout(PATIENCE, self.read_answer())
+            .await
+            .expect("an answer in time")
     }
 
     /// Reads until the peer closes; `true` if it did so in time.
     pub async fn closed(&mut self) -> bool {
         let mut rest = Vec::new();
-        tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await.is_ok()
+        tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut rest))
+            .await
+            .is_ok()
+    }
+
+    /// Reads one head as it comes, an interim one included; `None` when the connection ended before.
+    pub async fn head(&mut self) -> Option<String> {
+        tokio::time::timeout(PATIENCE, self.read_head())
+            .await
+            .expect("a head in time")
+    }
+
+    async fn read_head(&mut self) -> Option<String> {
+        let end = loop {
+            if let Some(at) = find(&self.unread, b"\r\n\r\n") {
+                break at;
+            }
+            self.more().await?;
+        };
+        let head = String::from_utf8_lossy(&self.unread[..end]).into_owned();
+        self.unread.drain(..end + 4);
+        Some(head)
     }
 
     async fn read_answer(&mut self) -> Option<Answer> {
         loop {
-            let end = loop {
-                if let Some(at) = find(&self.unread, b"\r\n\r\n") {
-                    break at;
-                }
-                self.more().await?;
-            };
-            let head = String::from_utf8_lossy(&self.unread[..end]).into_owned();
-            self.unread.drain(..end + 4);
+            let head = self.read_head().await?;
             let mut lines = head.split("\r\n");
             let status: u16 = lines.next()?.split(' ').nth(1)?.parse().ok()?;
             let headers: Vec<(String, String)> = lines
@@ -173,10 +195,14 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
 pub async fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut all = vec![("Content-Type", "application/json")];
     all.extend(headers);
-    exchange(address, &request("POST", path, &all, body)).await.expect("an answer")
+    exchange(address, &request("POST", path, &all, body))
+        .await
+        .expect("an answer")
 }
 
 /// `GET`, over a connection of its own.
 pub async fn get(address: SocketAddr, path: &str) -> Answer {
-    exchange(address, &request("GET", path, &[], b"")).await.expect("an answer")
+    exchange(address, &request("GET", path, &[], b""))
+        .await
+        .expect("an answer")
 }

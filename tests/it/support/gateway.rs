@@ -24,6 +24,18 @@ pub fn studies_query() -> String {
     )
 }
 
+/// [`studies_query`] with members replaced or added, in JSON; `null` takes a member away.
+pub fn studies_query_with(members: serde_json::Value) -> String {
+    let mut query: serde_json::Value = serde_json::from_str(&studies_query()).unwrap();
+    for (name, value) in members.as_object().unwrap() {
+        match value {
+            serde_json::Value::Null => _ = query.as_object_mut().unwrap().shift_remove(name),
+            value => query[name] = value.clone(),
+        }
+    }
+    query.to_string()
+}
+
 /// Settings of a test's gateway; starts from free ports, one worker and one tenant.
 #[derive(Clone)]
 pub struct Settings {
@@ -80,10 +92,17 @@ impl Settings {
                 None => sections.push((section, format!("{line}\n"))),
             }
         }
-        if !self.sections.iter().any(|(section, line)| section == "runtime" && line.starts_with("workers")) {
+        if !self
+            .sections
+            .iter()
+            .any(|(section, line)| section == "runtime" && line.starts_with("workers"))
+        {
             sections[2].1.push_str("workers = 1\n");
         }
-        let mut text: String = sections.iter().map(|(name, lines)| format!("[{name}]\n{lines}")).collect();
+        let mut text: String = sections
+            .iter()
+            .map(|(name, lines)| format!("[{name}]\n{lines}"))
+            .collect();
         for (name, account) in &self.tenants {
             write!(
                 text,
@@ -104,10 +123,18 @@ impl Settings {
             .map(|(index, (_, account))| (format!("AIMIS_TENANTS__{index}__TOKEN"), account.token.clone()));
         let loaded = config::load(&Sources::text("test.toml", self.text()).with_env(tokens)).unwrap();
         let log = LogBuffer::default();
-        let surroundings =
-            Surroundings { clock: self.clock.clone(), log_output: Box::new(log.clone()), instance: "test" };
+        let surroundings = Surroundings {
+            clock: self.clock.clone(),
+            log_output: Box::new(log.clone()),
+            instance: "test",
+        };
         let gateway = app::Gateway::start(&loaded.config, surroundings).unwrap();
-        Gateway { lan: gateway.lan()[0], telemetry: gateway.telemetry()[0], running: Some(gateway), log }
+        Gateway {
+            lan: gateway.lan()[0],
+            telemetry: gateway.telemetry()[0],
+            running: Some(gateway),
+            log,
+        }
     }
 }
 
@@ -146,13 +173,15 @@ impl Gateway {
     /// The value of one series of `/metrics`, named with its labels as they are exported.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let text = self.telemetry("/metrics").await.text();
-        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+        text.lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Stops it well and gives everything it logged.
     pub fn stop(mut self) -> String {
         if let Some(running) = self.running.take() {
-            running.drain();
+            // On a thread of its own, since it waits and the caller may be a task.
+            std::thread::spawn(|| running.drain()).join().unwrap();
         }
         self.log.text()
     }
@@ -176,7 +205,10 @@ impl LogBuffer {
 
 impl io::Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
