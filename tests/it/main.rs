@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "in a test a failed unwrap is the failure")]
 #![allow(dead_code, reason = "support/ serves tests that come and go")]
 
+mod awkward_clients;
+mod broken_platform;
 mod fidelity;
 mod forward;
 mod hostile_bodies;
 mod isolation;
 mod refusals;
 mod support;
+mod tls;
