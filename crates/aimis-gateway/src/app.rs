@@ -23,7 +23,7 @@ use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
 use crate::forward::Road;
 use crate::forward::apis::Apis;
-use crate::forward::decode::BodyBounds;
+use crate::forward::decode::body::BodyBounds;
 use crate::forward::service::RoadService;
 use crate::listener::{BindError, Listener};
 use crate::secrets::SecretError;

@@ -15,7 +15,7 @@ use rustls_pki_types::ServerName;
 use crate::app::{Snapshot, StartError};
 use crate::config::{self, Config, Host, TokenSource};
 use crate::forward::apis::Apis;
-use crate::forward::decode::BodyBounds;
+use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};

@@ -28,6 +28,9 @@ pub enum Rejection {
         /// What is wrong there.
         fault: BodyFault,
     },
+    /// The declared charset is unknown.
+    #[error("declared charset unknown")]
+    CharsetNotSupported,
     /// Larger than `lan.max_body`.
     #[error("body larger than {limit} bytes")]
     BodyTooLarge {
@@ -85,7 +88,7 @@ pub enum Rejection {
 pub enum BodyFault {
     /// There is none.
     Empty,
-    /// Not UTF-8.
+    /// In no charset: not UTF-8, not the declared one, not GB18030.
     NotUtf8,
     /// Not JSON.
     Syntax,
@@ -121,6 +124,9 @@ impl Rejection {
             Self::BodyNotUnderstood { .. } | Self::FieldInUrl => {
                 (800_001, StatusCode::BAD_REQUEST, "body-not-understood")
             }
+            Self::CharsetNotSupported => {
+                (800_002, StatusCode::UNSUPPORTED_MEDIA_TYPE, "charset-not-supported")
+            }
             Self::BodyTooLarge { .. } => (800_003, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::BodyIncomplete { .. } => (800_004, StatusCode::REQUEST_TIMEOUT, "body-incomplete"),
             Self::FieldInvalid(_) | Self::UnknownField { .. } | Self::TenantUnclear => {
@@ -141,6 +147,7 @@ impl Rejection {
         match self {
             Self::BodyNotUnderstood { .. }
             | Self::FieldInUrl
+            | Self::CharsetNotSupported
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::FieldInvalid(_)
@@ -167,6 +174,7 @@ impl Rejection {
             | Self::NoSuchApi
             | Self::NoSuchTenant
             | Self::MethodNotAllowed => Some(RejectReason::Malformed),
+            Self::CharsetNotSupported => Some(RejectReason::Charset),
             Self::BodyTooLarge { .. } => Some(RejectReason::TooLarge),
             Self::BodyIncomplete { .. } => Some(RejectReason::Slow),
             Self::Upstream(UpstreamError::Busy) | Self::Overloaded => Some(RejectReason::Overloaded),

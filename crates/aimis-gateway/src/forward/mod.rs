@@ -23,6 +23,7 @@ use std::sync::Arc;
 use aimis_core::contract::{HOSPITAL_ID, UNION_ID};
 use aimis_core::datetime::Date;
 use aimis_core::order::{Order, OrderBuilder, RepairKind, Rules};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
@@ -61,12 +62,12 @@ impl Road {
         let route = route::read(&head.method, &head.uri, &self.snapshot.apis)?;
 
         let waiting = self.clock.moment();
-        let body = decode::read_body(&head.headers, body, self.snapshot.body_bounds).await;
+        let body = decode::body::read(&head.headers, body, self.snapshot.body_bounds).await;
         notes.exchange.caller_time = self.clock.moment().since(waiting);
         let body = body?;
         notes.exchange.request_size = body.len();
 
-        let (order, tenant) = self.understand(&route, &body, notes)?;
+        let (order, tenant) = self.understand(&route, &body, head.headers.get(CONTENT_TYPE), notes)?;
         let protected = protect::protect(&order, route.api, tenant);
         drop((order, body));
 
@@ -90,6 +91,7 @@ impl Road {
         &self,
         route: &route::Route<'_>,
         body: &[u8],
+        content_type: Option<&HeaderValue>,
         notes: &mut Notes,
     ) -> Result<(Order, &Arc<Tenant>), Rejection> {
         let named = match route.app_id {
@@ -97,7 +99,11 @@ impl Road {
             None => None,
         };
         let mut builder = OrderBuilder::new(self.snapshot.apis.contract(route.api), body.len());
-        let understood = decode::read_json(body, self.snapshot.unknown_fields, &mut builder)?;
+        let (text, repairs) = decode::charset::read(body, content_type)?;
+        for repair in repairs {
+            builder.note(None, repair);
+        }
+        let understood = decode::read_json(text.as_str(), self.snapshot.unknown_fields, &mut builder)?;
         let tenant = match named {
             Some(tenant) => tenant,
             None => self

@@ -100,6 +100,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         | Rejection::NoSuchApi
         | Rejection::NoSuchTenant
         | Rejection::FieldInUrl
+        | Rejection::CharsetNotSupported
         | Rejection::Internal => {}
     }
     response

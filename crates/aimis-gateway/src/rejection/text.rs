@@ -24,6 +24,7 @@ fn pick<'a>(language: Language, en: &'a str, zh: &'a str) -> &'a str {
 pub(super) fn title(kind: &str, language: Language) -> &'static str {
     let (en, zh) = match kind {
         "body-not-understood" => ("Body not understood", "请求体无法解析"),
+        "charset-not-supported" => ("Charset not supported", "不支持的字符集"),
         "body-too-large" => ("Body too large", "请求体过大"),
         "body-incomplete" => ("Body incomplete", "请求体不完整"),
         "field-invalid" => ("Field not valid", "字段无效"),
@@ -62,6 +63,10 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
         Rejection::FieldInUrl => say(
             "The URL carries a field of the request. Send fields in the body only: URLs are written to logs on their way.",
             "URL 中带有请求字段。请只在请求体中发送字段：URL 会被沿途的日志记录。",
+        ),
+        Rejection::CharsetNotSupported => say(
+            "The charset that Content-Type declares is not known. Send UTF-8, or declare GB18030, GBK or GB2312.",
+            "Content-Type 声明的字符集无法识别。请使用 UTF-8，或声明 GB18030、GBK、GB2312。",
         ),
         Rejection::BodyTooLarge { limit } => match language {
             Language::En => format!("The body is larger than the {limit} bytes allowed (lan.max_body)."),
@@ -150,7 +155,10 @@ fn body_fault(fault: BodyFault) -> (&'static str, &'static str) {
             "The body is empty. Send the fields as a JSON object.",
             "请求体为空。请以 JSON 对象发送字段。",
         ),
-        BodyFault::NotUtf8 => ("The body is not UTF-8", "请求体不是 UTF-8 编码"),
+        BodyFault::NotUtf8 => (
+            "The body is not text: neither UTF-8 nor GB18030",
+            "请求体不是文本：既不是 UTF-8 也不是 GB18030",
+        ),
         BodyFault::Syntax => ("The body is not JSON", "请求体不是合法的 JSON"),
         BodyFault::EndsEarly => ("The JSON ends too early", "JSON 不完整"),
         BodyFault::NotObject => ("The body is JSON but not an object", "请求体是 JSON 但不是对象"),

@@ -1,17 +1,15 @@
 //! The caller's bytes become an order: read within bounds, understood without guessing.
 //!
+//! [`body`] reads the bytes, [`charset`] makes text of them, and this file reads the text's members.
 //! Each member is looked at once, where it stands. Nothing of the bytes themselves goes on: what leaves
 //! the house later is written from the order (design.md, P2).
 
+pub mod body;
+pub mod charset;
+
 use std::borrow::Cow;
-use std::time::Duration;
 
 use aimis_core::order::{OrderBuilder, Slot, Value};
-use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT};
-use http::HeaderMap;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -19,65 +17,6 @@ use zeroize::Zeroizing;
 use super::{MAX_DEPTH, MAX_MEMBERS};
 use crate::config::UnknownFields;
 use crate::rejection::{BodyFault, Rejection};
-
-/// Bytes of an over-long body that are read and thrown away, so that the caller sees the refusal instead
-/// of a reset connection. A caller that sends more is cut.
-const DISCARD: usize = 16 * 1024 * 1024;
-
-/// Bounds of a body.
-#[derive(Clone, Copy, Debug)]
-pub struct BodyBounds {
-    /// `lan.max_body`.
-    pub max: usize,
-    /// `lan.body_timeout_ms`, for the whole body.
-    pub timeout: Duration,
-}
-
-/// Reads a body to its end.
-///
-/// # Errors
-/// [`Rejection::BodyTooLarge`], or [`Rejection::BodyIncomplete`] when it is slower than the deadline or cut.
-pub async fn read_body(headers: &HeaderMap, mut body: Incoming, bounds: BodyBounds) -> Result<Bytes, Rejection> {
-    let expected = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if expected.is_some_and(|length| length > bounds.max as u64) && headers.contains_key(EXPECT) {
-        // The caller asks before it sends; the refusal is the answer to that.
-        return Err(Rejection::BodyTooLarge { limit: bounds.max });
-    }
-    let mut received = 0;
-    let collected = tokio::time::timeout(bounds.timeout, collect(&mut body, bounds.max, &mut received)).await;
-    match collected {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => Err(Rejection::BodyTooLarge { limit: bounds.max }),
-        Ok(Err(_)) | Err(_) => Err(Rejection::BodyIncomplete { received, expected }),
-    }
-}
-
-/// `None` when there are more than `max` bytes.
-async fn collect(body: &mut Incoming, max: usize, received: &mut usize) -> Result<Option<Bytes>, hyper::Error> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        *received += data.len();
-        if *received > max {
-            (first, rest) = (Bytes::new(), BytesMut::new());
-            if *received > max + DISCARD {
-                return Ok(None);
-            }
-        } else if first.is_empty() && rest.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&data);
-        }
-    }
-    if *received > max {
-        return Ok(None);
-    }
-    Ok(Some(if rest.is_empty() { first } else { rest.freeze() }))
-}
 
 /// What became of a member that the contract does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,12 +42,10 @@ pub struct Understood {
 /// # Errors
 /// [`Rejection::BodyNotUnderstood`] with the place of the first fault.
 pub fn read_json(
-    body: &[u8],
+    text: &str,
     unknown_fields: UnknownFields,
     order: &mut OrderBuilder,
 ) -> Result<Understood, Rejection> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| not_understood(body, error.valid_up_to(), BodyFault::NotUtf8))?;
     if text.trim_ascii().is_empty() {
         return Err(Rejection::BodyNotUnderstood { line: 1, column: 1, fault: BodyFault::Empty });
     }

@@ -1,0 +1,70 @@
+//! The body's bytes, read whole within size and time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::rejection::Rejection;
+
+/// Bytes of an over-long body that are read and thrown away, so that the caller sees the refusal instead
+/// of a reset connection. A caller that sends more is cut.
+const DISCARD: usize = 16 * 1024 * 1024;
+
+/// Bounds of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyBounds {
+    /// `lan.max_body`.
+    pub max: usize,
+    /// `lan.body_timeout_ms`, for the whole body.
+    pub timeout: Duration,
+}
+
+/// Reads a body to its end.
+///
+/// # Errors
+/// [`Rejection::BodyTooLarge`], or [`Rejection::BodyIncomplete`] when it is slower than the deadline or cut.
+pub async fn read(headers: &HeaderMap, mut body: Incoming, bounds: BodyBounds) -> Result<Bytes, Rejection> {
+    let expected = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if expected.is_some_and(|length| length > bounds.max as u64) && headers.contains_key(EXPECT) {
+        // The caller asks before it sends; the refusal is the answer to that.
+        return Err(Rejection::BodyTooLarge { limit: bounds.max });
+    }
+    let mut received = 0;
+    let collected = tokio::time::timeout(bounds.timeout, collect(&mut body, bounds.max, &mut received)).await;
+    match collected {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => Err(Rejection::BodyTooLarge { limit: bounds.max }),
+        Ok(Err(_)) | Err(_) => Err(Rejection::BodyIncomplete { received, expected }),
+    }
+}
+
+/// `None` when there are more than `max` bytes.
+async fn collect(body: &mut Incoming, max: usize, received: &mut usize) -> Result<Option<Bytes>, hyper::Error> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        *received += data.len();
+        if *received > max {
+            (first, rest) = (Bytes::new(), BytesMut::new());
+            if *received > max + DISCARD {
+                return Ok(None);
+            }
+        } else if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    if *received > max {
+        return Ok(None);
+    }
+    Ok(Some(if rest.is_empty() { first } else { rest.freeze() }))
+}

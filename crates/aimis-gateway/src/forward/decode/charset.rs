@@ -1,0 +1,178 @@
+//! A body's bytes become text: UTF-8 as it should be, or what old clients send instead.
+//!
+//! In this order: a byte order mark; UTF-16 that shows itself by its zero bytes; valid UTF-8; the declared
+//! charset; GB18030, which contains GBK and GB2312. Valid UTF-8 comes before the declaration, because
+//! clients label more than they convert, and text in GB18030 is hardly ever valid UTF-8 by chance. Bytes
+//! that are in no charset are refused: replacing them would change a name or a number in silence.
+
+use std::borrow::Cow;
+
+use aimis_core::order::RepairKind;
+use encoding_rs::{Encoding, GB18030, UTF_16BE, UTF_16LE};
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::not_understood;
+use crate::rejection::{BodyFault, Rejection};
+
+/// Text of a body. What had to be converted is wiped when dropped.
+pub enum Text<'a> {
+    /// The bytes were UTF-8.
+    Borrowed(&'a str),
+    /// They were converted.
+    Converted(Zeroizing<String>),
+}
+
+impl Text<'_> {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Borrowed(text) => text,
+            Self::Converted(text) => text,
+        }
+    }
+}
+
+/// Reads `body` as text, and tells what had to be done for that.
+///
+/// # Errors
+/// [`Rejection::CharsetNotSupported`] when the declared charset is unknown,
+/// [`Rejection::BodyNotUnderstood`] with the place of the first byte that is in no charset.
+pub fn read<'a>(body: &'a [u8], content_type: Option<&HeaderValue>) -> Result<(Text<'a>, Vec<RepairKind>), Rejection> {
+    let declared = match content_type.and_then(charset_of) {
+        Some(label) => Some(encoding(&label).ok_or(Rejection::CharsetNotSupported)?),
+        None => None,
+    };
+    let mut repairs = Vec::new();
+    let mut bytes = body;
+    if let Some(rest) = bytes.strip_prefix(b"\xef\xbb\xbf") {
+        repairs.push(RepairKind::BomRemoved);
+        bytes = rest;
+    }
+    if let Some((utf16, rest)) = utf16(bytes) {
+        repairs.push(RepairKind::CharsetConverted);
+        return convert(body, rest, utf16).map(|text| (without_nul(text, &mut repairs), repairs));
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => Text::Borrowed(text),
+        Err(fault) => {
+            let declared = declared.filter(|encoding| *encoding != encoding_rs::UTF_8);
+            let as_declared = declared.and_then(|encoding| convert(body, bytes, encoding).ok());
+            let repair = if as_declared.is_some() { RepairKind::CharsetConverted } else { RepairKind::CharsetGuessed };
+            repairs.push(repair);
+            let bom = body.len() - bytes.len();
+            as_declared.map_or_else(|| convert(body, bytes, GB18030), Ok).map_err(|_| {
+                not_understood(body, bom + fault.valid_up_to(), BodyFault::NotUtf8)
+            })?
+        }
+    };
+    Ok((without_nul(text, &mut repairs), repairs))
+}
+
+/// UTF-16 by its byte order mark, or by the zero byte that every ASCII character has in it: JSON and forms
+/// begin with one. The text behind the mark comes with it.
+fn utf16(bytes: &[u8]) -> Option<(&'static Encoding, &[u8])> {
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => Some((UTF_16LE, rest)),
+        [0xfe, 0xff, rest @ ..] => Some((UTF_16BE, rest)),
+        [first, 0, ..] if first.is_ascii_graphic() => Some((UTF_16LE, bytes)),
+        [0, first, ..] if first.is_ascii_graphic() => Some((UTF_16BE, bytes)),
+        _ => None,
+    }
+}
+
+fn convert<'a>(body: &[u8], bytes: &'a [u8], encoding: &'static Encoding) -> Result<Text<'a>, Rejection> {
+    match encoding.decode_without_bom_handling_and_without_replacement(bytes) {
+        Some(Cow::Borrowed(text)) => Ok(Text::Borrowed(text)),
+        Some(Cow::Owned(text)) => Ok(Text::Converted(Zeroizing::new(text))),
+        None => Err(not_understood(body, 0, BodyFault::NotUtf8)),
+    }
+}
+
+/// C strings are sent with their end by some clients.
+fn without_nul<'a>(text: Text<'a>, repairs: &mut Vec<RepairKind>) -> Text<'a> {
+    let length = text.as_str().trim_end_matches('\0').len();
+    if length == text.as_str().len() {
+        return text;
+    }
+    repairs.push(RepairKind::TrailingNul);
+    match text {
+        Text::Borrowed(text) => Text::Borrowed(&text[..length]),
+        Text::Converted(mut text) => {
+            text.truncate(length);
+            Text::Converted(text)
+        }
+    }
+}
+
+/// The `charset` parameter of a media type, in lower case and without quotes.
+fn charset_of(content_type: &HeaderValue) -> Option<String> {
+    let text = content_type.as_bytes();
+    text.split(|b| *b == b';').skip(1).find_map(|parameter| {
+        let mut parts = parameter.splitn(2, |b| *b == b'=');
+        let name = parts.next()?.trim_ascii();
+        let value = parts.next()?.trim_ascii();
+        let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+        name.eq_ignore_ascii_case(b"charset")
+            .then(|| String::from_utf8_lossy(value).to_ascii_lowercase())
+            .filter(|label| !label.is_empty())
+    })
+}
+
+/// A charset by its label: those of the WHATWG encoding standard, and what Windows clients call theirs.
+fn encoding(label: &str) -> Option<&'static Encoding> {
+    match label {
+        "cp936" | "ms936" | "windows-936" | "936" | "gb-18030" => Some(GB18030),
+        "utf_8" | "utf8mb4" | "65001" | "cp65001" => Some(encoding_rs::UTF_8),
+        _ => Encoding::for_label(label.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn of(body: &[u8], content_type: Option<&'static str>) -> Result<(String, Vec<&'static str>), u32> {
+        let content_type = content_type.map(HeaderValue::from_static);
+        read(body, content_type.as_ref())
+            .map(|(text, repairs)| (text.as_str().to_owned(), repairs.iter().map(|r| r.as_str()).collect()))
+            .map_err(|rejection| rejection.public().code)
+    }
+
+    #[test]
+    fn every_charset_of_the_vectors_is_read() {
+        let vectors: Value =
+            serde_json::from_str(include_str!("../../../../../tests/vectors/vectors.json")).unwrap();
+        for vector in vectors["charset"].as_array().unwrap() {
+            let bytes = hex::decode(vector["bytes_hex"].as_str().unwrap()).unwrap();
+            let (text, _) = of(&bytes, None).unwrap();
+            let read: Value = serde_json::from_str(&text).unwrap();
+            let wanted: Value = serde_json::from_str(vector["text"].as_str().unwrap()).unwrap();
+            assert_eq!(read, wanted, "{}", vector["name"]);
+        }
+    }
+
+    #[test]
+    fn what_was_done_is_told() {
+        let gbk = b"{\"a\":\"\xd5\xc5\xc8\xfd\"}";
+        let text = "{\"a\":\"张三\"}".to_owned();
+        assert_eq!(of(text.as_bytes(), Some("application/json; charset=GB2312")), Ok((text.clone(), vec![])));
+        assert_eq!(of(gbk, None), Ok((text.clone(), vec!["charset-guessed"])));
+        assert_eq!(of(gbk, Some("text/plain;charset=utf-8")), Ok((text.clone(), vec!["charset-guessed"])));
+        assert_eq!(of(gbk, Some("text/plain; Charset=\"GBK\"")), Ok((text.clone(), vec!["charset-converted"])));
+        assert_eq!(of(gbk, Some("text/plain; charset=euc-kr")).unwrap().1, vec!["charset-converted"]);
+        assert_eq!(of(gbk, Some("text/plain; charset=cp936")), Ok((text, vec!["charset-converted"])));
+        assert_eq!(of(b"\xef\xbb\xbf{}\0\0", None), Ok(("{}".into(), vec!["bom-removed", "trailing-nul"])));
+        assert_eq!(of(b"{\0}\0", None), Ok(("{}".into(), vec!["charset-converted"])));
+        assert_eq!(of(b"\0{\0}", Some("a/b; charset=utf-16")), Ok(("{}".into(), vec!["charset-converted"])));
+    }
+
+    #[test]
+    fn bytes_of_no_charset_and_unknown_labels_are_refused() {
+        assert_eq!(of(b"{\"a\":\"\xff\"}", None), Err(800_001));
+        assert_eq!(of(b"\xff\xfe{\0\0\xd8", None), Err(800_001));
+        assert_eq!(of(b"{}", Some("application/json; charset=klingon")), Err(800_002));
+        assert_eq!(of(b"{}", Some("application/json; charset=")), Ok(("{}".into(), vec![])));
+    }
+}
