@@ -252,17 +252,7 @@ mod tests {
         assert_eq!(
             file,
             to_toml(),
-            "write it anew: cargo test -p aimis-core bless_codes -- --ignored"
+            "write it anew: cargo xtask docs"
         );
-    }
-
-    #[test]
-    #[ignore = "writes config/codes.toml"]
-    fn bless_codes() {
-        std::fs::write(
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/codes.toml"),
-            to_toml(),
-        )
-        .unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! The files of `config/` and `docs/configuration.md`: accepted, and what the tables say.
 //!
-//! After a change of the tables: `cargo test -p aimis-gateway --lib config -- --ignored write_generated_files`.
+//! After a change of the tables: `cargo xtask docs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,16 +26,8 @@ fn generated_files_are_what_the_tables_say() {
         let found = fs::read_to_string(repository().join(path)).unwrap_or_default();
         assert!(
             found == expected,
-            "{path} is out of date; see the module's text for how to write it again"
+            "{path} is out of date; write it anew: cargo xtask docs"
         );
-    }
-}
-
-#[test]
-#[ignore = "writes into the repository; run it after a change of the tables"]
-fn write_generated_files() {
-    for (path, text) in generated() {
-        fs::write(repository().join(path), text).unwrap();
     }
 }
 
