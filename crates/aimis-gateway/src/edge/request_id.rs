@@ -21,15 +21,15 @@ impl RequestId {
 
     /// Takes over the caller's id if it is safe: other characters could break a log or a header.
     ///
-    /// An id that could be a person's number (six digits or more, with at most one letter, as an identity
-    /// or telephone number has) is not taken over: ids are written where persons must not be.
+    /// An id that could be a person's number, or hold one (`query-13800138000`, `138-0013-8000-a`), is not
+    /// taken over: ids are written where persons must not be. A UUID is, whatever its digits.
     pub fn from_caller(value: &HeaderValue) -> Option<Self> {
         let bytes = value.as_bytes();
         let safe = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if bytes.is_empty() || bytes.len() > Self::MAX || !bytes.iter().all(safe) {
             return None;
         }
-        if longest_digit_run(bytes) >= 6 && bytes.iter().filter(|b| b.is_ascii_alphabetic()).count() < 4 {
+        if !is_uuid(bytes) && could_hold_number(bytes) {
             return None;
         }
         let mut text = [0; Self::MAX];
@@ -48,8 +48,30 @@ impl RequestId {
     }
 }
 
-fn longest_digit_run(bytes: &[u8]) -> usize {
-    bytes.split(|b| !b.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0)
+/// Ten digits, with or without separators between them, hold a telephone or identity number; six in a row
+/// with hardly a letter can be the number of another document.
+fn could_hold_number(bytes: &[u8]) -> bool {
+    let (mut run, mut longest, mut separated, mut letters) = (0, 0, 0, 0);
+    for byte in bytes {
+        match byte {
+            b'0'..=b'9' => (run, separated) = (run + 1, separated + 1),
+            b'A'..=b'Z' | b'a'..=b'z' => (run, separated, letters) = (0, 0, letters + 1),
+            _ => run = 0,
+        }
+        if separated >= 10 {
+            return true;
+        }
+        longest = longest.max(run);
+    }
+    longest >= 6 && letters < 4
+}
+
+/// 8-4-4-4-12 hex digits: no way of writing a person's number.
+fn is_uuid(bytes: &[u8]) -> bool {
+    let mut groups = bytes.split(|b| *b == b'-');
+    let form = [8, 4, 4, 4, 12];
+    let fits = |length: usize| groups.next().is_some_and(|g| g.len() == length && g.iter().all(u8::is_ascii_hexdigit));
+    form.into_iter().all(fits) && bytes.len() == 36
 }
 
 impl Loggable for &RequestId {
@@ -139,6 +161,10 @@ mod tests {
         assert!(!taken("13800138000"));
         assert!(!taken("11010119000101009X"));
         assert!(!taken("H12345678"));
+        assert!(!taken("query-13800138000"));
+        assert!(!taken("138-0013-8000.today"));
+        assert!(!taken("his_11010119000101009X_1"));
+        assert!(taken("01941f29-7c00-7000-8000-138001380001"));
     }
 
     #[test]

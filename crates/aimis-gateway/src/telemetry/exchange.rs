@@ -149,7 +149,8 @@ impl Exchange {
             .field("upstream.duration_s", self.upstream_time)
             .field("origin", self.origin.as_str())
             .field("attempts", self.attempts)
-            .maybe("business.code", self.code)
+            // Codes have six digits at most; a longer number that a platform puts there could be a person's.
+            .maybe("business.code", self.code.filter(|code| code.unsigned_abs() < 1_000_000))
             .field("code_class", self.class.as_str())
             .maybe("error.type", self.error)
             .maybe("error.detail", self.error_detail)
