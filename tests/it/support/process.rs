@@ -1,0 +1,162 @@
+//! The built binary as a running process: `serve` and `simulate`, watched line by line.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::client::PATIENCE;
+
+/// Everything that a process writes, as it comes.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A running process. Killed when dropped.
+pub struct Process {
+    child: Child,
+    stdout: Written,
+    stderr: Written,
+    lines: mpsc::Receiver<String>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// A process that has ended.
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// All of its standard output.
+    pub stdout: String,
+    /// All of its standard error.
+    pub stderr: String,
+}
+
+impl Process {
+    /// Starts it; both outputs are read from now on.
+    pub fn start(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = mpsc::channel();
+        let (stdout, stderr) = (Written::default(), Written::default());
+        let readers = vec![
+            copy(child.stdout.take().unwrap(), stdout.clone(), Some(sender)),
+            copy(child.stderr.take().unwrap(), stderr.clone(), None),
+        ];
+        Self { child, stdout, stderr, lines, readers }
+    }
+
+    /// The next line of standard output that `wanted` takes; a panic that shows what came instead.
+    #[track_caller]
+    pub fn line(&self, wanted: impl Fn(&str) -> bool) -> String {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if wanted(&line) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("{error}; stdout {:?}, stderr {:?}", self.stdout(), self.stderr()),
+            }
+        }
+    }
+
+    /// The log line of an event, from now on.
+    #[track_caller]
+    pub fn event(&self, name: &str) -> serde_json::Value {
+        let line = self.line(|line| line.contains(&format!("\"event.name\":\"{name}\"")));
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal: `TERM`, `INT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Standard output so far.
+    pub fn stdout(&self) -> String {
+        String::from_utf8(self.stdout.bytes()).unwrap()
+    }
+
+    /// Standard error so far.
+    pub fn stderr(&self) -> String {
+        String::from_utf8(self.stderr.bytes()).unwrap()
+    }
+
+    /// Waits for its end.
+    pub fn ended(mut self) -> Ended {
+        // Both outputs end with the process; lines that nobody asked for are let go.
+        while self.lines.recv_timeout(PATIENCE).is_ok() {}
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        Ended { status, stdout: self.stdout(), stderr: self.stderr() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail for a process that has ended and was waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn copy(from: impl Read + Send + 'static, to: Written, lines: Option<mpsc::Sender<String>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            to.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&line);
+            if let Some(lines) = &lines {
+                let _ = lines.send(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+            line.clear();
+        }
+    })
+}
+
+/// `aimis-gateway serve`, ready, on ports that the system chose.
+pub struct Serve {
+    /// The process.
+    pub process: Process,
+    /// Where the HIS sends.
+    pub lan: SocketAddr,
+    /// Where metrics and probes are.
+    pub telemetry: SocketAddr,
+}
+
+impl Serve {
+    /// Starts a `serve` command and waits until it is ready.
+    #[track_caller]
+    pub fn start(command: Command) -> Self {
+        let process = Process::start(command);
+        let address = |listener: &str| {
+            let event = process.event("listening");
+            assert_eq!(event["listener"], listener);
+            event["address"].as_str().unwrap().parse().unwrap()
+        };
+        let (lan, telemetry) = (address("lan"), address("telemetry"));
+        process.event("started");
+        Self { process, lan, telemetry }
+    }
+}
+
+/// Runs a command to its end with `input` on standard input.
+pub fn run(mut command: Command, input: &[u8]) -> Output {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that reads nothing may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
