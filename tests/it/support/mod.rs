@@ -2,4 +2,6 @@
 
 pub mod binary;
 pub mod client;
+pub mod directory;
 pub mod gateway;
+pub mod process;
