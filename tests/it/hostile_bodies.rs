@@ -250,11 +250,7 @@ async fn bytes_that_are_no_json_object_are_refused() {
     let rows = vec![
         ("empty", Vec::new(), 800_001),
         ("white space", b" \r\n\t ".to_vec(), 800_001),
-        (
-            "array",
-            behind(b"]").iter().copied().rev().chain(*b"[").rev().collect(),
-            800_001,
-        ),
+        ("array", [b"[", query.as_slice(), b"]"].concat(), 800_001),
         ("text", format!("\"{PHONE}\"").into(), 800_001),
         ("number", PHONE.into(), 800_001),
         ("null", b"null".to_vec(), 800_001),
@@ -264,7 +260,7 @@ async fn bytes_that_are_no_json_object_are_refused() {
         ("cut before its end", cut(query.len() - 1), 800_001),
         ("text behind", behind(PHONE.as_bytes()), 800_001),
         ("a second object behind", behind(&query), 800_001),
-        ("NUL behind", behind(b"\0"), 800_001),
+        ("NUL and more behind", behind(b"\0x"), 800_001),
         ("NUL in front", [b"\0", query.as_slice()].concat(), 800_001),
         ("NUL in a value", valued("phoneNum", "\"138001\0\x3800\""), 800_001),
         ("line end in a value", valued("phoneNum", "\"138001\n38000\""), 800_001),

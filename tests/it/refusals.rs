@@ -163,7 +163,7 @@ async fn what_a_caller_sends_wrongly_is_refused_in_full() {
             "no JSON",
             "POST",
             STUDIES,
-            b"phone=13800138000",
+            b"hello 13800138000",
             BAD("not JSON (line 1, column 1)", "不是合法的 JSON（第 1 行第 1 列）"),
         ),
         (
@@ -288,6 +288,29 @@ async fn what_a_caller_sends_wrongly_is_refused_in_full() {
 
     assert_eq!(platform.request_count(), 0);
     assert_eq!(gateway.studies().await.code(), 0);
+}
+
+#[tokio::test]
+async fn a_charset_that_nobody_knows_is_refused_and_not_repeated() {
+    const CHARSET: Refused = refused(
+        415,
+        800_002,
+        "charset-not-supported",
+        "charset that Content-Type declares",
+        "Content-Type 声明的字符集",
+    );
+    let platform = platform().await;
+    let gateway = Gateway::before(&platform);
+
+    for (english, language) in [(true, "en"), (false, "zh")] {
+        let headers = [
+            ("Accept-Language", language),
+            ("Content-Type", "application/json; charset=x-13800138000"),
+        ];
+        let query = request("POST", STUDIES, &headers, studies_query().as_bytes());
+        CHARSET.check("unknown", english, &exchange(gateway.lan, &query).await.unwrap());
+    }
+    assert_eq!(platform.request_count(), 0);
 }
 
 #[tokio::test]
