@@ -17,12 +17,13 @@ use aimis_core::codes::Codes;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::config::{Config, UnknownFields};
+use crate::config::Config;
 use crate::control;
 use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
 use crate::forward::Road;
 use crate::forward::apis::Apis;
+use crate::forward::decode::Dialects;
 use crate::forward::decode::body::BodyBounds;
 use crate::forward::service::RoadService;
 use crate::listener::{BindError, Listener};
@@ -51,8 +52,8 @@ pub struct Snapshot {
     pub tagger: PatientTagger,
     /// Bounds of a request's body.
     pub body_bounds: BodyBounds,
-    /// What becomes of members that the contract does not know.
-    pub unknown_fields: UnknownFields,
+    /// How bodies are understood.
+    pub dialects: Dialects,
 }
 
 impl Snapshot {

@@ -15,6 +15,7 @@ use rustls_pki_types::ServerName;
 use crate::app::{Snapshot, StartError};
 use crate::config::{self, Config, Host, TokenSource};
 use crate::forward::apis::Apis;
+use crate::forward::decode::Dialects;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
 use crate::telemetry::patient_tag::PatientTagger;
@@ -61,7 +62,10 @@ pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
             codes: Codes::builtin(),
             tagger: PatientTagger::new(&tag_key),
             body_bounds: BodyBounds { max: config.lan.max_body, timeout: config.lan.body_timeout },
-            unknown_fields: config.lan.unknown_fields,
+            dialects: Dialects {
+                form_fields: config.lan.form_fields.iter().map(ToString::to_string).collect(),
+                unknown_fields: config.lan.unknown_fields,
+            },
         },
     })
 }

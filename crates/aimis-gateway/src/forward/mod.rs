@@ -1,4 +1,4 @@
-//! The road from the HIS to the platform and back: [`Road::handle`], a line a stage.
+//! The road from the HIS to the platform and back: `Road::handle`, a line a stage.
 //!
 //! | stage | from | to |
 //! |---|---|---|
@@ -34,7 +34,7 @@ use crate::rejection::Rejection;
 use crate::telemetry::labels::Origin;
 use crate::tenant::Tenant;
 use crate::upstream::Platform;
-use decode::Unknown;
+use decode::members::Unknown;
 use service::Notes;
 
 /// Levels of nesting that a request's body may have.
@@ -99,11 +99,7 @@ impl Road {
             None => None,
         };
         let mut builder = OrderBuilder::new(self.snapshot.apis.contract(route.api), body.len());
-        let (text, repairs) = decode::charset::read(body, content_type)?;
-        for repair in repairs {
-            builder.note(None, repair);
-        }
-        let understood = decode::read_json(text.as_str(), self.snapshot.unknown_fields, &mut builder)?;
+        let unknown = decode::read(body, content_type, &self.snapshot.dialects, &mut builder)?;
         let tenant = match named {
             Some(tenant) => tenant,
             None => self
@@ -120,7 +116,7 @@ impl Road {
                 let _ = builder.fill(name, value);
             }
         }
-        for (name, outcome) in understood.unknown {
+        for (name, outcome) in unknown {
             match outcome {
                 Unknown::Dropped => notes.repair(Some(&name), RepairKind::UnknownDropped),
                 Unknown::Forwarded => notes.repair(Some(&name), RepairKind::UnknownForwarded),

@@ -7,6 +7,8 @@ use crate::config::kind::address::{ListenAddr, address};
 use crate::config::kind::choice::{choices, one_of};
 use crate::config::kind::number::{integer, millis, size};
 use crate::config::kind::one_or_more;
+use crate::config::kind::text::{Text, text};
+use crate::config::plain::Plain;
 use crate::config::section::section;
 
 section! {
@@ -32,6 +34,8 @@ section! {
         max_head_bytes: usize = size(8 << 10, 1 << 20).or("16KiB");
         /// The language of messages in the gateway's own refusals.
         language: Language = one_of().or("zh");
+        /// Form fields that may hold the JSON of a whole request, for clients that post `param={...}`.
+        form_fields: Vec<Text> = one_or_more(text(64)).or(Plain::List(vec!["param".into(), "data".into(), "strInJson".into()]));
         /// What becomes of fields of a request that the interface does not know.
         unknown_fields: UnknownFields = one_of().or("drop");
     }

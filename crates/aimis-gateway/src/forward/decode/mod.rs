@@ -1,73 +1,62 @@
 //! The caller's bytes become an order: read within bounds, understood without guessing.
 //!
-//! [`body`] reads the bytes, [`charset`] makes text of them, and this file reads the text's members.
-//! Each member is looked at once, where it stands. Nothing of the bytes themselves goes on: what leaves
-//! the house later is written from the order (design.md, P2).
+//! | file | reads |
+//! |---|---|
+//! | [`body`] | the bytes, within size and time |
+//! | [`charset`] | text of bytes |
+//! | [`json`] | the members of a JSON object |
+//! | [`form`], [`multipart`] | the fields of a form, or the JSON in one of them |
+//! | [`members`] | each member into the order |
+//!
+//! Which dialect a body is in is told by the body first and its `Content-Type` second: old clients label
+//! JSON as a form and forms as nothing. Nothing of the bytes themselves goes on: what leaves the house
+//! later is written from the order (design.md, P2).
 
 pub mod body;
 pub mod charset;
+pub mod form;
+pub mod json;
+pub mod members;
+pub mod multipart;
 
-use std::borrow::Cow;
-
-use aimis_core::order::{OrderBuilder, Slot, Value};
-use serde::de::{DeserializeSeed, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use zeroize::Zeroizing;
+use aimis_core::order::OrderBuilder;
+use http::HeaderValue;
 
 use super::{MAX_DEPTH, MAX_MEMBERS};
 use crate::config::UnknownFields;
 use crate::rejection::{BodyFault, Rejection};
+use members::{Members, Unknown};
 
-/// What became of a member that the contract does not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// Left out.
-    Dropped,
-    /// Goes to the platform as it is.
-    Forwarded,
-    /// The request is to be refused.
-    Refused,
+/// How bodies are understood.
+#[derive(Clone, Debug)]
+pub struct Dialects {
+    /// `lan.form_fields`: form fields that may hold the JSON of the whole request.
+    pub form_fields: Vec<String>,
+    /// `lan.unknown_fields`.
+    pub unknown_fields: UnknownFields,
 }
 
-/// What was understood beside the order itself.
-#[derive(Debug, Default)]
-pub struct Understood {
-    /// Members that the contract does not know, by their names as far as these may be repeated, and what
-    /// became of each.
-    pub unknown: Vec<(String, Unknown)>,
-}
-
-/// Reads the members of a JSON object into `order`.
+/// Reads a body into `order`, and returns the members that the contract does not know.
 ///
 /// # Errors
-/// [`Rejection::BodyNotUnderstood`] with the place of the first fault.
-pub fn read_json(
-    text: &str,
-    unknown_fields: UnknownFields,
+/// [`Rejection::BodyNotUnderstood`] with the place of the first fault, [`Rejection::CharsetNotSupported`].
+pub fn read(
+    body: &[u8],
+    content_type: Option<&HeaderValue>,
+    dialects: &Dialects,
     order: &mut OrderBuilder,
-) -> Result<Understood, Rejection> {
-    if text.trim_ascii().is_empty() {
-        return Err(Rejection::BodyNotUnderstood { line: 1, column: 1, fault: BodyFault::Empty });
+) -> Result<Vec<(String, Unknown)>, Rejection> {
+    let mut members = Members::new(order, dialects.unknown_fields);
+    if let Some(boundary) = multipart::boundary(body, content_type) {
+        multipart::read(body, &boundary, content_type, dialects, &mut members)?;
+    } else if form::is_form(body, content_type) {
+        form::read(body, content_type, dialects, &mut members)?;
+    } else {
+        let (text, repairs) = charset::read(body, content_type)?;
+        repairs.into_iter().for_each(|repair| members.note(repair));
+        json::read(text.as_str(), &mut members)?;
     }
-    let mut reader =
-        MemberReader { order, unknown_fields, understood: Understood::default(), fault: None, names: Vec::new() };
-    let mut json = serde_json::Deserializer::from_str(text);
-    let read = reader.deserialize_members(&mut json);
-    let fault = reader.fault;
-    read.map_err(|error| {
-        let fault = fault.unwrap_or(match error.classify() {
-            serde_json::error::Category::Eof => BodyFault::EndsEarly,
-            serde_json::error::Category::Data if !text.trim_start().starts_with('{') => BodyFault::NotObject,
-            _ => BodyFault::Syntax,
-        });
-        Rejection::BodyNotUnderstood { line: error.line().max(1), column: error.column().max(1), fault }
-    })?;
-    json.end().map_err(|error| Rejection::BodyNotUnderstood {
-        line: error.line(),
-        column: error.column(),
-        fault: BodyFault::TrailingData,
-    })?;
-    Ok(reader.understood)
+    Ok(members.into_unknown())
 }
 
 /// A fault at a byte offset.
@@ -78,145 +67,129 @@ fn not_understood(body: &[u8], at: usize, fault: BodyFault) -> Rejection {
     Rejection::BodyNotUnderstood { line, column, fault }
 }
 
-struct MemberReader<'o> {
-    order: &'o mut OrderBuilder,
-    unknown_fields: UnknownFields,
-    understood: Understood,
-    /// Why the reader stopped, when it did so itself: serde's own error carries only text.
-    fault: Option<BodyFault>,
-    /// Names of unknown members, to tell duplicates; known ones are told by the order.
-    names: Vec<String>,
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-impl MemberReader<'_> {
-    fn deserialize_members<'de>(
-        &mut self,
-        json: &mut serde_json::Deserializer<serde_json::de::StrRead<'de>>,
-    ) -> Result<(), serde_json::Error> {
-        use serde::Deserializer as _;
-        json.deserialize_map(self)
-    }
+    use aimis_core::contract;
+    use aimis_core::order::Rules;
+    use proptest::prelude::*;
 
-    fn stop<E: serde::de::Error>(&mut self, fault: BodyFault) -> E {
-        self.fault = Some(fault);
-        E::custom("")
-    }
+    use super::*;
 
-    fn member<E: serde::de::Error>(&mut self, name: &str, raw: &str) -> Result<(), E> {
-        let unescaped: Zeroizing<String>;
-        let value = match raw.as_bytes()[0] {
-            b'"' if memchr::memchr(b'\\', raw.as_bytes()).is_none() => Value::Text(&raw[1..raw.len() - 1]),
-            b'"' => {
-                // A raw value may hold lone surrogates; this finds them.
-                let text = serde_json::from_str(raw).map_err(|_| self.stop(BodyFault::Syntax))?;
-                unescaped = Zeroizing::new(text);
-                Value::Text(&unescaped)
-            }
-            b'{' | b'[' => {
-                check_depth(raw).map_err(|fault| self.stop(fault))?;
-                Value::Nested
-            }
-            b't' => Value::Bool(true),
-            b'f' => Value::Bool(false),
-            b'n' => Value::Null,
-            _ => raw.parse().map_or(Value::Number(raw), Value::Integer),
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const MULTIPART: &str = "multipart/form-data; boundary=XX";
+    const JSON: &str = r#"{"reportId":"R+1 %","phoneNum":"13800138000","idNum":"11010119000101009X","hospitalId":"H0001"}"#;
+
+    /// The fields understood, as the plaintext body of the order, and the repairs told.
+    fn read_as(body: &[u8], content_type: &str) -> Result<(String, Vec<&'static str>), BodyFault> {
+        let contract = Arc::new(contract::patient_report_url());
+        let mut order = OrderBuilder::new(&contract, body.len());
+        let dialects = Dialects {
+            form_fields: vec!["param".into(), "data".into()],
+            unknown_fields: UnknownFields::Drop,
         };
-        match self.order.set(name, value) {
-            Ok(Slot::Known) => Ok(()),
-            Ok(Slot::Unknown) => self.unknown(name, value),
-            Err(_duplicate) => Err(self.stop(BodyFault::DuplicateKey)),
-        }
-    }
-
-    fn unknown<E: serde::de::Error>(&mut self, name: &str, value: Value<'_>) -> Result<(), E> {
-        if self.names.iter().any(|known| known == name) {
-            return Err(self.stop(BodyFault::DuplicateKey));
-        }
-        if self.names.len() >= MAX_MEMBERS {
-            return Err(self.stop(BodyFault::TooManyMembers));
-        }
-        let outcome = match self.unknown_fields {
-            UnknownFields::Drop => Unknown::Dropped,
-            // What the order does not let through, such as a field's name in another case, is dropped.
-            UnknownFields::Forward if self.order.forward(name, value).is_ok() => Unknown::Forwarded,
-            UnknownFields::Forward => Unknown::Dropped,
-            UnknownFields::Reject => Unknown::Refused,
-        };
-        self.names.push(name.to_owned());
-        self.understood.unknown.push((repeatable(name), outcome));
-        Ok(())
-    }
-}
-
-impl<'de> Visitor<'de> for &mut MemberReader<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(name) = members.next_key_seed(TextSeed)? {
-            let raw: &RawValue = members.next_value()?;
-            self.member(&name, raw.get())?;
-        }
-        Ok(())
-    }
-}
-
-/// A string that borrows from the body unless it has escapes.
-struct TextSeed;
-
-impl<'de> DeserializeSeed<'de> for TextSeed {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for TextSeed {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
-/// The object around counts as the first level.
-fn check_depth(raw: &str) -> Result<(), BodyFault> {
-    let (mut depth, mut in_string, mut escaped) = (1, false, false);
-    for byte in raw.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(BodyFault::TooDeep);
-                }
+        let content_type = HeaderValue::from_str(content_type).unwrap();
+        match read(body, Some(&content_type), &dialects, &mut order) {
+            Ok(_) => {
+                let order = order.finish(&Rules::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
+                let text = String::from_utf8(order.revealed_body().to_vec()).unwrap();
+                Ok((text, order.repairs().map(|repair| repair.kind.as_str()).collect()))
             }
-            b'}' | b']' if !in_string => depth -= 1,
-            _ => {}
+            Err(Rejection::BodyNotUnderstood { fault, .. }) => Err(fault),
+            Err(other) => panic!("{other}"),
         }
     }
-    Ok(())
-}
 
-/// A member's name as it may be told in a header: a plain identifier in which no number can hide.
-fn repeatable(name: &str) -> String {
-    let plain = name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
-        && name.bytes().filter(u8::is_ascii_digit).count() < 5;
-    if plain { name.to_owned() } else { "?".to_owned() }
+    fn same_as_json(body: &[u8], content_type: &str, repairs: &[&str]) {
+        let plain = read_as(JSON.as_bytes(), "application/json").unwrap();
+        assert_eq!(plain.1, Vec::<&str>::new());
+        let (text, told) = read_as(body, content_type).unwrap_or_else(|fault| {
+            panic!("{fault:?}: {}", String::from_utf8_lossy(body));
+        });
+        assert_eq!((text, told), (plain.0, repairs.to_vec()), "{}", String::from_utf8_lossy(body));
+    }
+
+    fn encoded(text: &str) -> String {
+        text.bytes().map(|b| format!("%{b:02x}")).collect()
+    }
+
+    #[test]
+    fn the_same_request_is_understood_from_every_dialect() {
+        let wrapped = format!("param={}", encoded(JSON));
+        same_as_json(JSON.as_bytes(), FORM, &[]);
+        same_as_json(JSON.as_bytes(), "text/xml", &[]);
+        same_as_json(wrapped.as_bytes(), FORM, &["form-wrapped"]);
+        same_as_json(wrapped.as_bytes(), "application/json", &["form-wrapped"]);
+        same_as_json(format!("sign=1&data={}&x=y\r\n", encoded(JSON)).as_bytes(), FORM, &["form-wrapped"]);
+        let fields = b"reportId=R%2B1+%25&phoneNum=13800138000&idNum=11010119000101009X&hospitalId=H0001";
+        same_as_json(fields, FORM, &["form-fields"]);
+        let part = |name: &str, value: &str| {
+            format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let parts = part("reportId", "R+1 %")
+            + &part("phoneNum", "13800138000")
+            + &part("idNum", "11010119000101009X")
+            + &part("hospitalId", "H0001")
+            + "--XX--\r\n";
+        same_as_json(parts.as_bytes(), MULTIPART, &["multipart"]);
+        let wrapped = part("param", JSON) + "--XX--";
+        same_as_json(wrapped.as_bytes(), "multipart/form-data; boundary=\"XX\"", &["form-wrapped"]);
+        same_as_json(wrapped.replace("\r\n", "\n").as_bytes(), MULTIPART, &["form-wrapped"]);
+        same_as_json(JSON.as_bytes(), MULTIPART, &[]);
+    }
+
+    #[test]
+    fn gbk_behind_percent_signs_is_converted() {
+        let body = b"reportId=%D5%C5&phoneNum=13800138000&idNum=11010119000101009X&hospitalId=H0001";
+
+        let (text, repairs) = read_as(body, FORM).unwrap();
+
+        assert!(text.contains("\"reportId\":\"张\""));
+        assert_eq!(repairs, ["charset-guessed", "form-fields"]);
+    }
+
+    #[test]
+    fn two_sources_for_one_member_are_refused() {
+        let wrapped = encoded(JSON);
+        for body in [
+            format!("reportId=1&param={wrapped}"),
+            format!("param={wrapped}&reportId=1"),
+            format!("param={wrapped}&data={wrapped}"),
+            "reportId=1&reportId=1".to_owned(),
+            "x=1&x=1".to_owned(),
+        ] {
+            assert_eq!(read_as(body.as_bytes(), FORM), Err(BodyFault::DuplicateKey), "{body}");
+        }
+    }
+
+    #[test]
+    fn broken_forms_are_refused() {
+        assert_eq!(read_as(b"reportId=%4", FORM), Err(BodyFault::Syntax));
+        assert_eq!(read_as(b"reportId=%zz", FORM), Err(BodyFault::Syntax));
+        assert_eq!(read_as(b"--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n", MULTIPART), Err(BodyFault::EndsEarly));
+        assert_eq!(read_as(b"--XX\r\n\r\n1\r\n--XX--", MULTIPART), Err(BodyFault::Syntax));
+        let many: String = (0..300).map(|n| format!("x{n}=1&")).collect();
+        assert_eq!(read_as(many.as_bytes(), FORM), Err(BodyFault::TooManyMembers));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..300), kind in 0..3_usize) {
+            let contract = Arc::new(contract::patient_report_url());
+            let mut order = OrderBuilder::new(&contract, body.len());
+            let dialects = Dialects { form_fields: vec!["param".into()], unknown_fields: UnknownFields::Forward };
+            let content_type = HeaderValue::from_static([FORM, MULTIPART, "application/json; charset=gbk"][kind]);
+            let _ = read(&body, Some(&content_type), &dialects, &mut order);
+        }
+
+        #[test]
+        fn pieces_of_forms_are_read_without_a_panic(body in "(--XX|\r\n|\n|Content-Disposition: form-data; name=a|;|=|&|%|%41|param=|\\{\"a\":1\\}|reportId|\\PC){0,20}", kind in 0..3_usize) {
+            let contract = Arc::new(contract::patient_report_url());
+            let mut order = OrderBuilder::new(&contract, body.len());
+            let dialects = Dialects { form_fields: vec!["param".into()], unknown_fields: UnknownFields::Forward };
+            let content_type = HeaderValue::from_static([FORM, MULTIPART, "text/plain"][kind]);
+            let _ = read(body.as_bytes(), Some(&content_type), &dialects, &mut order);
+        }
+    }
 }

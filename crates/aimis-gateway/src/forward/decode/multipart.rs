@@ -1,0 +1,107 @@
+//! Multipart bodies: `multipart/form-data`, as browsers and upload components send forms.
+//!
+//! Only fields are read; a part with a file name is a field like any other, for the clients that send
+//! their JSON as a file. Headers of a part other than its name are not looked at.
+
+use aimis_core::order::RepairKind;
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::form::{self, Field};
+use super::members::Members;
+use super::{Dialects, not_understood};
+use crate::rejection::{BodyFault, Rejection};
+
+/// The boundary between the parts of a body, if it is a multipart one: from the `Content-Type`, and the body
+/// has to begin with it, since a label alone is often wrong.
+pub fn boundary(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Vec<u8>> {
+    let text = content_type?.as_bytes();
+    if !text.trim_ascii_start().to_ascii_lowercase().starts_with(b"multipart/") {
+        return None;
+    }
+    let value = text.split(|b| *b == b';').skip(1).find_map(|parameter| {
+        let parameter = parameter.trim_ascii();
+        let (name, value) = parameter.split_at_checked(9)?;
+        name.eq_ignore_ascii_case(b"boundary=").then_some(value)
+    })?;
+    let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+    let delimiter = [b"--", value].concat();
+    ((1..=70).contains(&value.len()) && body.trim_ascii_start().starts_with(&delimiter)).then_some(delimiter)
+}
+
+/// Reads the parts of a body.
+///
+/// # Errors
+/// [`Rejection::BodyNotUnderstood`], [`Rejection::CharsetNotSupported`].
+pub fn read(
+    body: &[u8],
+    delimiter: &[u8],
+    content_type: Option<&HeaderValue>,
+    dialects: &Dialects,
+    members: &mut Members<'_>,
+) -> Result<(), Rejection> {
+    let mut fields = Vec::new();
+    let mut rest = &body[find(body, delimiter).unwrap_or(0) + delimiter.len()..];
+    loop {
+        let place = body.len() - rest.len();
+        if rest.starts_with(b"--") {
+            break;
+        }
+        let fault = |fault| not_understood(body, place, fault);
+        let part = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n"));
+        let part = part.ok_or_else(|| fault(BodyFault::Syntax))?;
+        let end = next_delimiter(part, delimiter).ok_or_else(|| fault(BodyFault::EndsEarly))?;
+        if fields.len() >= super::MAX_MEMBERS {
+            return Err(fault(BodyFault::TooManyMembers));
+        }
+        fields.push(field(&part[..end.at], place).ok_or_else(|| fault(BodyFault::Syntax))?);
+        rest = &part[end.at + end.length..];
+    }
+    form::take(body, fields, content_type, dialects, RepairKind::Multipart, members)
+}
+
+/// A delimiter with the line end that belongs to it.
+struct End {
+    at: usize,
+    length: usize,
+}
+
+fn next_delimiter(part: &[u8], delimiter: &[u8]) -> Option<End> {
+    let mut from = 0;
+    loop {
+        let at = from + find(&part[from..], delimiter)?;
+        for line_end in [&b"\r\n"[..], b"\n"] {
+            if part[..at].ends_with(line_end) {
+                let at = at - line_end.len();
+                return Some(End { at, length: line_end.len() + delimiter.len() });
+            }
+        }
+        from = at + 1;
+    }
+}
+
+/// A part's name and content; `None` when it has no name or no end of its head.
+fn field(part: &[u8], place: usize) -> Option<Field> {
+    let (head, content) = [&b"\r\n\r\n"[..], b"\n\n"].iter().find_map(|gap| {
+        let at = find(part, gap)?;
+        Some((&part[..at], &part[at + gap.len()..]))
+    })?;
+    let name = head.split(|b| *b == b'\n').find_map(|line| {
+        let lower = line.to_ascii_lowercase();
+        lower.starts_with(b"content-disposition:").then(|| name_of(line))?
+    })?;
+    Some(Field { name: Zeroizing::new(name.to_vec()), value: Zeroizing::new(content.to_vec()), place })
+}
+
+/// The `name` parameter of a disposition.
+fn name_of(line: &[u8]) -> Option<&[u8]> {
+    line.split(|b| *b == b';').skip(1).find_map(|parameter| {
+        let parameter = parameter.trim_ascii();
+        let value = parameter.strip_prefix(b"name=").or_else(|| parameter.strip_prefix(b"Name="))?;
+        Some(value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value))
+    })
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    memchr::memmem::find(text, wanted)
+}
