@@ -132,3 +132,43 @@ fn errors<'a>(rejection: &'a Rejection, language: Language) -> Vec<FieldError<'a
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::edge::request_id::RequestIds;
+    use crate::upstream::error::UpstreamError;
+    use futures_util::FutureExt;
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+
+    /// What cannot be provoked from outside; the others are tested over sockets, in tests/it/refusals.rs.
+    #[test]
+    fn a_defect_and_a_slow_connect_are_told_in_both_languages() {
+        let id = RequestIds::new(Clock::manual(0)).unwrap().make();
+        for (rejection, status, code, kind, en, zh) in [
+            (Rejection::Internal, 500, 800_900, "/errors/internal", "requestId", "requestId"),
+            (
+                Rejection::Upstream(UpstreamError::ConnectTimeout),
+                502,
+                800_301,
+                "/errors/platform-unreachable",
+                "took too long",
+                "超时",
+            ),
+        ] {
+            for (language, text) in [(Language::En, en), (Language::Zh, zh)] {
+                let response = to_response(&rejection, language, &id);
+                assert_eq!(response.status().as_u16(), status);
+                assert_eq!(response.headers()[CONTENT_LANGUAGE], text::tag(language));
+                let body = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!((&body["code"], &body["type"]), (&code.into(), &kind.into()));
+                assert_eq!(body["requestId"], id.as_str());
+                assert!(body["message"].as_str().unwrap().contains(text), "{body}");
+                assert!(body["detail"].as_str().unwrap().contains(text), "{body}");
+            }
+        }
+    }
+}
