@@ -30,7 +30,7 @@ pub(super) struct SignArguments {
     #[arg(long, value_name = "F")]
     token_file: PathBuf,
     #[command(flatten)]
-    sign: switches::SignArguments,
+    sign: switches::SignatureArguments,
     #[command(flatten)]
     key: KeyArguments,
     /// Print JSON.

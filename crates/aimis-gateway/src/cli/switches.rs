@@ -27,7 +27,7 @@ pub(super) struct KeyArguments {
 
 /// How requests are signed.
 #[derive(clap::Args)]
-pub(super) struct SignArguments {
+pub(super) struct SignatureArguments {
     /// How the signature is written.
     #[arg(long, value_enum, default_value_t = Encoding::HexLower)]
     encoding: Encoding,
@@ -84,7 +84,7 @@ impl CryptoArguments {
     }
 }
 
-impl SignArguments {
+impl SignatureArguments {
     pub(super) fn settings(&self, unit: config::TimestampUnit) -> config::Sign {
         config::Sign {
             encoding: match self.encoding {
