@@ -18,7 +18,9 @@ fn schema() -> Value {
 /// What is wrong with `value` under the part of JSON Schema that the contract uses. A keyword beyond that
 /// part is a panic, so that none is passed over.
 fn complaints(schema: &Value, value: &Value, at: &str) -> Vec<String> {
-    let Value::Object(schema) = schema else { panic!("{at}: no schema: {schema}") };
+    let Value::Object(schema) = schema else {
+        panic!("{at}: no schema: {schema}")
+    };
     let mut found = Vec::new();
     for (keyword, wanted) in schema {
         let good = match keyword.as_str() {
@@ -33,11 +35,21 @@ fn complaints(schema: &Value, value: &Value, at: &str) -> Vec<String> {
             "const" => value == wanted,
             "enum" => wanted.as_array().unwrap().contains(value),
             "minimum" => value.as_f64().is_none_or(|value| value >= wanted.as_f64().unwrap()),
-            "pattern" => value.as_str().is_none_or(|value| matches(wanted.as_str().unwrap(), value)),
-            "required" => wanted.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
+            "pattern" => value
+                .as_str()
+                .is_none_or(|value| matches(wanted.as_str().unwrap(), value)),
+            "required" => wanted
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|name| value.get(name.as_str().unwrap()).is_some()),
             "additionalProperties" => {
                 assert_eq!(*wanted, false);
-                value.as_object().unwrap().keys().all(|name| schema["properties"].get(name).is_some())
+                value
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .all(|name| schema["properties"].get(name).is_some())
             }
             "propertyNames" => {
                 let names = value.as_object().unwrap().keys();
@@ -53,7 +65,11 @@ fn complaints(schema: &Value, value: &Value, at: &str) -> Vec<String> {
                 true
             }
             "allOf" => {
-                wanted.as_array().unwrap().iter().for_each(|part| found.extend(complaints(part, value, at)));
+                wanted
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .for_each(|part| found.extend(complaints(part, value, at)));
                 true
             }
             "if" => {
@@ -101,7 +117,9 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 fn in_class(class: &str, c: char) -> bool {
     let class = class.as_bytes();
-    let range = class.windows(3).any(|w| w[1] == b'-' && (char::from(w[0])..=char::from(w[2])).contains(&c));
+    let range = class
+        .windows(3)
+        .any(|w| w[1] == b'-' && (char::from(w[0])..=char::from(w[2])).contains(&c));
     range || c.is_ascii() && class.contains(&(c as u8))
 }
 
@@ -120,7 +138,10 @@ fn checked(log: &str) -> Vec<Value> {
 
 /// The lines of requests.
 fn requests(log: &str) -> Vec<Value> {
-    checked(log).into_iter().filter(|line| line["event.name"] == "request").collect()
+    checked(log)
+        .into_iter()
+        .filter(|line| line["event.name"] == "request")
+        .collect()
 }
 
 #[test]
@@ -164,15 +185,34 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
     for body in ["", "{", "{\"a\":1,\"a\":2}", "[]", "{\"studyType\":9}"] {
         gateway.query("patientStudies", body).await;
     }
-    for line in ["GET /", "BREW /thirdparty/patientStudies/900001", "PUT /thirdparty/x/1", "POST /thirdparty/patientReportUrl/1"] {
+    for line in [
+        "GET /",
+        "BREW /thirdparty/patientStudies/900001",
+        "PUT /thirdparty/x/1",
+        "POST /thirdparty/patientReportUrl/1",
+    ] {
         let (method, path) = line.split_once(' ').unwrap();
-        client::exchange(gateway.lan, &request(method, path, &[], b"")).await.unwrap();
+        client::exchange(gateway.lan, &request(method, path, &[], b""))
+            .await
+            .unwrap();
     }
     for fault in [
-        Fault::BusinessCode { code: 100_004, message: String::new() },
-        Fault::BusinessCode { code: 90_001, message: String::new() },
-        Fault::BusinessCode { code: 13_800_138_000, message: String::new() },
-        Fault::Status { code: 502, envelope: false },
+        Fault::BusinessCode {
+            code: 100_004,
+            message: String::new(),
+        },
+        Fault::BusinessCode {
+            code: 90_001,
+            message: String::new(),
+        },
+        Fault::BusinessCode {
+            code: 13_800_138_000,
+            message: String::new(),
+        },
+        Fault::Status {
+            code: 502,
+            envelope: false,
+        },
         Fault::HalfBody,
         Fault::EmptyBody,
         Fault::ResetWithinHead,
@@ -184,27 +224,50 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
     let asked = platform.request_count();
     platform.push_fault(Fault::Hang);
     let mut hanging = client::Connection::open(gateway.lan).await;
-    let bytes = request("POST", "/thirdparty/patientStudies/900001", &[], studies_query().as_bytes());
+    let bytes = request(
+        "POST",
+        "/thirdparty/patientStudies/900001",
+        &[],
+        studies_query().as_bytes(),
+    );
     hanging.send(&bytes).await.unwrap();
     platform.wait_for_requests(asked + 1).await;
     let log = gateway.stop();
 
     let lines = checked(&log);
     let seen: BTreeSet<&str> = lines.iter().map(|line| line["event.name"].as_str().unwrap()).collect();
-    let expected = ["draining", "drain_timed_out", "listening", "request", "secret_loaded", "started", "stopped"];
+    let expected = [
+        "draining",
+        "drain_timed_out",
+        "listening",
+        "request",
+        "secret_loaded",
+        "started",
+        "stopped",
+    ];
     assert_eq!(seen, BTreeSet::from(expected));
     assert_eq!(requests(&log).len(), 17);
     let fields: BTreeSet<&String> = requests_fields(&lines).collect();
     let schema = schema();
-    let of_requests = schema["allOf"].as_array().unwrap().iter().find(|part| part["if"]["properties"]["event.name"]["const"] == "request");
-    for name in of_requests.unwrap()["then"]["propertyNames"]["enum"].as_array().unwrap() {
+    let of_requests = schema["allOf"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|part| part["if"]["properties"]["event.name"]["const"] == "request");
+    for name in of_requests.unwrap()["then"]["propertyNames"]["enum"]
+        .as_array()
+        .unwrap()
+    {
         assert!(fields.iter().any(|field| **field == *name), "no request had {name}");
     }
     assert!(!log.contains("13800138000"), "a code that long could be a number");
 }
 
 fn requests_fields(lines: &[Value]) -> impl Iterator<Item = &String> {
-    lines.iter().filter(|line| line["event.name"] == "request").flat_map(|line| line.as_object().unwrap().keys())
+    lines
+        .iter()
+        .filter(|line| line["event.name"] == "request")
+        .flat_map(|line| line.as_object().unwrap().keys())
 }
 
 #[tokio::test]
@@ -213,14 +276,29 @@ async fn a_request_is_told_with_its_facts() {
     let gateway = Gateway::before(&platform);
     let headers = [("X-Request-Id", "his-42")];
     let body = studies_query();
-    let answer = client::post(gateway.lan, "/thirdparty/patientStudies/900001", &headers, body.as_bytes()).await;
+    let answer = client::post(
+        gateway.lan,
+        "/thirdparty/patientStudies/900001",
+        &headers,
+        body.as_bytes(),
+    )
+    .await;
     let log = gateway.stop();
 
     let line = &requests(&log)[0];
     assert_eq!(line["request.id"], "his-42");
-    assert_eq!((&line["tenant"], &line["api"]), (&"first-hospital".into(), &"patientStudies".into()));
-    assert_eq!((&line["http.response.status_code"], &line["business.code"]), (&200.into(), &0.into()));
-    assert_eq!((&line["origin"], &line["code_class"]), (&"platform".into(), &"ok".into()));
+    assert_eq!(
+        (&line["tenant"], &line["api"]),
+        (&"first-hospital".into(), &"patientStudies".into())
+    );
+    assert_eq!(
+        (&line["http.response.status_code"], &line["business.code"]),
+        (&200.into(), &0.into())
+    );
+    assert_eq!(
+        (&line["origin"], &line["code_class"]),
+        (&"platform".into(), &"ok".into())
+    );
     assert_eq!(line["attempts"], 1);
     assert_eq!(line["http.request.body.size"], body.len());
     assert_eq!(line["http.response.body.size"], answer.body.len());
@@ -232,11 +310,18 @@ async fn a_request_is_told_with_its_facts() {
 async fn tags(settings: &Settings) -> Vec<String> {
     let gateway = settings.start();
     gateway.studies().await;
-    let spelled = studies_query().replace(PHONE, "+86 138-0013-8000").replace(ID_NUMBER, "11010119000101009x");
+    let spelled = studies_query()
+        .replace(PHONE, "+86 138-0013-8000")
+        .replace(ID_NUMBER, "11010119000101009x");
     gateway.query("patientStudies", spelled).await;
-    gateway.query("patientStudies", studies_query().replace(PHONE, "13800138001")).await;
+    gateway
+        .query("patientStudies", studies_query().replace(PHONE, "13800138001"))
+        .await;
     let lines = requests(&gateway.stop());
-    lines.iter().map(|line| line["patient"].as_str().unwrap().to_owned()).collect()
+    lines
+        .iter()
+        .map(|line| line["patient"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -251,7 +336,11 @@ async fn the_patients_tag_is_the_same_for_every_spelling_and_only_then() {
     assert_eq!(first[0], first[1]);
     assert_ne!(first[0], first[2]);
     assert_eq!(tags(&keyed(&key)).await, first, "stable over restarts");
-    assert_ne!(tags(&keyed(&other)).await[0], first[0], "without the key nobody can try numbers");
+    assert_ne!(
+        tags(&keyed(&other)).await[0],
+        first[0],
+        "without the key nobody can try numbers"
+    );
     let keyless = Settings::calling(&platform);
     assert_ne!(tags(&keyless).await[0], tags(&keyless).await[0]);
 }
@@ -268,13 +357,21 @@ async fn nothing_sent_can_forge_a_line() {
         gateway.query("patientStudies", body).await;
     }
     for id in ["a\tb", "\u{1b}[31m", "a\u{7f}", "{\"a\":1}"] {
-        let bytes = request("POST", "/thirdparty/patientStudies/900001", &[("X-Request-Id", id)], b"{}");
+        let bytes = request(
+            "POST",
+            "/thirdparty/patientStudies/900001",
+            &[("X-Request-Id", id)],
+            b"{}",
+        );
         client::exchange(gateway.lan, &bytes).await;
     }
     let log = gateway.stop();
 
     assert!(!log.contains("forged"));
-    assert!(log.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte)), "{log:?}");
+    assert!(
+        log.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte)),
+        "{log:?}"
+    );
     checked(&log);
 }
 
@@ -283,26 +380,38 @@ async fn a_level_writes_what_is_as_grave_and_no_more() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let mut written = BTreeMap::new();
     for level in ["error", "warn", "info", "debug"] {
-        let gateway = Settings::calling(&platform).with("log", &format!("level = \"{level}\"")).start();
+        let gateway = Settings::calling(&platform)
+            .with("log", &format!("level = \"{level}\""))
+            .start();
         gateway.studies().await;
         platform.push_fault(Fault::EmptyBody);
         gateway.studies().await;
         let log = gateway.stop();
-        let severities: Vec<String> = checked(&log).iter().map(|l| l["severity_text"].as_str().unwrap().to_owned()).collect();
+        let severities: Vec<String> = checked(&log)
+            .iter()
+            .map(|l| l["severity_text"].as_str().unwrap().to_owned())
+            .collect();
         written.insert(level, severities);
     }
 
     assert_eq!(written["error"], Vec::<String>::new());
     assert_eq!(written["warn"], ["WARN"]);
     assert!(written["info"].len() > 5 && written["info"].iter().any(|s| s == "WARN"));
-    assert_eq!(written["debug"].len(), written["info"].len(), "no event is of level debug yet");
+    assert_eq!(
+        written["debug"].len(),
+        written["info"].len(),
+        "no event is of level debug yet"
+    );
 }
 
 #[tokio::test]
 async fn lines_are_counted_by_level() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let gateway = Gateway::before(&platform);
-    let (info, warn) = ("aimis_log_records_total{level=\"info\"}", "aimis_log_records_total{level=\"warn\"}");
+    let (info, warn) = (
+        "aimis_log_records_total{level=\"info\"}",
+        "aimis_log_records_total{level=\"warn\"}",
+    );
     let before = gateway.metric(info).await.unwrap();
     gateway.studies().await;
     platform.push_fault(Fault::EmptyBody);
@@ -327,9 +436,17 @@ fn the_documentation_has_the_contracts_events() {
     let mut wanted = String::from("| event | what happened | fields beside those of every line |\n|---|---|---|\n");
     for part in schema["allOf"].as_array().unwrap() {
         let then = &part["then"];
-        let fields = then["propertyNames"]["enum"].as_array().unwrap().iter().filter(|name| !common.contains(name));
+        let fields = then["propertyNames"]["enum"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|name| !common.contains(name));
         let fields: Vec<String> = fields.map(|name| format!("`{}`", name.as_str().unwrap())).collect();
-        let fields = if fields.is_empty() { "-".to_owned() } else { fields.join(" ") };
+        let fields = if fields.is_empty() {
+            "-".to_owned()
+        } else {
+            fields.join(" ")
+        };
         let event = part["if"]["properties"]["event.name"]["const"].as_str().unwrap();
         wanted += &format!("| `{event}` | {} | {fields} |\n", then["description"].as_str().unwrap());
     }

@@ -5,6 +5,7 @@
 
 mod awkward_clients;
 mod broken_platform;
+mod command_line;
 mod fidelity;
 mod forward;
 mod hostile_bodies;
@@ -14,5 +15,6 @@ mod metrics;
 mod privacy;
 mod probes;
 mod refusals;
+mod stopping;
 mod support;
 mod tls;

@@ -29,14 +29,21 @@ impl Scrape {
 
     fn read(text: String) -> Self {
         let named = |prefix: &str| -> BTreeMap<String, String> {
-            let lines = text.lines().filter_map(|line| line.strip_prefix(prefix)?.split_once(' '));
+            let lines = text
+                .lines()
+                .filter_map(|line| line.strip_prefix(prefix)?.split_once(' '));
             lines.map(|(name, rest)| (name.to_owned(), rest.to_owned())).collect()
         };
         let samples = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (series, value) = line.rsplit_once(' ').unwrap();
             (series.to_owned(), value.parse().unwrap())
         });
-        Self { types: named("# TYPE "), helps: named("# HELP "), series: samples.collect(), text }
+        Self {
+            types: named("# TYPE "),
+            helps: named("# HELP "),
+            series: samples.collect(),
+            text,
+        }
     }
 
     /// Name, family and labels of each series.
@@ -49,7 +56,8 @@ impl Scrape {
                 (label.to_owned(), value.trim_end_matches('"').to_owned())
             });
             let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| {
-                name.strip_suffix(suffix).filter(|family| self.types.get(*family).is_some_and(|kind| kind == "histogram"))
+                name.strip_suffix(suffix)
+                    .filter(|family| self.types.get(*family).is_some_and(|kind| kind == "histogram"))
             });
             (name, histogram.unwrap_or(name).to_owned(), labels.collect())
         })
@@ -69,7 +77,10 @@ fn contract() -> Vec<Value> {
 /// What is wrong with a scrape by the contract.
 fn complaints(scrape: &Scrape, contract: &[Value]) -> Vec<String> {
     let mut complaints = Vec::new();
-    let known: BTreeMap<&str, &Value> = contract.iter().map(|family| (family["name"].as_str().unwrap(), family)).collect();
+    let known: BTreeMap<&str, &Value> = contract
+        .iter()
+        .map(|family| (family["name"].as_str().unwrap(), family))
+        .collect();
     for name in scrape.types.keys().filter(|name| !known.contains_key(name.as_str())) {
         complaints.push(format!("{name} is exported and not in the contract"));
     }
@@ -88,7 +99,10 @@ fn complaints(scrape: &Scrape, contract: &[Value]) -> Vec<String> {
         } else if scrape.types.get(&family).is_some_and(|kind| kind == "histogram") {
             bounds.entry(family.clone()).or_default();
         }
-        let Some(allowed) = known.get(family.as_str()).map(|family| family["labels"].as_object().unwrap()) else {
+        let Some(allowed) = known
+            .get(family.as_str())
+            .map(|family| family["labels"].as_object().unwrap())
+        else {
             continue;
         };
         if !labels.keys().eq(allowed.keys()) {
@@ -100,7 +114,9 @@ fn complaints(scrape: &Scrape, contract: &[Value]) -> Vec<String> {
                 (Value::Array(values), _) => values.iter().any(|known| known == value),
                 (_, Some("^[0-9]+\\.[0-9]+\\.[0-9]+.*$")) => value.split('.').count() >= 3,
                 _ => {
-                    let plain = value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+                    let plain = value
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
                     value == "_none" || plain && (1..=32).contains(&value.len())
                 }
             };
@@ -111,9 +127,18 @@ fn complaints(scrape: &Scrape, contract: &[Value]) -> Vec<String> {
     }
     for (family, mut found) in bounds {
         found.remove("+Inf");
-        let found: BTreeSet<u64> = found.iter().map(|bound| bound.parse::<f64>().unwrap().to_bits()).collect();
-        let wanted = known.get(family.as_str()).and_then(|family| family["buckets"].as_array().cloned());
-        let wanted: BTreeSet<u64> = wanted.iter().flatten().map(|bound| bound.as_f64().unwrap().to_bits()).collect();
+        let found: BTreeSet<u64> = found
+            .iter()
+            .map(|bound| bound.parse::<f64>().unwrap().to_bits())
+            .collect();
+        let wanted = known
+            .get(family.as_str())
+            .and_then(|family| family["buckets"].as_array().cloned());
+        let wanted: BTreeSet<u64> = wanted
+            .iter()
+            .flatten()
+            .map(|bound| bound.as_f64().unwrap().to_bits())
+            .collect();
         if found != wanted {
             complaints.push(format!("{family} has other buckets"));
         }
@@ -134,7 +159,11 @@ async fn what_is_exported_is_what_the_contract_says() {
     assert_eq!(complaints(&fresh, &contract()), Vec::<String>::new());
     assert_eq!(complaints(&used, &contract()), Vec::<String>::new());
     let names = |scrape: &Scrape| scrape.series.keys().cloned().collect::<BTreeSet<_>>();
-    assert_eq!(names(&fresh), names(&used), "a series is there from the start, or never");
+    assert_eq!(
+        names(&fresh),
+        names(&used),
+        "a series is there from the start, or never"
+    );
 }
 
 /// The comparison above can fail.
@@ -147,7 +176,10 @@ async fn a_scrape_that_departs_from_the_contract_is_complained_about() {
         !complaints(&Scrape::read(text.replace(from, to)), &contract()).is_empty()
     };
 
-    assert!(complains("# TYPE aimis_draining gauge", "# TYPE aimis_draining counter"));
+    assert!(complains(
+        "# TYPE aimis_draining gauge",
+        "# TYPE aimis_draining counter"
+    ));
     assert!(complains("# HELP aimis_draining 1", "# HELP aimis_draining 2"));
     assert!(complains("aimis_draining", "aimis_drains"));
     assert!(complains("state=\"idle\"", "state=\"sleeping\""));
@@ -163,15 +195,25 @@ async fn every_series_known_to_exist_starts_at_0() {
 
     for family in contract() {
         let name = family["name"].as_str().unwrap();
-        let all: Vec<Labels> = scrape.parsed().filter(|(_, of, _)| of == name).map(|(.., labels)| labels).collect();
+        let all: Vec<Labels> = scrape
+            .parsed()
+            .filter(|(_, of, _)| of == name)
+            .map(|(.., labels)| labels)
+            .collect();
         assert!(!all.is_empty(), "{name} has no series");
         for (label, allowed) in family["labels"].as_object().unwrap() {
             for value in allowed["values"].as_array().into_iter().flatten() {
-                assert!(all.iter().any(|labels| labels[label] == *value), "{name} has no {label}={value}");
+                assert!(
+                    all.iter().any(|labels| labels[label] == *value),
+                    "{name} has no {label}={value}"
+                );
             }
         }
     }
-    let moving = ["aimis_log_records_total{level=\"info\"}", "aimis_runtime_schedule_delay_seconds"];
+    let moving = [
+        "aimis_log_records_total{level=\"info\"}",
+        "aimis_runtime_schedule_delay_seconds",
+    ];
     for (series, value) in &scrape.series {
         let counter = series.contains("_total") && !series.starts_with("process_");
         if counter && !moving.iter().any(|prefix| series.starts_with(prefix)) {
@@ -189,11 +231,18 @@ async fn promtool_finds_nothing_to_complain_about() {
 
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "metrics"]);
-    assert!(Command::new("promtool").arg("--version").output().is_ok(), "no promtool: apt-get install prometheus");
+    assert!(
+        Command::new("promtool").arg("--version").output().is_ok(),
+        "no promtool: apt-get install prometheus"
+    );
     let output = run(promtool, &text);
 
     let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
 }
 
 #[tokio::test]
@@ -201,14 +250,21 @@ async fn ten_hospitals_stay_within_the_budget() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let mut settings = Settings::calling(&platform);
     for index in 2..=10 {
-        let account = Account { app_id: format!("90000{index}"), hospital_id: format!("H000{index}"), ..Account::demo() };
+        let account = Account {
+            app_id: format!("90000{index}"),
+            hospital_id: format!("H000{index}"),
+            ..Account::demo()
+        };
         settings = settings.tenant(&format!("hospital-{index}"), account);
     }
     let gateway = settings.start();
     gateway.studies().await;
 
     let scrape = Scrape::of(&gateway).await;
-    let tenants: BTreeSet<_> = scrape.parsed().filter_map(|(.., labels)| labels.get("tenant").cloned()).collect();
+    let tenants: BTreeSet<_> = scrape
+        .parsed()
+        .filter_map(|(.., labels)| labels.get("tenant").cloned())
+        .collect();
     assert_eq!(tenants.len(), 11);
     assert!(scrape.series.len() < 2000, "{} series", scrape.series.len());
 }
@@ -222,26 +278,49 @@ async fn strange_requests_add_no_series() {
     for index in 0..200 {
         let body = studies_query();
         for bytes in [
-            request("POST", &format!("/thirdparty/patientStudies/{index}"), &[], body.as_bytes()),
+            request(
+                "POST",
+                &format!("/thirdparty/patientStudies/{index}"),
+                &[],
+                body.as_bytes(),
+            ),
             request("POST", &format!("/thirdparty/api{index}/900001"), &[], body.as_bytes()),
-            request(&format!("METHOD{index}"), &format!("/thirdparty/patientStudies/{PHONE}"), &[], b"{}"),
+            request(
+                &format!("METHOD{index}"),
+                &format!("/thirdparty/patientStudies/{PHONE}"),
+                &[],
+                b"{}",
+            ),
         ] {
             assert!(client::exchange(gateway.lan, &bytes).await.is_some());
         }
     }
 
     let after = Scrape::of(&gateway).await;
-    assert!(after.series.len() < before + 60, "{before} series before, {} after", after.series.len());
-    let counted: f64 = after.series.iter().filter(|(series, _)| series.starts_with("aimis_requests_total")).map(|(_, n)| n).sum();
+    assert!(
+        after.series.len() < before + 60,
+        "{before} series before, {} after",
+        after.series.len()
+    );
+    let counted: f64 = after
+        .series
+        .iter()
+        .filter(|(series, _)| series.starts_with("aimis_requests_total"))
+        .map(|(_, n)| n)
+        .sum();
     assert_eq!(counted, 600.0);
 }
 
 #[tokio::test]
 async fn counters_tell_what_happened() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
-    let gateway = Settings::calling(&platform).with("platform", "deadline_ms = 200").start();
+    let gateway = Settings::calling(&platform)
+        .with("platform", "deadline_ms = 200")
+        .start();
 
-    let before = gateway.metric("aimis_upstream_last_success_timestamp_seconds{api=\"patientStudies\"}").await;
+    let before = gateway
+        .metric("aimis_upstream_last_success_timestamp_seconds{api=\"patientStudies\"}")
+        .await;
     gateway.studies().await; // code 0
     let body = studies_query().replace("\"studyType\":0", "\"studyType\":\"0\"");
     gateway.query("patientStudies", body).await; // repaired
@@ -249,7 +328,10 @@ async fn counters_tell_what_happened() {
     gateway.query("patientStudies", "x".repeat(70_000)).await; // refused
     for (code, times) in [(100_004, 2), (90_001, 1), (4711, 1)] {
         for _ in 0..times {
-            platform.push_fault(Fault::BusinessCode { code, message: String::new() });
+            platform.push_fault(Fault::BusinessCode {
+                code,
+                message: String::new(),
+            });
             gateway.studies().await;
         }
     }
@@ -259,15 +341,30 @@ async fn counters_tell_what_happened() {
     gateway.studies().await; // decode
 
     let scrape = Scrape::of(&gateway).await;
-    let studies = |family: &str, labels: &str| scrape.value(&format!("aimis_{family}{{api=\"patientStudies\"{labels}}}"));
+    let studies =
+        |family: &str, labels: &str| scrape.value(&format!("aimis_{family}{{api=\"patientStudies\"{labels}}}"));
     let attempts = |result: &str| studies("upstream_attempts_total", &format!(",result=\"{result}\""));
     let codes = |code: &str| studies("upstream_business_codes_total", &format!(",code=\"{code}\""));
     let requests = |tenant: &str, class: &str, origin: &str| {
-        studies("requests_total", &format!(",code_class=\"{class}\",origin=\"{origin}\",tenant=\"{tenant}\""))
+        studies(
+            "requests_total",
+            &format!(",code_class=\"{class}\",origin=\"{origin}\",tenant=\"{tenant}\""),
+        )
     };
     let tenant = "first-hospital";
-    assert_eq!((attempts("ok"), attempts("business"), attempts("timeout"), attempts("decode")), (2.0, 4.0, 1.0, 1.0));
-    assert_eq!((codes("0"), codes("100004"), codes("90001"), codes("other")), (2.0, 2.0, 1.0, 1.0));
+    assert_eq!(
+        (
+            attempts("ok"),
+            attempts("business"),
+            attempts("timeout"),
+            attempts("decode")
+        ),
+        (2.0, 4.0, 1.0, 1.0)
+    );
+    assert_eq!(
+        (codes("0"), codes("100004"), codes("90001"), codes("other")),
+        (2.0, 2.0, 1.0, 1.0)
+    );
     assert_eq!(requests(tenant, "ok", "platform"), 2.0);
     assert_eq!(requests(tenant, "data", "platform"), 2.0);
     assert_eq!(requests(tenant, "auth", "platform"), 1.0);
@@ -276,10 +373,16 @@ async fn counters_tell_what_happened() {
     assert_eq!(requests("_none", "data", "gateway"), 2.0);
     assert_eq!(scrape.value("aimis_rejected_requests_total{reason=\"malformed\"}"), 1.0);
     assert_eq!(scrape.value("aimis_rejected_requests_total{reason=\"too_large\"}"), 1.0);
-    assert_eq!(scrape.value("aimis_input_repairs_total{reason=\"integer-as-string\"}"), 1.0);
+    assert_eq!(
+        scrape.value("aimis_input_repairs_total{reason=\"integer-as-string\"}"),
+        1.0
+    );
     assert_eq!(scrape.value("aimis_http_server_active_requests"), 0.0);
     assert_eq!(scrape.value("aimis_upstream_connections{state=\"active\"}"), 0.0);
-    assert_eq!(studies("http_server_request_duration_seconds_count", ",origin=\"platform\""), 6.0);
+    assert_eq!(
+        studies("http_server_request_duration_seconds_count", ",origin=\"platform\""),
+        6.0
+    );
     assert_eq!(studies("overhead_seconds_count", ""), 10.0);
     assert_eq!(before, Some(0.0));
     let year_2025 = 1_735_689_600.0;
@@ -291,7 +394,12 @@ async fn gauges_follow_what_is_open() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let gateway = Gateway::before(&platform);
     platform.push_fault(Fault::Hang);
-    let bytes = request("POST", "/thirdparty/patientStudies/900001", &[], studies_query().as_bytes());
+    let bytes = request(
+        "POST",
+        "/thirdparty/patientStudies/900001",
+        &[],
+        studies_query().as_bytes(),
+    );
     let mut hanging = client::Connection::open(gateway.lan).await;
     hanging.send(&bytes).await.unwrap();
     platform.wait_for_requests(1).await;
@@ -334,18 +442,31 @@ fn table_of(contract: &[Value]) -> String {
     let mut table = String::from("| name | type, unit | labels | meaning |\n|---|---|---|---|\n");
     for family in contract {
         let text = |key: &str| family[key].as_str().unwrap();
-        let labels: Vec<String> = family["labels"].as_object().unwrap().iter().map(|(label, allowed)| {
-            match &allowed["values"] {
+        let labels: Vec<String> = family["labels"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(label, allowed)| match &allowed["values"] {
                 Value::Array(values) if values.len() > 25 => format!("`{label}`: a documented code, or `other`"),
                 Value::Array(values) => {
                     let values: Vec<&str> = values.iter().map(|value| value.as_str().unwrap()).collect();
                     format!("`{label}`: {}", values.join(", "))
                 }
                 described => format!("`{label}`: {}", described.as_str().unwrap()),
-            }
-        }).collect();
-        let labels = if labels.is_empty() { "-".to_owned() } else { labels.join("; ") };
-        table += &format!("| `{}` | {}, {} | {labels} | {} |\n", text("name"), text("type"), text("unit"), text("meaning"));
+            })
+            .collect();
+        let labels = if labels.is_empty() {
+            "-".to_owned()
+        } else {
+            labels.join("; ")
+        };
+        table += &format!(
+            "| `{}` | {}, {} | {labels} | {} |\n",
+            text("name"),
+            text("type"),
+            text("unit"),
+            text("meaning")
+        );
     }
     table
 }

@@ -67,8 +67,16 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
 
     let mut canaries = canaries();
     canaries.learn(&platform);
-    let asked_about: Vec<_> = platform.requests().into_iter().filter_map(|request| request.decrypted).collect();
-    assert!(asked_about.iter().any(|who| who["phoneNum"] == PHONE && who["idNum"] == ID_NUMBER));
+    let asked_about: Vec<_> = platform
+        .requests()
+        .into_iter()
+        .filter_map(|request| request.decrypted)
+        .collect();
+    assert!(
+        asked_about
+            .iter()
+            .any(|who| who["phoneNum"] == PHONE && who["idNum"] == ID_NUMBER)
+    );
     drive.assert_complete();
     canaries.assert_absent(&drive.sinks);
 }
@@ -86,8 +94,15 @@ async fn p1_a_process_keeps_nothing_in_its_output_files_and_arguments() {
     sinks.arguments("serve", serve.process.id());
     let path = "/thirdparty/patientStudies/900001";
     let headers = [("X-Api-Key", CLIENT_KEY), ("X-Request-Id", PHONE)];
-    for body in [studies_query(), format!("{{\"phoneNum\":\"{PHONE}"), format!("{{\"{PHONE}\":\"{NAME}\"}}")] {
-        sinks.answer("answer", &client::post(serve.lan, path, &headers, body.as_bytes()).await);
+    for body in [
+        studies_query(),
+        format!("{{\"phoneNum\":\"{PHONE}"),
+        format!("{{\"{PHONE}\":\"{NAME}\"}}"),
+    ] {
+        sinks.answer(
+            "answer",
+            &client::post(serve.lan, path, &headers, body.as_bytes()).await,
+        );
     }
     for page in ["/metrics", "/healthz", "/readyz", "/livez", "/startupz"] {
         sinks.answer(page, &client::get(serve.telemetry, page).await);
@@ -108,21 +123,36 @@ async fn p1_commands_about_the_configuration_tell_no_secret() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let directory = Directory::new();
     let config = configuration(&directory, &platform);
-    let pasted = directory.file("pasted.toml", format!("[[tenants]]\nname = \"a\"\napp_id = \"900001\"\ntoken = \"{TOKEN}\"\n"));
-    let misplaced =
-        directory.file("misplaced.toml", format!("[[tenants]]\nname = \"a\"\napp_id = \"900001\"\ntoken_file = \"{TOKEN}\"\n"));
+    let pasted = directory.file(
+        "pasted.toml",
+        format!("[[tenants]]\nname = \"a\"\napp_id = \"900001\"\ntoken = \"{TOKEN}\"\n"),
+    );
+    let misplaced = directory.file(
+        "misplaced.toml",
+        format!("[[tenants]]\nname = \"a\"\napp_id = \"900001\"\ntoken_file = \"{TOKEN}\"\n"),
+    );
     let long = directory.file("long.token", format!("{TOKEN}\n"));
     let bad_token = format!("[[tenants]]\nname = \"a\"\napp_id = \"900001\"\ntoken_file = \"{long}\"\n");
     let bad_token = directory.file("bad.toml", bad_token);
 
     let mut sinks = Sinks::default();
     for file in [&config, &pasted, &misplaced, &bad_token] {
-        for arguments in [&["check"][..], &["check", "--json"], &["config", "print"], &["config", "print", "--json"]] {
+        for arguments in [
+            &["check"][..],
+            &["check", "--json"],
+            &["config", "print"],
+            &["config", "print", "--json"],
+        ] {
             let command = binary::command(&[arguments, &["--config", file]].concat());
             sinks.output(&format!("{arguments:?}"), &run(command, b""));
         }
     }
-    for arguments in [&["check"][..], &["config", "print"], &["config", "print", "--json"], &["selftest", "--json"]] {
+    for arguments in [
+        &["check"][..],
+        &["config", "print"],
+        &["config", "print", "--json"],
+        &["selftest", "--json"],
+    ] {
         let mut command = binary::command(arguments);
         command.env("AIMIS_APP_ID", "900001").env("AIMIS_TOKEN", TOKEN);
         let output = run(command, b"");
@@ -151,19 +181,30 @@ fn p1_a_panic_tells_its_place_and_not_its_text() {
         let log = gateway.log.clone();
         let running = gateway.into_running();
         running.log_panics();
-        std::thread::spawn(|| panic!("cannot handle {PHONE} of {NAME} under {TOKEN}")).join().unwrap_err();
+        std::thread::spawn(|| panic!("cannot handle {PHONE} of {NAME} under {TOKEN}"))
+            .join()
+            .unwrap_err();
         running.drain();
         let _ = std::panic::take_hook();
-        println!("{}", log.text());
+        std::io::Write::write_all(&mut std::io::stdout(), log.text().as_bytes()).unwrap();
         return;
     }
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "privacy::p1_a_panic_tells_its_place_and_not_its_text", "--nocapture"]).env(CHILD, "1");
+    command
+        .args([
+            "--exact",
+            "privacy::p1_a_panic_tells_its_place_and_not_its_text",
+            "--nocapture",
+        ])
+        .env(CHILD, "1");
 
     let output = run(command, b"");
 
     let stdout = String::from_utf8_lossy(&output.stdout);
-    let panicked = stdout.lines().find(|line| line.contains("\"event.name\":\"panicked\"")).unwrap();
+    let panicked = stdout
+        .lines()
+        .find(|line| line.contains("\"event.name\":\"panicked\""))
+        .unwrap();
     assert!(panicked.contains("privacy.rs"), "{panicked}");
     let mut sinks = Sinks::default();
     sinks.output("panicking process", &output);
@@ -182,16 +223,25 @@ fn p1_values_on_standard_input_stay_off_the_complaints() {
     }
     let mut invalid = PHONE.as_bytes().to_vec();
     invalid.push(0xff);
-    sinks.output("encrypt", &run(binary::command(&["encrypt", "--token-file", &token]), &invalid));
+    sinks.output(
+        "encrypt",
+        &run(binary::command(&["encrypt", "--token-file", &token]), &invalid),
+    );
 
     canaries().assert_absent(&sinks);
 }
 
 #[test]
-fn p1_a_process_that_reads_a_token_has_no_core_of_it_in_its_arguments() {
+fn p1_the_simulator_shows_no_value_either() {
     // The one command that runs long without a configuration.
     let process = Process::start(binary::command(&[
-        "simulate", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--his", "127.0.0.1:0",
+        "simulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--control",
+        "127.0.0.1:0",
+        "--his",
+        "127.0.0.1:0",
     ]));
     process.line(|line| line.contains("Ctrl-C"));
     let mut sinks = Sinks::default();

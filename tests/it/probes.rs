@@ -24,7 +24,10 @@ async fn a_gateway_that_runs_answers_every_probe_well() {
     assert_eq!(health.header("content-type"), Some("application/json"));
     let checks = json!({ "config": true, "secrets": true, "listener": true });
     let version = aimis_gateway::VERSION;
-    assert_eq!(health.json(), json!({ "status": "ok", "version": version, "draining": false, "checks": checks }));
+    assert_eq!(
+        health.json(),
+        json!({ "status": "ok", "version": version, "draining": false, "checks": checks })
+    );
 }
 
 #[tokio::test]
@@ -34,15 +37,24 @@ async fn only_get_and_head_are_answered() {
 
     for path in ALL {
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
-            let answer = client::exchange(gateway.telemetry, &request(method, path, &[], b"")).await.unwrap();
-            assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method} {path}");
+            let answer = client::exchange(gateway.telemetry, &request(method, path, &[], b""))
+                .await
+                .unwrap();
+            assert_eq!(
+                (answer.status, answer.header("allow")),
+                (405, Some("GET, HEAD")),
+                "{method} {path}"
+            );
         }
         let mut connection = client::Connection::open(gateway.telemetry).await;
         let head = format!("HEAD {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
         connection.send(head.as_bytes()).await.unwrap();
         let head = connection.head().await.unwrap();
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        assert!(connection.answer().await.is_none(), "HEAD {path} was answered with a body");
+        assert!(
+            connection.answer().await.is_none(),
+            "HEAD {path} was answered with a body"
+        );
     }
 }
 
@@ -51,10 +63,19 @@ async fn other_paths_are_not_found_and_told_where_to_look() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let gateway = Gateway::before(&platform);
 
-    for path in ["/", "/metrics/", "/Livez", "/healthz/x", "/thirdparty/patientStudies/900001"] {
+    for path in [
+        "/",
+        "/metrics/",
+        "/Livez",
+        "/healthz/x",
+        "/thirdparty/patientStudies/900001",
+    ] {
         let answer = gateway.telemetry(path).await;
         assert_eq!(answer.status, 404, "{path}");
-        assert_eq!(answer.text(), "not found; here are /metrics /livez /readyz /startupz /healthz\n");
+        assert_eq!(
+            answer.text(),
+            "not found; here are /metrics /livez /readyz /startupz /healthz\n"
+        );
     }
     assert_eq!(gateway.telemetry("/livez?verbose=1").await.status, 200);
 }
@@ -86,15 +107,33 @@ async fn readiness_fails_from_the_signal_on_while_requests_are_still_served() {
     while client::get(telemetry, "/readyz").await.status == 200 {}
     let ready = client::get(telemetry, "/readyz").await;
     let health = client::get(telemetry, "/healthz").await;
-    let answer = client::post(lan, "/thirdparty/patientStudies/900001", &[], studies_query().as_bytes()).await;
+    let answer = client::post(
+        lan,
+        "/thirdparty/patientStudies/900001",
+        &[],
+        studies_query().as_bytes(),
+    )
+    .await;
 
     assert_eq!((ready.status, ready.text().as_str()), (503, "not ready: draining\n"));
     assert_eq!(health.status, 503);
-    assert_eq!((&health.json()["status"], &health.json()["draining"]), (&json!("unavailable"), &json!(true)));
+    assert_eq!(
+        (&health.json()["status"], &health.json()["draining"]),
+        (&json!("unavailable"), &json!(true))
+    );
     assert_eq!(client::get(telemetry, "/livez").await.status, 200);
     assert_eq!(client::get(telemetry, "/startupz").await.status, 200);
-    assert!(client::get(telemetry, "/metrics").await.text().contains("\naimis_draining 1\n"));
+    assert!(
+        client::get(telemetry, "/metrics")
+            .await
+            .text()
+            .contains("\naimis_draining 1\n")
+    );
     assert_eq!((answer.status, answer.code()), (200, 0));
-    assert_eq!(answer.header("connection"), Some("close"), "a busy client is asked to move on");
+    assert_eq!(
+        answer.header("connection"),
+        Some("close"),
+        "a busy client is asked to move on"
+    );
     assert_eq!(drained.await.unwrap().cut, 0);
 }

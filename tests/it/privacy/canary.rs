@@ -12,12 +12,15 @@ use crate::support::process::Ended;
 /// Shorter forms would be found by chance.
 const SHORTEST: usize = 6;
 
+/// Name and bytes of a form.
+type Form = (String, Vec<u8>);
+
 /// One value and all of its forms.
 pub struct Canary {
     /// What it is.
     pub name: String,
-    /// Name and bytes of each form.
-    pub forms: Vec<(String, Vec<u8>)>,
+    /// The plain one first.
+    pub forms: Vec<Form>,
 }
 
 /// Where a value was found.
@@ -40,7 +43,10 @@ impl Canaries {
     pub fn add(&mut self, name: &str, value: &str) {
         assert!(value.len() >= SHORTEST, "{name} would be found by chance");
         if !self.0.iter().any(|canary| canary.forms[0].1 == value.as_bytes()) {
-            self.0.push(Canary { name: name.to_owned(), forms: forms(value) });
+            self.0.push(Canary {
+                name: name.to_owned(),
+                forms: forms(value),
+            });
         }
     }
 
@@ -49,15 +55,24 @@ impl Canaries {
         let mut seen = HashSet::new();
         for request in platform.requests() {
             let body = request.json();
-            let values = [request.header("signature"), body["phoneNum"].as_str(), body["idNum"].as_str()];
-            for (name, value) in ["signature sent", "ciphertext of phoneNum", "ciphertext of idNum"].into_iter().zip(values) {
+            let values = [
+                request.header("signature"),
+                body["phoneNum"].as_str(),
+                body["idNum"].as_str(),
+            ];
+            for (name, value) in ["signature sent", "ciphertext of phoneNum", "ciphertext of idNum"]
+                .into_iter()
+                .zip(values)
+            {
                 if let Some(value) = value.filter(|value| seen.insert(value.to_string())) {
                     self.add(name, value);
                 }
             }
         }
         for (patient, studies) in platform.data().patients() {
-            let links = studies.iter().flat_map(|study| [&study.h5_url, &study.h5_detail_url, &study.uni_path]);
+            let links = studies
+                .iter()
+                .flat_map(|study| [&study.h5_url, &study.h5_detail_url, &study.uni_path]);
             for link in links.chain(&patient.consultations_h5_url) {
                 let query = link.split_once('?').unwrap().1;
                 self.add("query of a link", query);
@@ -73,7 +88,7 @@ impl Canaries {
 
     /// Every value found in the sinks. Each sink is read once: what could begin a form there is looked up.
     pub fn find(&self, sinks: &Sinks) -> Vec<Leak> {
-        let mut beginnings: HashMap<&[u8], Vec<(&Canary, &(String, Vec<u8>))>> = HashMap::new();
+        let mut beginnings: HashMap<&[u8], Vec<(&Canary, &Form)>> = HashMap::new();
         let mut pairs = vec![false; 1 << 16];
         for canary in &self.0 {
             for form in &canary.forms {
@@ -83,9 +98,17 @@ impl Canaries {
         }
         let mut leaks = Vec::new();
         for (sink, content) in &sinks.0 {
-            for (at, window) in content.windows(SHORTEST).enumerate().filter(|(_, window)| pairs[pair(window)]) {
+            for (at, window) in content
+                .windows(SHORTEST)
+                .enumerate()
+                .filter(|(_, window)| pairs[pair(window)])
+            {
                 for (canary, (form, bytes)) in beginnings.get(window).into_iter().flatten() {
-                    let leak = Leak { sink: sink.clone(), canary: canary.name.clone(), form: form.clone() };
+                    let leak = Leak {
+                        sink: sink.clone(),
+                        canary: canary.name.clone(),
+                        form: form.clone(),
+                    };
                     if content[at..].starts_with(bytes) && !leaks.contains(&leak) {
                         leaks.push(leak);
                     }
@@ -98,9 +121,17 @@ impl Canaries {
     /// Panics with the places, not the values, of everything found.
     #[track_caller]
     pub fn assert_absent(&self, sinks: &Sinks) {
-        assert!(!self.0.is_empty() && !sinks.0.is_empty(), "nothing was looked for, or nowhere");
+        assert!(
+            !self.0.is_empty() && !sinks.0.is_empty(),
+            "nothing was looked for, or nowhere"
+        );
         let leaks = self.find(sinks);
-        assert!(leaks.is_empty(), "{} leaks: {:#?}", leaks.len(), &leaks[..leaks.len().min(20)]);
+        assert!(
+            leaks.is_empty(),
+            "{} leaks: {:#?}",
+            leaks.len(),
+            &leaks[..leaks.len().min(20)]
+        );
     }
 }
 
@@ -167,7 +198,7 @@ fn pair(bytes: &[u8]) -> usize {
 }
 
 /// Every form of a value, the plain one first. Forms that are equal stand once.
-fn forms(value: &str) -> Vec<(String, Vec<u8>)> {
+fn forms(value: &str) -> Vec<Form> {
     let bytes = value.as_bytes();
     let each = |form: &dyn Fn(u8) -> String| bytes.iter().map(|byte| form(*byte)).collect::<String>();
     let units = |form: &dyn Fn(u16) -> String| value.encode_utf16().map(form).collect::<String>();
@@ -178,7 +209,7 @@ fn forms(value: &str) -> Vec<(String, Vec<u8>)> {
             _ => format!("%{byte:02x}"),
         })
     };
-    let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut found: Vec<Form> = Vec::new();
     let mut add = |name: &str, form: Vec<u8>| {
         if form.len() >= SHORTEST && !found.iter().any(|(_, known)| *known == form) {
             found.push((name.to_owned(), form));
@@ -196,7 +227,10 @@ fn forms(value: &str) -> Vec<(String, Vec<u8>)> {
     add("url-encoded whole", percent(true, true).into_bytes());
     add("url-encoded whole, lower", percent(false, true).into_bytes());
     add("json escapes", units(&|unit| format!("\\u{unit:04x}")).into_bytes());
-    add("upper json escapes", units(&|unit| format!("\\u{unit:04X}")).into_bytes());
+    add(
+        "upper json escapes",
+        units(&|unit| format!("\\u{unit:04X}")).into_bytes(),
+    );
     add("utf-16be", value.encode_utf16().flat_map(u16::to_be_bytes).collect());
     add("utf-16le", value.encode_utf16().flat_map(u16::to_le_bytes).collect());
     for offset in 0..3 {
@@ -215,6 +249,10 @@ fn base64(bytes: &[u8], offset: usize, last: &[u8; 2]) -> Vec<u8> {
     let sextets = (bytes.len() * 8 - first) / 6;
     (0..sextets)
         .map(|sextet| (0..6).fold(0, |value, at| value << 1 | bit(first + sextet * 6 + at)))
-        .map(|value| SAME.get(usize::from(value)).copied().unwrap_or_else(|| last[usize::from(value) - 62]))
+        .map(|value| {
+            SAME.get(usize::from(value))
+                .copied()
+                .unwrap_or_else(|| last[usize::from(value) - 62])
+        })
         .collect()
 }

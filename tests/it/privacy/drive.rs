@@ -11,7 +11,16 @@ use crate::support::gateway::studies_query;
 
 const PATH: &str = "/thirdparty/patientStudies/900001";
 const CIPHERTEXT: &str = "554fb5befba4daabdb8169e45db64485";
-const VALUES: [&str; 8] = [PHONE, ID_NUMBER, NAME, HIS_ID, TOKEN, CIPHERTEXT, CLIENT_KEY, "138-0013-8000"];
+const VALUES: [&str; 8] = [
+    PHONE,
+    ID_NUMBER,
+    NAME,
+    HIS_ID,
+    TOKEN,
+    CIPHERTEXT,
+    CLIENT_KEY,
+    "138-0013-8000",
+];
 
 /// Sends, and keeps what came back.
 #[derive(Default)]
@@ -29,9 +38,15 @@ impl Drive {
 
     /// Every kind of answer has been seen, so every kind of path was driven.
     pub fn assert_complete(&self) {
-        let all = [0, 800_001, 800_003, 800_004, 800_005, 800_006, 800_007, 800_301, 800_302, 800_303];
+        let all = [
+            0, 800_001, 800_003, 800_004, 800_005, 800_006, 800_007, 800_301, 800_302, 800_303,
+        ];
         for code in all {
-            assert!(self.codes.contains(&code), "no answer with code {code}; {:?}", self.codes);
+            assert!(
+                self.codes.contains(&code),
+                "no answer with code {code}; {:?}",
+                self.codes
+            );
         }
         assert!(self.sinks.len() > 5000, "{}", self.sinks.len());
     }
@@ -76,15 +91,18 @@ impl Drive {
     /// A body that never comes whole, and one that is too long.
     pub async fn cut_bodies(&mut self, gateway: &Gateway) {
         let mut connection = Connection::open(gateway.lan).await;
-        let head = format!("POST {PATH} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 500\r\n\r\n{{\"phoneNum\":\"{PHONE}");
+        let head =
+            format!("POST {PATH} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 500\r\n\r\n{{\"phoneNum\":\"{PHONE}");
         connection.send(head.as_bytes()).await.unwrap();
         connection.half_close().await;
         if let Some(answer) = connection.answer().await {
             self.keep("cut body", &answer);
         }
         let long = format!("{{\"patientName\":\"{}\"}}", NAME.repeat(20_000));
-        self.send(gateway, "long body", &request("POST", PATH, &[], long.as_bytes())).await;
-        let expect = format!("POST {PATH} HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\nContent-Length: {PHONE}\r\n\r\n");
+        self.send(gateway, "long body", &request("POST", PATH, &[], long.as_bytes()))
+            .await;
+        let expect =
+            format!("POST {PATH} HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\nContent-Length: {PHONE}\r\n\r\n");
         self.send(gateway, "announced body", expect.as_bytes()).await;
     }
 
@@ -92,7 +110,10 @@ impl Drive {
     pub async fn platform_failures(&mut self, gateway: &Gateway, platform: &Platform) {
         let message = format!("no data for {PHONE} {ID_NUMBER} {NAME} under {TOKEN}");
         for code in [100_004, 90_001, 90_002, 90_003, 20_031, 1, 13_800_138_000] {
-            platform.push_fault(Fault::BusinessCode { code, message: message.clone() });
+            platform.push_fault(Fault::BusinessCode {
+                code,
+                message: message.clone(),
+            });
             self.studies(gateway, "business code").await;
         }
         for fault in [
@@ -105,14 +126,25 @@ impl Drive {
             Fault::EmptyBody,
             Fault::Oversized { bytes: 9 << 20 },
             Fault::HtmlPage { status: 200 },
-            Fault::Status { code: 502, envelope: false },
-            Fault::Status { code: 500, envelope: true },
-            Fault::RetryAfter { status: 429, seconds: 3 },
+            Fault::Status {
+                code: 502,
+                envelope: false,
+            },
+            Fault::Status {
+                code: 500,
+                envelope: true,
+            },
+            Fault::RetryAfter {
+                status: 429,
+                seconds: 3,
+            },
         ] {
             platform.push_fault(fault);
             self.studies(gateway, "fault").await;
         }
-        let page = format!("<html><title>{NAME}</title>{PHONE} {TOKEN} https://imaging.example.com/?token={CLIENT_KEY}</html>");
+        let page = format!(
+            "<html><title>{NAME}</title>{PHONE} {TOKEN} https://imaging.example.com/?token={CLIENT_KEY}</html>"
+        );
         let cut = format!("{{\"code\":\"{PHONE}\",\"message\":\"{message}");
         let number = format!("{{\"code\":\"{PHONE}\",\"message\":\"{message}\",\"data\":null}}");
         for (status, kind, body) in [
@@ -124,12 +156,20 @@ impl Drive {
             (200, "application/json", format!("\"{message}\"")),
         ] {
             let headers = vec![
-                ("Location".to_owned(), format!("https://imaging.example.com/?idNum={ID_NUMBER}&token={TOKEN}")),
+                (
+                    "Location".to_owned(),
+                    format!("https://imaging.example.com/?idNum={ID_NUMBER}&token={TOKEN}"),
+                ),
                 ("Server".to_owned(), PHONE.to_owned()),
                 ("Set-Cookie".to_owned(), format!("session={CLIENT_KEY}")),
                 ("X-Patient".to_owned(), ID_NUMBER.to_owned()),
             ];
-            let canned = Canned { status, content_type: kind.to_owned(), headers, body: body.into_bytes() };
+            let canned = Canned {
+                status,
+                content_type: kind.to_owned(),
+                headers,
+                body: body.into_bytes(),
+            };
             platform.set_reply(PATIENT_STUDIES, canned);
             self.studies(gateway, "canned answer").await;
         }
@@ -143,7 +183,10 @@ impl Drive {
 
     /// Nobody listens; no TLS where TLS should be; nobody answers.
     pub async fn unreachable_platforms(&mut self, platform: &Platform) {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         for url in [format!("http://{closed}"), format!("https://{}", platform.addr())] {
             let gateway = Settings::calling_url(&url).with("log", "level = \"debug\"").start();
             self.studies(&gateway, "unreachable").await;
@@ -151,7 +194,9 @@ impl Drive {
             self.stop(gateway);
         }
         platform.push_fault(Fault::Hang);
-        let gateway = Settings::calling(platform).with("platform", "deadline_ms = 100").start();
+        let gateway = Settings::calling(platform)
+            .with("platform", "deadline_ms = 100")
+            .start();
         self.studies(&gateway, "timeout").await;
         self.telemetry(&gateway).await;
         self.stop(gateway);
@@ -239,24 +284,49 @@ fn headers(value: &str) -> Vec<Place> {
     ];
     // Other texts that a caller chose for an id cannot be told from ids; callers have no ciphertexts.
     let ids = ids.into_iter().filter(|_| ![CIPHERTEXT, CLIENT_KEY].contains(&value));
-    ids.map(|form| ("request id", id(form))).chain(vec![
-        ("header name", with(&[(value, "1")])),
-        ("header name, ours", with(&[(&format!("X-Aimis-{value}"), value)])),
-        ("authorization", with(&[("Authorization", &bearer), ("X-Api-Key", value)])),
-        ("cookie", with(&[("Cookie", &bearer), ("User-Agent", value), ("Referer", value)])),
-        ("forwarded", with(&[("X-Forwarded-For", value), ("Forwarded", value), ("Via", value)])),
-        ("language", with(&[("Accept-Language", value), ("Accept", value)])),
-        ("media type", with(&[("Content-Type", value)])),
-        ("charset", with(&[("Content-Type", &charset)])),
-        ("content coding", with(&[("Content-Encoding", value)])),
-        ("the platform's", with(&[("signature", value), ("timestamp", value), ("appId", value)])),
-        ("trace", with(&[("traceparent", value), ("tracestate", value), ("baggage", value)])),
-        ("transfer coding", format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {value}\r\n\r\n").into_bytes()),
-        ("expectation", with(&[("Expect", value)])),
-        ("host", format!("POST {PATH} HTTP/1.1\r\nHost: {value}\r\nContent-Length: 2\r\n\r\n{{}}").into_bytes()),
-        ("folded header", format!("POST {PATH} HTTP/1.1\r\nHost: a\r\n {value}\r\n\r\n").into_bytes()),
-    ])
-    .collect()
+    ids.map(|form| ("request id", id(form)))
+        .chain(vec![
+            ("header name", with(&[(value, "1")])),
+            ("header name, ours", with(&[(&format!("X-Aimis-{value}"), value)])),
+            (
+                "authorization",
+                with(&[("Authorization", &bearer), ("X-Api-Key", value)]),
+            ),
+            (
+                "cookie",
+                with(&[("Cookie", &bearer), ("User-Agent", value), ("Referer", value)]),
+            ),
+            (
+                "forwarded",
+                with(&[("X-Forwarded-For", value), ("Forwarded", value), ("Via", value)]),
+            ),
+            ("language", with(&[("Accept-Language", value), ("Accept", value)])),
+            ("media type", with(&[("Content-Type", value)])),
+            ("charset", with(&[("Content-Type", &charset)])),
+            ("content coding", with(&[("Content-Encoding", value)])),
+            (
+                "the platform's",
+                with(&[("signature", value), ("timestamp", value), ("appId", value)]),
+            ),
+            (
+                "trace",
+                with(&[("traceparent", value), ("tracestate", value), ("baggage", value)]),
+            ),
+            (
+                "transfer coding",
+                format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {value}\r\n\r\n").into_bytes(),
+            ),
+            ("expectation", with(&[("Expect", value)])),
+            (
+                "host",
+                format!("POST {PATH} HTTP/1.1\r\nHost: {value}\r\nContent-Length: 2\r\n\r\n{{}}").into_bytes(),
+            ),
+            (
+                "folded header",
+                format!("POST {PATH} HTTP/1.1\r\nHost: a\r\n {value}\r\n\r\n").into_bytes(),
+            ),
+        ])
+        .collect()
 }
 
 fn bodies(value: &str) -> Vec<Place> {
@@ -299,12 +369,22 @@ fn bodies(value: &str) -> Vec<Place> {
         good.replace("U0001", value),
         good.replace(ID_NUMBER, "110101190001010091"),
     ];
-    let mut all: Vec<Place> =
-        texts.into_iter().map(|text| ("body", request("POST", PATH, &[], text.as_bytes()))).collect();
+    let mut all: Vec<Place> = texts
+        .into_iter()
+        .map(|text| ("body", request("POST", PATH, &[], text.as_bytes())))
+        .collect();
     for broken in [&b"\xff"[..], b"\xc3\x28", b"\x00"] {
         let text = [b"{\"phoneNum\":\"", broken, value.as_bytes(), broken, b"\"}"].concat();
         all.push(("broken text", request("POST", PATH, &[], &text)));
     }
-    all.push(("no tenant", request("POST", "/thirdparty/patientStudies", &[], format!("{{\"hospitalId\":\"{value}\"}}").as_bytes())));
+    all.push((
+        "no tenant",
+        request(
+            "POST",
+            "/thirdparty/patientStudies",
+            &[],
+            format!("{{\"hospitalId\":\"{value}\"}}").as_bytes(),
+        ),
+    ));
     all
 }

@@ -13,12 +13,22 @@ use crate::support::process::run;
 #[track_caller]
 fn assert_found(canaries: &Canaries, canary: &str, form: &str, sinks: &Sinks) {
     let leaks = canaries.find(sinks);
-    assert!(leaks.iter().any(|leak| leak.canary == canary), "{canary} as {form} was not found: {leaks:?}");
+    assert!(
+        leaks.iter().any(|leak| leak.canary == canary),
+        "{canary} as {form} was not found: {leaks:?}"
+    );
 }
 
 fn answer(header: &str, body: &str, origin: &str) -> Answer {
-    let headers = vec![("x-aimis-origin".to_owned(), origin.to_owned()), ("x-request-id".to_owned(), header.to_owned())];
-    Answer { status: 400, headers, body: body.as_bytes().to_vec() }
+    let headers = vec![
+        ("x-aimis-origin".to_owned(), origin.to_owned()),
+        ("x-request-id".to_owned(), header.to_owned()),
+    ];
+    Answer {
+        status: 400,
+        headers,
+        body: body.as_bytes().to_vec(),
+    }
 }
 
 #[test]
@@ -81,11 +91,21 @@ fn every_kind_of_sink_is_looked_at() {
         find(&|sinks| sinks.text("metrics", format!("aimis_x{{a=\"{value}\"}} 1\n")));
         find(&|sinks| sinks.answer("refusal", &answer(&value, "", "gateway")));
         find(&|sinks| sinks.answer("refusal", &answer("", &value, "gateway")));
-        find(&|sinks| sinks.answer("no origin", &Answer { headers: Vec::new(), ..answer("", &value, "") }));
+        find(&|sinks| {
+            sinks.answer(
+                "no origin",
+                &Answer {
+                    headers: Vec::new(),
+                    ..answer("", &value, "")
+                },
+            )
+        });
         find(&|sinks| sinks.answer("platform's headers", &answer(&value, "", "platform")));
         find(&|sinks| {
             let mut command = Command::new("sh");
-            command.args(["-c", "printf %s \"$PLANTED\" >&2"]).env("PLANTED", &value);
+            command
+                .args(["-c", "printf %s \"$PLANTED\" >&2"])
+                .env("PLANTED", &value);
             sinks.output("command", &run(command, b""));
         });
         let directory = Directory::new();
@@ -99,8 +119,13 @@ fn every_kind_of_sink_is_looked_at() {
 
 #[test]
 fn arguments_are_looked_at() {
-    let mut child =
-        Command::new("cat").args(["-", PHONE]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = Command::new("cat")
+        .args(["-", PHONE])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     // Its arguments are there once it answers: the system sets them late in the start of a process.
     child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
     child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
@@ -119,7 +144,10 @@ fn what_is_clean_stays_so() {
     let mut sinks = Sinks::default();
     sinks.files("work directory", directory.path());
     sinks.answer("the platform's answer", &answer("", NAME, "platform"));
-    sinks.text("log", "{\"patient\":\"8b1a9953c4611296\",\"tenant\":\"first-hospital\"}");
+    sinks.text(
+        "log",
+        "{\"patient\":\"8b1a9953c4611296\",\"tenant\":\"first-hospital\"}",
+    );
 
     canaries().assert_absent(&sinks);
 }

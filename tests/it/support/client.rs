@@ -62,6 +62,11 @@ impl Connection {
         }
     }
 
+    /// Takes over a stream that is connected already.
+    pub fn over(stream: TcpStream) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+
     /// Sends bytes as they are.
     pub async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes).await

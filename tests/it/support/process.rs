@@ -41,15 +41,25 @@ pub struct Ended {
 impl Process {
     /// Starts it; both outputs are read from now on.
     pub fn start(mut command: Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (sender, lines) = mpsc::channel();
         let (stdout, stderr) = (Written::default(), Written::default());
         let readers = vec![
             copy(child.stdout.take().unwrap(), stdout.clone(), Some(sender)),
             copy(child.stderr.take().unwrap(), stderr.clone(), None),
         ];
-        Self { child, stdout, stderr, lines, readers }
+        Self {
+            child,
+            stdout,
+            stderr,
+            lines,
+            readers,
+        }
     }
 
     /// The next line of standard output that `wanted` takes; a panic that shows what came instead.
@@ -78,7 +88,10 @@ impl Process {
 
     /// Sends a signal: `TERM`, `INT`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -100,7 +113,11 @@ impl Process {
             reader.join().unwrap();
         }
         let status = self.child.wait().unwrap();
-        Ended { status, stdout: self.stdout(), stderr: self.stderr() }
+        Ended {
+            status,
+            stdout: self.stdout(),
+            stderr: self.stderr(),
+        }
     }
 }
 
@@ -117,7 +134,9 @@ fn copy(from: impl Read + Send + 'static, to: Written, lines: Option<mpsc::Sende
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-            to.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&line);
+            to.0.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(&line);
             if let Some(lines) = &lines {
                 let _ = lines.send(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
@@ -148,14 +167,22 @@ impl Serve {
         };
         let (lan, telemetry) = (address("lan"), address("telemetry"));
         process.event("started");
-        Self { process, lan, telemetry }
+        Self {
+            process,
+            lan,
+            telemetry,
+        }
     }
 }
 
 /// Runs a command to its end with `input` on standard input.
 pub fn run(mut command: Command, input: &[u8]) -> Output {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     // A command that reads nothing may be gone already.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
