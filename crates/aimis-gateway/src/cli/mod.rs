@@ -20,7 +20,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-
 /// Gateway between a hospital information system and the imaging platform.
 ///
 /// The HIS sends plaintext JSON to this gateway on its LAN; the gateway encrypts the personal fields, signs,
@@ -91,5 +90,18 @@ pub fn main() -> ExitCode {
             output::complain(&failure);
             failure.exit_code()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Clap looks at a command only when it is run, and then only in debug builds.
+    #[test]
+    fn every_command_is_well_formed() {
+        Arguments::command().debug_assert();
     }
 }
