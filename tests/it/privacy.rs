@@ -35,6 +35,7 @@ fn canaries() -> Canaries {
     canaries.add("telephone, full-width", "１３８００１３８０００");
     canaries.add("identity number", ID_NUMBER);
     canaries.add("name", NAME);
+    canaries.add("name, GB18030 in hex", "d5c5c8fd");
     canaries.add("hisId", HIS_ID);
     canaries.add("token", TOKEN);
     canaries.add("client key", CLIENT_KEY);

@@ -377,6 +377,21 @@ fn bodies(value: &str) -> Vec<Place> {
         let text = [b"{\"phoneNum\":\"", broken, value.as_bytes(), broken, b"\"}"].concat();
         all.push(("broken text", request("POST", PATH, &[], &text)));
     }
+    // The name as old clients write it: declared, guessed, and where no text should be.
+    for member in [&b"patientName"[..], b"phoneNum", b"\xd5\xc5\xc8\xfd"] {
+        let text = [b"{\"", member, b"\":\"\xd5\xc5\xc8\xfd", value.as_bytes(), b"\"}"].concat();
+        let declared = [("Content-Type", "application/json; charset=GB18030")];
+        all.push(("declared charset", request("POST", PATH, &declared, &text)));
+        all.push(("guessed charset", request("POST", PATH, &[], &text)));
+    }
+    let form = format!("phoneNum={value}&idNum={value}&{value}={value}");
+    let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+    all.push(("form", request("POST", PATH, &kind, form.as_bytes())));
+    let wrapped = format!("param={{\"phoneNum\":\"{value}\"}}&data={value}");
+    all.push(("wrapped", request("POST", PATH, &kind, wrapped.as_bytes())));
+    let part = format!("--b\r\nContent-Disposition: form-data; name=\"{value}\"\r\n\r\n{value}\r\n--b--\r\n");
+    let kind = [("Content-Type", "multipart/form-data; boundary=b")];
+    all.push(("multipart", request("POST", PATH, &kind, part.as_bytes())));
     all.push((
         "no tenant",
         request(
