@@ -22,14 +22,19 @@ impl RequestId {
     /// Takes over the caller's id if it is safe: other characters could break a log or a header.
     ///
     /// An id that could be a person's number, or hold one (`query-13800138000`, `138-0013-8000-a`), is not
-    /// taken over: ids are written where persons must not be. A UUID is, whatever its digits.
+    /// taken over: ids are written where persons must not be. A UUID is, unless it has digits only.
+    ///
+    /// 64 hex digits could be an encrypted identity number (18 characters fill two blocks): a HIS that once
+    /// spoke to the platform itself may hold such. 32 hex digits could be an encrypted telephone number, but
+    /// they are also how trace ids are written (W3C Trace Context), and these are what callers correlate by.
     pub fn from_caller(value: &HeaderValue) -> Option<Self> {
         let bytes = value.as_bytes();
         let safe = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if bytes.is_empty() || bytes.len() > Self::MAX || !bytes.iter().all(safe) {
             return None;
         }
-        if !is_uuid(bytes) && could_hold_number(bytes) {
+        let ciphertext = bytes.len() == Self::MAX && bytes.iter().all(u8::is_ascii_hexdigit);
+        if ciphertext || (!is_uuid(bytes) && could_hold_number(bytes)) {
             return None;
         }
         let mut text = [0; Self::MAX];
@@ -66,12 +71,12 @@ fn could_hold_number(bytes: &[u8]) -> bool {
     longest >= 6 && letters < 4
 }
 
-/// 8-4-4-4-12 hex digits: no way of writing a person's number.
+/// 8-4-4-4-12 hex digits, a letter among them: no way of writing a person's number.
 fn is_uuid(bytes: &[u8]) -> bool {
     let mut groups = bytes.split(|b| *b == b'-');
     let form = [8, 4, 4, 4, 12];
     let fits = |length: usize| groups.next().is_some_and(|g| g.len() == length && g.iter().all(u8::is_ascii_hexdigit));
-    form.into_iter().all(fits) && bytes.len() == 36
+    form.into_iter().all(fits) && bytes.len() == 36 && bytes.iter().any(u8::is_ascii_alphabetic)
 }
 
 impl Loggable for &RequestId {
@@ -148,7 +153,7 @@ mod tests {
     fn only_safe_ids_of_1_to_64_characters_are_taken_over() {
         assert!(taken("a"));
         assert!(taken("his-2024.01_05"));
-        assert!(taken(&"a".repeat(64)));
+        assert!(taken(&"x".repeat(64)));
         assert!(taken("0194a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"));
         assert!(!taken(""));
         assert!(!taken(&"a".repeat(65)));
@@ -165,6 +170,14 @@ mod tests {
         assert!(!taken("138-0013-8000.today"));
         assert!(!taken("his_11010119000101009X_1"));
         assert!(taken("01941f29-7c00-7000-8000-138001380001"));
+        assert!(!taken("13800138-0001-1010-1190-001010099999"));
+    }
+
+    #[test]
+    fn what_could_be_an_encrypted_identity_number_is_no_id() {
+        assert!(!taken(&"0a1b2c3d".repeat(8)));
+        assert!(!taken(&"0A1B2C3D".repeat(8)));
+        assert!(taken("4bf92f3577b34da6a3ce929d0e0e4736"));
     }
 
     #[test]
