@@ -1,7 +1,8 @@
 //! Which API and whose: what a request's line says.
 //!
 //! Paths are the platform's own, so that a HIS changes the host and nothing else. The query has no
-//! meaning here; a field of the request in it is refused, since URLs end up in logs on their way.
+//! meaning here; a field of the request in it, or a number that could be a person's, is refused, since URLs
+//! end up in logs on their way.
 
 use http::{Method, Uri};
 
@@ -45,12 +46,39 @@ fn split(path: &str) -> Option<(&str, Option<&str>)> {
     parts.next().is_none().then_some((api, app_id))
 }
 
+/// Digits in a row that could be a telephone or identity number.
+const NUMBER: usize = 10;
+
 fn refuse_fields(query: &str, apis: &Apis) -> Result<(), Rejection> {
+    // Decoded before it is split, so that `&` and `=` that were encoded separate as well: some servers read
+    // a query that way, and refusing one name too many costs nothing, since queries mean nothing here.
+    let query = decoded(query);
     let names_field = query
-        .split(['&', ';'])
-        .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
-        .any(|name| apis.knows_field(name));
-    if names_field { Err(Rejection::FieldInUrl) } else { Ok(()) }
+        .split(|b| matches!(b, b'&' | b';'))
+        .map(|pair| pair.split(|b| *b == b'=').next().unwrap_or(pair).trim_ascii())
+        .any(|name| std::str::from_utf8(name).is_ok_and(|name| apis.knows_field(name)));
+    let carries_number = query.split(|b| !b.is_ascii_digit()).any(|run| run.len() >= NUMBER);
+    if names_field || carries_number { Err(Rejection::FieldInUrl) } else { Ok(()) }
+}
+
+/// The bytes behind a query's percent-encoding and its `+` for a space; what is no encoding stays.
+fn decoded(query: &str) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
+    let bytes = query.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        out.push(match (byte, digit(bytes.get(at)), digit(bytes.get(at + 1))) {
+            (b'%', Some(high), Some(low)) => {
+                at += 2;
+                (high * 16 + low) as u8
+            }
+            (b'+', ..) => b' ',
+            _ => byte,
+        });
+    }
+    out
 }
 
 #[cfg(test)]
@@ -90,5 +118,22 @@ mod tests {
         assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?a=b&idNum=x"), Err("field in url"));
         assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?PHONENUM"), Err("field in url"));
         assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?a=idNum"), Ok((0, Some("1".into()))));
+    }
+
+    #[test]
+    fn percent_encoding_hides_no_field() {
+        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?a=b&%69dNum=x"), Err("field in url"));
+        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?id%4eum"), Err("field in url"));
+        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?+idNum+=x"), Err("field in url"));
+        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?a%26idNum%3dx"), Err("field in url"));
+        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?%6=%zz"), Ok((0, Some("1".into()))));
+    }
+
+    #[test]
+    fn a_number_in_the_url_is_refused() {
+        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?q=13800138000"), Err("field in url"));
+        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?q=138001%33%38000"), Err("field in url"));
+        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?11010119000101009X"), Err("field in url"));
+        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?v=123456789"), Ok((0, Some("1".into()))));
     }
 }

@@ -61,8 +61,8 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
             }
         }
         Rejection::FieldInUrl => say(
-            "The URL carries a field of the request. Send fields in the body only: URLs are written to logs on their way.",
-            "URL 中带有请求字段。请只在请求体中发送字段：URL 会被沿途的日志记录。",
+            "The URL carries a field of the request or a long number. Send fields in the body only: URLs are written to logs on their way.",
+            "URL 中带有请求字段或较长的数字。请只在请求体中发送字段：URL 会被沿途的日志记录。",
         ),
         Rejection::CharsetNotSupported => say(
             "The charset that Content-Type declares is not known. Send UTF-8, or declare GB18030, GBK or GB2312.",
