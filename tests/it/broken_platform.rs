@@ -297,3 +297,91 @@ async fn p6_an_answer_that_nobody_asked_for_is_nobodys_answer() {
     }
     server.abort();
 }
+
+#[tokio::test]
+async fn p6_an_unasked_answer_that_comes_later_ends_all_reuse() {
+    // Answers once; sends a second answer when it is told to, and tells when that is on its way.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::channel::<tokio::sync::oneshot::Sender<()>>(1);
+    let server = tokio::spawn(async move {
+        let answer = |text: &str| {
+            let body = format!(r#"{{"code":0,"data":"{text}"}}"#);
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        };
+        let mut connections = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let mut asked = [0; 4096];
+            assert!(stream.read(&mut asked).await.unwrap() > 0);
+            stream.write_all(answer("asked").as_bytes()).await.unwrap();
+            let sent = told.recv().await.unwrap();
+            // The gateway may have closed it already.
+            let _ = stream.write_all(answer("unasked").as_bytes()).await;
+            sent.send(()).unwrap();
+            connections.push(stream);
+        }
+    });
+    let gateway = Settings::calling_url(&format!("http://{address}")).start();
+
+    for _ in 0..20 {
+        let answer = gateway.studies().await;
+        assert_eq!(answer.text(), r#"{"code":0,"data":"asked"}"#);
+        let (sent, is_sent) = tokio::sync::oneshot::channel();
+        tell.send(sent).await.unwrap();
+        is_sent.await.unwrap();
+    }
+
+    // Seen once, whether by hyper's read or by our look; from then on every question has its own connection.
+    assert_eq!(gateway.metric("aimis_upstream_unasked_answers_total").await, Some(1.0));
+    assert_eq!(gateway.metric("aimis_upstream_connections{state=\"idle\"}").await, Some(0.0));
+    assert!(gateway.stop().contains("\"event.name\":\"unasked_answer\""));
+    server.abort();
+}
+
+#[tokio::test]
+async fn endless_informational_answers_are_cut_long_before_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            let _ = stream.read(&mut asked).await;
+            while stream.write_all(&b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100)).await.is_ok() {}
+        }
+    });
+    let gateway = Settings::calling_url(&format!("http://{address}")).start();
+
+    let answer = gateway.studies().await;
+
+    assert_eq!((answer.status, answer.code()), (502, 800_303));
+    assert_eq!(gateway.metric("aimis_upstream_attempts_total{api=\"patientStudies\",result=\"http\"}").await, Some(1.0));
+    server.abort();
+}
+
+#[tokio::test]
+async fn an_answer_whose_end_is_told_by_the_close_only_has_to_be_whole() {
+    for (body, wanted) in [
+        (r#"{"code":0,"message":"ok","data":[{"studyId":"S1","x":{"a":1}}]}"#, 0),
+        (r#"{"code":0,"message":"ok","data":[{"studyId":"S1","x":{"a":1}"#, 800_303),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            let _ = stream.read(&mut asked).await;
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        });
+        let gateway = Settings::calling_url(&format!("http://{address}")).start();
+
+        let answer = gateway.studies().await;
+
+        assert_eq!(answer.code(), wanted);
+        server.await.unwrap();
+    }
+}

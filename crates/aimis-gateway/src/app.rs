@@ -186,7 +186,7 @@ impl Gateway {
                 stop: controls.stop.subscribe(),
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
-                    let platform = Platform::new(&settings, connector, &signing_clock, &metrics);
+                    let platform = Platform::new(&settings, connector, &clock, &signing_clock, &metrics, log.clone());
                     let road = Road::new(snapshot, platform, clock.clone());
                     RoadService::new(road, clock, log, metrics, language, health, draining)
                 }),

@@ -41,6 +41,8 @@ pub enum Event<'a> {
         /// What the system said.
         kind: std::io::ErrorKind,
     },
+    /// The platform, or something in between, sent bytes that nobody asked for.
+    UnaskedAnswer,
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -74,7 +76,7 @@ impl Event<'_> {
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::Request(exchange) => exchange.level(),
-            Event::AcceptFailed { .. } | Event::DrainTimedOut { .. } | Event::Notice { .. } => Level::Warn,
+            Event::UnaskedAnswer | Event::AcceptFailed { .. } | Event::DrainTimedOut { .. } | Event::Notice { .. } => Level::Warn,
             Event::Panicked { .. } => Level::Error,
         }
     }
@@ -87,6 +89,7 @@ impl Event<'_> {
             Event::SecretLoaded { .. } => "secret_loaded",
             Event::Request(_) => "request",
             Event::AcceptFailed { .. } => "accept_failed",
+            Event::UnaskedAnswer => "unasked_answer",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -103,6 +106,9 @@ impl Event<'_> {
             Event::SecretLoaded { .. } => "token loaded",
             Event::Request(exchange) => exchange.message(),
             Event::AcceptFailed { .. } => "could not accept a connection, trying again",
+            Event::UnaskedAnswer => {
+                "the platform, or a proxy in between, sent an answer that nobody asked for: connections are not reused for 10 minutes; if it goes on, set platform.max_requests_per_connection = 1"
+            }
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
@@ -133,7 +139,7 @@ impl Event<'_> {
             Event::Panicked { file, line: at } => {
                 line.field("code.file.path", *file).field("code.line.number", *at);
             }
-            Event::Draining | Event::Stopped | Event::Notice { .. } => {}
+            Event::UnaskedAnswer | Event::Draining | Event::Stopped | Event::Notice { .. } => {}
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Metrics {
     pub connections_idle: IntGauge,
     /// Connections to the platform that carry a request.
     pub connections_active: IntGauge,
+    /// Times that the platform sent bytes that nobody asked for.
+    pub unasked_answers: IntCounter,
     /// Connections of HIS clients that are open.
     pub lan_connections: IntGauge,
     /// Connections of HIS clients that were refused because the gateway had its maximum.
@@ -209,6 +211,10 @@ impl Metrics {
                 .int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
+            unasked_answers: maker.counter(
+                "upstream_unasked_answers_total",
+                "Times that the platform, or something in between, sent bytes that nobody asked for.",
+            ),
             lan_connections: maker
                 .int_gauge("lan_connections", "Connections of HIS clients that are open."),
             lan_connections_refused: maker.counter(

@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::error::{CertificateFault, UpstreamError};
 use super::pool::Sender;
+use super::wire::Wire;
 
 /// Bytes of an answer's head that are accepted.
 const MAX_HEAD: usize = 64 * 1024;
@@ -42,20 +43,23 @@ impl Connector {
     }
 
     /// Opens a connection.
-    pub(super) async fn connect(&self) -> Result<Sender, UpstreamError> {
+    pub(super) async fn connect(&self) -> Result<(Sender, Wire), UpstreamError> {
         tokio::time::timeout(self.timeout, self.open())
             .await
             .unwrap_or(Err(UpstreamError::ConnectTimeout))
     }
 
-    async fn open(&self) -> Result<Sender, UpstreamError> {
+    async fn open(&self) -> Result<(Sender, Wire), UpstreamError> {
         let tcp = self.tcp().await?;
-        let Some((name, config)) = &self.tls else { return handshake(tcp).await };
+        let wire = Wire::new(&tcp, self.tls.is_some());
+        let Some((name, config)) = &self.tls else {
+            return Ok((handshake(wire.watch(tcp)).await?, wire));
+        };
         let tls = TlsConnector::from(Arc::clone(config))
             .connect(name.clone(), tcp)
             .await
             .map_err(|error| tls_error(&error))?;
-        handshake(tls).await
+        Ok((handshake(wire.watch(tls)).await?, wire))
     }
 
     /// Tries the addresses in the resolver's order; each gets its share of the time.

@@ -19,13 +19,23 @@ impl Envelope {
         self.code
     }
 
+    /// Whether every bracket and quote of a JSON text is closed at its very end: for a body whose end is told
+    /// by the close of its connection only. What is no JSON text is whole in its way.
+    pub fn is_whole(body: &[u8]) -> bool {
+        let text = trimmed(body);
+        if !matches!(text.first(), Some(b'{' | b'[')) {
+            return true;
+        }
+        nested_length(text) == Some(text.len())
+            || masked_gb18030(text).is_some_and(|masked| nested_length(&masked) == Some(masked.len()))
+    }
+
     /// Looks at a body that should be an envelope.
     ///
     /// # Errors
     /// When it is not a JSON object. Only as much is checked as a look from outside can tell.
     pub fn inspect(body: &[u8]) -> Result<Self, Foreign> {
-        let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
-        match text {
+        match trimmed(body) {
             [] => Err(Foreign::Empty),
             [b'<', ..] => Err(Foreign::Html),
             [b'{', inner @ .., b'}'] => {
@@ -37,13 +47,21 @@ impl Envelope {
     }
 }
 
+fn trimmed(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii()
+}
+
+fn find_code_in_gb18030(inner: &[u8]) -> Option<Option<i64>> {
+    Scan { rest: &masked_gb18030(inner)? }.find_code()
+}
+
 /// A second look at what is not UTF-8: in GB18030 the last byte of a character can be that of a backslash or
 /// a bracket. Rare enough to pay for a copy without those characters.
-fn find_code_in_gb18030(inner: &[u8]) -> Option<Option<i64>> {
-    if std::str::from_utf8(inner).is_ok() {
+fn masked_gb18030(text: &[u8]) -> Option<Vec<u8>> {
+    if std::str::from_utf8(text).is_ok() {
         return None;
     }
-    let mut masked = inner.to_vec();
+    let mut masked = text.to_vec();
     let mut at = 0;
     while at < masked.len() {
         // Two bytes, or four of which the second and fourth are digits.
@@ -53,7 +71,7 @@ fn find_code_in_gb18030(inner: &[u8]) -> Option<Option<i64>> {
         }
         at += if leads { 2 } else { 1 };
     }
-    Scan { rest: &masked }.find_code()
+    Some(masked)
 }
 
 /// Reads the members of an object whose braces are off.
@@ -74,7 +92,9 @@ impl<'a> Scan<'a> {
             self.byte(b':')?;
             self.space();
             if key == b"code" {
-                return Some(code(self.value()?));
+                let code = code(self.value()?);
+                self.space();
+                return matches!(self.rest.first(), None | Some(b',')).then_some(code);
             }
             self.value()?;
             self.space();
@@ -126,10 +146,16 @@ impl<'a> Scan<'a> {
                 let length =
                     self.rest.iter().position(|b| matches!(b, b',' | b'}' | b']')).unwrap_or(self.rest.len());
                 let scalar = self.take(length).trim_ascii_end();
-                (!scalar.is_empty()).then_some(scalar)
+                is_scalar(scalar).then_some(scalar)
             }
         }
     }
+}
+
+/// Whether this can be a number, `true`, `false` or `null`.
+fn is_scalar(text: &[u8]) -> bool {
+    let number = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E');
+    matches!(text, b"true" | b"false" | b"null") || (!text.is_empty() && text.iter().all(number))
 }
 
 /// Bytes up to the closing quote.
@@ -191,6 +217,17 @@ mod tests {
         assert_eq!(code_of(r#"{"data":{"code":3}}"#), Ok(None));
         assert_eq!(code_of(r#"{"code":null}"#), Ok(None));
         assert_eq!(code_of(r#"{"code":1.5}"#), Ok(None));
+    }
+
+    #[test]
+    fn a_text_cut_anywhere_is_not_whole() {
+        let whole = r#"{"code":0,"data":[{"a":"}]\""},{"b":[1]}]}"#;
+        assert!(Envelope::is_whole(whole.as_bytes()));
+        assert!(Envelope::is_whole(format!(" {whole}\n").as_bytes()));
+        for end in 1..whole.len() {
+            assert!(!Envelope::is_whole(&whole.as_bytes()[..end]), "{}", &whole[..end]);
+        }
+        assert_eq!(code_of(r#"{"code":0 this is not json }"#), Err(Foreign::NotJson));
     }
 
     #[test]

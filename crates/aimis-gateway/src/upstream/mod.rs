@@ -15,6 +15,7 @@ pub mod reply;
 pub mod retry;
 pub mod sign;
 pub mod tls;
+mod wire;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -27,6 +28,7 @@ use tower::{Service, ServiceBuilder};
 use crate::clock::Clock;
 use crate::config::Platform as Settings;
 use crate::forward::protect::ProtectedRequest;
+use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 
 use connect::Connector;
@@ -77,15 +79,22 @@ pub struct Attempt {
 }
 
 impl Platform {
-    /// A worker's own way to the platform.
-    pub fn new(settings: &Settings, connector: Connector, clock: &Clock, metrics: &Arc<Metrics>) -> Self {
-        let pool = Pool::new(settings, connector, clock.clone(), Arc::clone(metrics));
+    /// A worker's own way to the platform. `signing_clock` is `clock` with `clock.offset_ms` in it.
+    pub fn new(
+        settings: &Settings,
+        connector: Connector,
+        clock: &Clock,
+        signing_clock: &Clock,
+        metrics: &Arc<Metrics>,
+        log: Log,
+    ) -> Self {
+        let pool = Pool::new(settings, connector, clock.clone(), Arc::clone(metrics), log);
         let stack = ServiceBuilder::new()
             // The caller's wait is bounded whatever happens below: connects, retries, slow bodies.
             .layer(DeadlineLayer::new(settings.deadline, Arc::clone(metrics)))
             // Above the signature, since every attempt needs one of its own.
             .layer(RetryLayer)
-            .layer(SignLayer::new(clock.clone()))
+            .layer(SignLayer::new(signing_clock.clone()))
             .service(pool);
         Self { stack, clock: clock.clone() }
     }

@@ -1,8 +1,14 @@
 //! A worker's connections to the platform, and one exchange over one of them.
 //!
 //! Last in, first out: the connection that was used last is the least likely to have been closed, and
-//! the rest age out. A connection goes back only when its answer was read to the end; on any doubt it is
-//! dropped, which closes it. So an answer can never be taken for another request's.
+//! the rest age out. A connection goes back only when its answer was read to the end, and is looked at
+//! again before it carries the next question; on any doubt it is dropped, which closes it.
+//!
+//! HTTP/1.1 knows answers by their order only. A peer that sends more answers than it was asked for can
+//! therefore not be told from an honest one if the surplus arrives just after a question was written. Such
+//! a peer shows itself on the same connection moments later; from then on no connection is reused for
+//! [`DISTRUST`]. `platform.max_requests_per_connection = 1` rules it out from the start, for the price of a
+//! connection a question.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -21,9 +27,12 @@ use super::connect::Connector;
 use super::error::UpstreamError;
 use super::reply::{self, Reply};
 use super::sign::SignedRequest;
+use super::wire::{Look, Wire};
 use crate::clock::{Clock, Moment};
 use crate::config::Platform as Settings;
+use crate::telemetry::event::Event;
 use crate::telemetry::labels::AttemptResult;
+use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 
 /// What goes over a connection.
@@ -50,6 +59,9 @@ struct Inner {
     limits: Limits,
     clock: Clock,
     metrics: Arc<Metrics>,
+    log: Log,
+    /// When the peer last sent something that nobody asked for.
+    distrusted_at: Cell<Option<Moment>>,
 }
 
 struct Limits {
@@ -61,6 +73,9 @@ struct Limits {
     body: usize,
 }
 
+/// How long connections are not reused after the peer sent something that nobody asked for.
+const DISTRUST: Duration = Duration::from_secs(600);
+
 struct Idle {
     connection: Connection,
     since: Moment,
@@ -69,6 +84,7 @@ struct Idle {
 /// An open connection. Dropping it closes it and gives its place back.
 struct Connection {
     sender: Sender,
+    wire: Wire,
     requests: usize,
     _place: Place,
 }
@@ -91,7 +107,7 @@ impl Drop for Place {
 
 impl Pool {
     /// An empty pool.
-    pub fn new(settings: &Settings, connector: Connector, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(settings: &Settings, connector: Connector, clock: Clock, metrics: Arc<Metrics>, log: Log) -> Self {
         let limits = Limits {
             open: settings.max_connections_per_worker,
             idle: settings.max_idle_per_worker,
@@ -106,6 +122,8 @@ impl Pool {
             limits,
             clock,
             metrics,
+            log,
+            distrusted_at: Cell::new(None),
         }))
     }
 
@@ -133,11 +151,39 @@ impl Inner {
             self.metrics.connections_idle.dec();
             let young = self.clock.moment().since(since) < self.limits.idle_time;
             // `ready` settles what the connection's task still has to do after the last answer.
-            if young && connection.sender.ready().await.is_ok() {
-                return Ok((connection, true));
+            if !young || connection.sender.ready().await.is_err() {
+                self.settle(&connection);
+                continue;
+            }
+            match connection.wire.look() {
+                Look::Quiet => return Ok((connection, true)),
+                Look::Stale => {}
+                Look::Unasked => self.distrust(),
             }
         }
         Ok((self.open().await?, false))
+    }
+
+    /// Draws the consequence of what came over a connection that is given up.
+    fn settle(&self, connection: &Connection) {
+        if connection.wire.unasked() {
+            self.distrust();
+        }
+    }
+
+    /// The peer does not keep to questions and answers: nothing it has sent ahead may meet a question.
+    fn distrust(&self) {
+        if !self.distrusts() {
+            self.log.write(&Event::UnaskedAnswer);
+        }
+        self.metrics.unasked_answers.inc();
+        self.distrusted_at.set(Some(self.clock.moment()));
+        let dropped = self.idle.take();
+        self.metrics.connections_idle.sub(dropped.len() as i64);
+    }
+
+    fn distrusts(&self) -> bool {
+        self.distrusted_at.get().is_some_and(|at| self.clock.moment().since(at) < DISTRUST)
     }
 
     /// The connection used last. Its own function, so that nothing is borrowed while its user waits.
@@ -154,13 +200,15 @@ impl Inner {
             self.metrics.connections_idle.dec();
         }
         let place = Place::take(&self.open);
-        let sender = self.connector.connect().await?;
-        Ok(Connection { sender, requests: 0, _place: place })
+        let (sender, wire) = self.connector.connect().await?;
+        Ok(Connection { sender, wire, requests: 0, _place: place })
     }
 
     fn give_back(&self, mut connection: Connection) {
         connection.requests += 1;
-        let spent = self.limits.requests != 0 && connection.requests >= self.limits.requests;
+        connection.wire.settled();
+        let spent = self.distrusts()
+            || self.limits.requests != 0 && connection.requests >= self.limits.requests;
         let mut idle = self.idle.borrow_mut();
         if !spent && !connection.sender.is_closed() && idle.len() < self.limits.idle {
             self.metrics.connections_idle.inc();
@@ -173,7 +221,12 @@ impl Inner {
             self.checkout(fresh).await.map_err(|error| AttemptError { error, reused: false })?;
         let active = Active::new(&self.metrics);
         let result = async {
-            let response = connection.sender.send_request(signed).await.map_err(|e| reply::classify(&e, false))?;
+            connection.wire.asked();
+            let response = connection.sender.send_request(signed).await.map_err(|error| {
+                let flooded = connection.wire.flooded();
+                if flooded { UpstreamError::NotHttp } else { reply::classify(&error, false) }
+            })?;
+            connection.wire.answering();
             reply::read(response, self.limits.body).await
         }
         .await;
@@ -185,7 +238,10 @@ impl Inner {
                 }
                 reply.map_err(|error| AttemptError { error, reused })
             }
-            Err(error) => Err(AttemptError { error, reused }),
+            Err(error) => {
+                self.settle(&connection);
+                Err(AttemptError { error, reused })
+            }
         }
     }
 

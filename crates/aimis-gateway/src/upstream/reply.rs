@@ -3,7 +3,7 @@
 //! Whole, because half an answer must become a refusal and not a short list of studies.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -70,6 +70,8 @@ pub(super) async fn read(
         return Ok((Err(UpstreamError::TooLarge), false));
     }
 
+    // Without a length and without chunks only the close tells the end, and a cut looks just like it.
+    let ends_by_close = !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING);
     let mut body = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
@@ -93,6 +95,9 @@ pub(super) async fn read(
         body = rest.freeze();
     }
 
+    if ends_by_close && !body.is_empty() && !Envelope::is_whole(&body) {
+        return Err(UpstreamError::Cut);
+    }
     Ok((check(&head, body), true))
 }
 
