@@ -280,13 +280,6 @@ impl Contract {
         self.index(name).map(|at| &self.fields[at])
     }
 
-    /// The field of this name in whatever case; no two fields differ in case alone.
-    pub fn field_ignoring_case(&self, name: &str) -> Option<&Field> {
-        self.fields
-            .iter()
-            .find(|field| field.name.eq_ignore_ascii_case(name))
-    }
-
     /// Path of the API at the platform, `/thirdparty/{api}/{appId}`. Other characters of the appId than letters,
     /// digits, `-`, `.`, `_` and `~` are percent-encoded, since it is opaque (section 1).
     pub fn path(&self, app_id: &str) -> String {

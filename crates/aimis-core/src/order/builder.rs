@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::contract::{Contract, FieldKind};
-use crate::text::is_space;
+use crate::text::{half_width, is_space};
 
 use super::arena::{Arena, Span};
 use super::value::{Cell, Decimal, Value, is_integer, is_number};
@@ -13,6 +13,9 @@ use super::{Extra, RepairKind};
 const REWRITE_ROOM: usize = 64;
 /// Most that is reserved at once, whatever the body's length; the arena grows if it must.
 const MAX_RESERVE: usize = 64 * 1024;
+
+/// What signs a request besides its body (section 2): some platforms read them from the body as well.
+const SIGNATURE_NAMES: [&str; 3] = ["appId", "signature", "timestamp"];
 
 /// Collects the members of one request. Dropped unfinished, it wipes what it holds.
 pub struct OrderBuilder {
@@ -57,8 +60,9 @@ pub enum Filled {
 /// Why a member outside the contract cannot be forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotForwarded {
-    /// Its name is that of a field, but for case: under it, plaintext could pass for the encrypted field (promise P2).
-    #[error("the name is that of a field of the contract")]
+    /// Its name is that of a field, or of a part of the signature, but for what a lenient reader
+    /// overlooks: under it, plaintext could pass for the encrypted field (promise P2).
+    #[error("the name is that of a field of the contract or of the signature")]
     NameOfField,
     /// It was given before.
     #[error("the member is given twice")]
@@ -151,7 +155,9 @@ impl OrderBuilder {
     /// # Errors
     /// [`NotForwarded`] for names too like a field's, repeated names, and values that are no scalars.
     pub fn forward(&mut self, name: &str, value: Value<'_>) -> Result<(), NotForwarded> {
-        if self.contract.field_ignoring_case(name).is_some() {
+        let folded_name = folded(name);
+        let fields = self.contract.fields().iter().map(|field| &*field.name);
+        if fields.chain(SIGNATURE_NAMES).any(|taken| folded(taken) == folded_name) {
             return Err(NotForwarded::NameOfField);
         }
         if self
@@ -184,6 +190,21 @@ impl OrderBuilder {
             self.repairs.push((field, kind));
         }
     }
+}
+
+/// A name without what a lenient reader of names may overlook: width, case, white space, control characters, the
+/// separators of other naming styles, and the dots of a Turkish i.
+fn folded(name: &str) -> String {
+    let overlooked = |c: char| {
+        is_space(c) || c.is_control() || matches!(c, '_' | '-' | '\u{ad}' | '\u{307}')
+    };
+    name.chars()
+        .map(half_width)
+        // Upper case first: `ı` and `ſ` are small letters whose capitals are ASCII.
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .filter(|c| !overlooked(*c))
+        .collect()
 }
 
 /// Whether a trimmed text stands for "absent" in any field.

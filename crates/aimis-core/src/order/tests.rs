@@ -570,6 +570,42 @@ fn forwarded_members_go_out_but_never_under_the_name_of_a_field() {
 }
 
 #[test]
+fn a_member_that_looks_like_a_field_is_not_forwarded() {
+    for name in [
+        "phone_num",
+        "PHONE-NUM",
+        " idNum",
+        "idNum\u{3000}",
+        "id\u{a0}Num",
+        "id\u{200b}Num",
+        "id\u{ad}Num",
+        "id\tNum",
+        "id\u{7f}Num",
+        "ｉｄＮｕｍ",
+        "ıdNum",
+        "İDNUM",
+        "patientName_",
+        "appId",
+        "APP_ID",
+        "Ｓｉｇｎａｔｕｒｅ",
+        "time stamp",
+    ] {
+        assert_eq!(
+            build(&members()).forward(name, Value::Text(PHONE)),
+            Err(NotForwarded::NameOfField),
+            "{name:?}"
+        );
+    }
+    for name in ["idNumType", "phone", "证件号", "_", ""] {
+        assert_eq!(
+            build(&members()).forward(name, Value::Text("x")),
+            Ok(()),
+            "{name:?}"
+        );
+    }
+}
+
+#[test]
 fn a_value_cannot_pretend_to_be_the_next_field() {
     let two = order(
         &with(&[("hisId", json!("a")), ("patientName", json!("b"))]),

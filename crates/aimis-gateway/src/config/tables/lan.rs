@@ -56,7 +56,7 @@ choices! {
     pub enum UnknownFields {
         /// Left out, and named in `X-Aimis-Repairs`.
         Drop = "drop",
-        /// Sent to the platform as they are.
+        /// Texts, numbers, true, false and null leave for the platform in clear, whatever they hold, except under names that look like a field of the interface, `appId`, `signature` or `timestamp`.
         Forward = "forward",
         /// The request is refused.
         Reject = "reject",
