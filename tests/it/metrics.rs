@@ -81,6 +81,9 @@ fn complaints(scrape: &Scrape, contract: &[Value]) -> Vec<String> {
         .iter()
         .map(|family| (family["name"].as_str().unwrap(), family))
         .collect();
+    if known.len() != contract.len() {
+        complaints.push("a family stands twice in the contract".to_owned());
+    }
     for name in scrape.types.keys().filter(|name| !known.contains_key(name.as_str())) {
         complaints.push(format!("{name} is exported and not in the contract"));
     }
