@@ -9,15 +9,13 @@ use http::HeaderValue;
 use zeroize::Zeroizing;
 
 use super::members::Members;
-use super::{Dialects, charset, json, not_understood};
+use super::{Dialects, charset, is_media_type, json, not_understood};
 use crate::rejection::{BodyFault, Rejection};
 
 /// Whether a body is a form: it does not look like JSON, and is labelled as one or begins like one.
 pub fn is_form(body: &[u8], content_type: Option<&HeaderValue>) -> bool {
     let start = body.trim_ascii_start();
-    let labelled = content_type.is_some_and(|value| {
-        value.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded")
-    });
+    let labelled = is_media_type(content_type, b"application/x-www-form-urlencoded");
     let name = start.split(|b| *b == b'=').next().unwrap_or_default();
     let begins_so = name.len() < start.len()
         && !name.is_empty()

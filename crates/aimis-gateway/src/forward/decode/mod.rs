@@ -59,6 +59,13 @@ pub fn read(
     Ok(members.into_unknown())
 }
 
+/// Whether a `Content-Type` begins with `prefix`, which is in lower case.
+fn is_media_type(content_type: Option<&HeaderValue>, prefix: &[u8]) -> bool {
+    content_type
+        .and_then(|value| value.as_bytes().trim_ascii_start().get(..prefix.len()))
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
 /// A fault at a byte offset.
 fn not_understood(body: &[u8], at: usize, fault: BodyFault) -> Rejection {
     let before = &body[..at];

@@ -9,16 +9,16 @@ use zeroize::Zeroizing;
 
 use super::form::{self, Field};
 use super::members::Members;
-use super::{Dialects, not_understood};
+use super::{Dialects, is_media_type, not_understood};
 use crate::rejection::{BodyFault, Rejection};
 
 /// The boundary between the parts of a body, if it is a multipart one: from the `Content-Type`, and the body
 /// has to begin with it, since a label alone is often wrong.
 pub fn boundary(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Vec<u8>> {
-    let text = content_type?.as_bytes();
-    if !text.trim_ascii_start().to_ascii_lowercase().starts_with(b"multipart/") {
+    if !is_media_type(content_type, b"multipart/") {
         return None;
     }
+    let text = content_type?.as_bytes();
     let value = text.split(|b| *b == b';').skip(1).find_map(|parameter| {
         let parameter = parameter.trim_ascii();
         let (name, value) = parameter.split_at_checked(9)?;
