@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,12 +41,26 @@ pub enum Accepted {
 
 /// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", hint(.error))]
+#[error("cannot listen on {address}: {fault}")]
 pub struct BindError {
     /// Where.
     pub address: String,
     /// Why.
-    pub error: io::Error,
+    pub fault: BindFault,
+}
+
+/// Why an address could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindFault {
+    /// The system refuses it.
+    #[error("{}", hint(.0))]
+    System(#[from] io::Error),
+    /// A unix socket's path names something else. It is left alone, since it may be anything.
+    #[error("there is a file that is not a socket; name another path")]
+    NotSocket,
+    /// Another process listens on the unix socket.
+    #[error("something answers there already; does another gateway run?")]
+    Answered,
 }
 
 fn hint(error: &io::Error) -> String {
@@ -57,27 +72,40 @@ fn hint(error: &io::Error) -> String {
     }
 }
 
-/// Removes a unix socket's file at the end.
-pub struct SocketFile(PathBuf);
+/// Removes a unix socket's file at the end, if it is still the one that was bound: another gateway may have
+/// taken the path over, and its file is not ours to remove.
+pub struct SocketFile {
+    path: PathBuf,
+    bound: FileId,
+}
+
+/// Device and inode: what a file is, whatever it is called.
+type FileId = (u64, u64);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // It may have been removed by hand; there is nothing to do about it.
-        let _ = std::fs::remove_file(&self.0);
+        if file_id(&self.path).is_ok_and(|found| found == self.bound) {
+            // Whoever removed it in between did what we meant to.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 impl Listener {
     /// Binds an address.
     ///
     /// # Errors
-    /// When it is taken, absent or not permitted.
+    /// When it is taken, absent or not permitted, or when a unix socket's path names another kind of file.
     pub fn bind(address: &ListenAddr) -> Result<Self, BindError> {
         let bound = match address {
-            ListenAddr::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
+            ListenAddr::Tcp(address) => bind_tcp(*address).map(Self::Tcp).map_err(BindFault::from),
             ListenAddr::Unix(path) => bind_unix(path),
         };
-        bound.map_err(|error| BindError { address: address.to_string(), error })
+        bound.map_err(|fault| BindError { address: address.to_string(), fault })
     }
 
     /// The TCP address it has, with the port that the system chose for port 0.
@@ -99,14 +127,28 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn bind_unix(path: &Path) -> io::Result<Listener> {
-    // A file left by a process that was killed stops nobody: nothing answers behind it.
-    if path.exists() && UnixStream::connect(path).is_err() {
-        std::fs::remove_file(path)?;
-    }
+fn bind_unix(path: &Path) -> Result<Listener, BindFault> {
+    clear_away(path)?;
     let listener = UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
-    Ok(Listener::Unix(listener, SocketFile(path.to_owned())))
+    let bound = file_id(path)?;
+    Ok(Listener::Unix(listener, SocketFile { path: path.to_owned(), bound }))
+}
+
+/// Removes the socket of a process that was killed. Only a socket that nobody listens on is one of these:
+/// a mistyped path may name anything, and a connection may fail for other reasons.
+fn clear_away(path: &Path) -> Result<(), BindFault> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+        Ok(file) if !file.file_type().is_socket() => return Err(BindFault::NotSocket),
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err(BindFault::Answered),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(std::fs::remove_file(path)?),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Accepts until `stop` is true, then takes what already waits and closes the listener.
@@ -184,5 +226,86 @@ pub fn refuse(connection: &Accepted, answer: &[u8]) {
     };
     if let Accepted::Tcp(stream) = connection {
         let _ = stream.shutdown(std::net::Shutdown::Write);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory of its own, gone at the end.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("aimis-listener-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn socket(&self) -> PathBuf {
+            self.0.join("lan.sock")
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn bind(path: &Path) -> Result<Listener, String> {
+        Listener::bind(&ListenAddr::Unix(path.to_owned())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_socket_that_nobody_listens_on_is_replaced() {
+        let directory = Directory::new("stale");
+        drop(UnixListener::bind(directory.socket()).unwrap());
+        assert!(directory.socket().exists());
+
+        let listener = bind(&directory.socket()).unwrap();
+
+        UnixStream::connect(directory.socket()).unwrap();
+        drop(listener);
+        assert!(!directory.socket().exists());
+    }
+
+    #[test]
+    fn another_file_under_the_name_is_left_alone() {
+        let directory = Directory::new("file");
+        let (file, link) = (directory.0.join("precious"), directory.0.join("link"));
+        std::fs::write(&file, "kept").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+
+        for path in [&file, &link] {
+            let error = bind(path).err().unwrap();
+            assert!(error.contains("not a socket"), "{error}");
+        }
+
+        assert_eq!(std::fs::read_to_string(&link).unwrap(), "kept");
+    }
+
+    #[test]
+    fn a_socket_that_answers_is_left_alone() {
+        let directory = Directory::new("taken");
+        let _other = UnixListener::bind(directory.socket()).unwrap();
+
+        let error = bind(&directory.socket()).err().unwrap();
+
+        assert!(error.contains("something answers there already"), "{error}");
+        UnixStream::connect(directory.socket()).unwrap();
+    }
+
+    #[test]
+    fn a_successors_socket_outlives_its_predecessor() {
+        let directory = Directory::new("successor");
+        let predecessor = bind(&directory.socket()).unwrap();
+        std::fs::rename(directory.socket(), directory.0.join("moved")).unwrap();
+        let _successor = bind(&directory.socket()).unwrap();
+
+        drop(predecessor);
+
+        assert!(directory.socket().exists());
     }
 }
