@@ -15,8 +15,8 @@ use super::output::{self, Failure};
 use super::switches::{self, CryptoArguments, KeyArguments};
 use crate::{config, prepare, secrets};
 
-/// Longest value that is read.
-const MAX_VALUE: u64 = 64 * 1024;
+/// Longest value that is read, in bytes.
+const MAX_VALUE: usize = 64 * 1024;
 
 #[derive(clap::Args)]
 pub(super) struct SignArguments {
@@ -110,13 +110,43 @@ fn token(path: &Path, form: config::KeyForm) -> Result<Token, Failure> {
 
 /// Standard input without the line end that a shell adds.
 fn value() -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::new());
-    std::io::stdin()
-        .lock()
-        .take(MAX_VALUE)
-        .read_to_string(&mut text)
+    read_value(std::io::stdin().lock())
+}
+
+fn read_value(input: impl Read) -> Result<Zeroizing<String>, Failure> {
+    // All room at once, so that no copy is left behind; one byte more than may be, since a value that was
+    // cut would give a result, and a wrong one.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_VALUE + 1));
+    input.take(MAX_VALUE as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_VALUE {
+        return Err(Failure::Usage(format!("the value on standard input is longer than {MAX_VALUE} bytes")));
+    }
+    let text = std::str::from_utf8(&bytes)
         .map_err(|_| Failure::Usage("the value on standard input is not UTF-8".to_owned()))?;
-    let length = text.strip_suffix('\n').map_or(text.len(), |line| line.strip_suffix('\r').unwrap_or(line).len());
-    text.truncate(length);
-    Ok(text)
+    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_too_long_is_refused_and_never_cut() {
+        let longest = "x".repeat(64 * 1024);
+        assert_eq!(read_value(longest.as_bytes()).unwrap().len(), longest.len());
+
+        // In two bytes each, so that a cut would also fall inside a character.
+        for long in [format!("{longest}x"), format!("x{}", "é".repeat(40_000))] {
+            let failure = read_value(long.as_bytes()).err().unwrap();
+            assert!(matches!(failure, Failure::Usage(_)));
+            assert!(failure.to_string().contains("65536 bytes"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_line_end_that_a_shell_adds_is_no_part_of_the_value() {
+        assert_eq!(*read_value(&b"a b \r\n"[..]).unwrap(), "a b ");
+        assert_eq!(*read_value(&b"a\n\n"[..]).unwrap(), "a\n");
+    }
 }
