@@ -239,6 +239,11 @@ impl Gateway {
         &self.telemetry
     }
 
+    /// Writes a line about something that an operator should know, at level warn.
+    pub fn notice(&self, text: &'static str) {
+        self.log.write(&Event::Notice { text });
+    }
+
     /// Stops well: readiness says no, what comes during `drain.delay_ms` is still served, then no further
     /// connection is taken and what runs has `drain.timeout_ms` to finish.
     pub fn drain(mut self) -> Drained {

@@ -9,6 +9,10 @@ use super::sources::ConfigArguments;
 use crate::app::{Gateway, Surroundings};
 use crate::clock::Clock;
 
+/// What a SIGHUP is answered with: for many a service it means "read the configuration anew", and its
+/// default, death, would end queries that run.
+const NO_RELOAD: &str = "reload is not supported yet: restart to change the configuration";
+
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -23,7 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let surroundings = Surroundings { clock: Clock::system(), log_output: Box::new(io::stdout()), instance: instance() };
     let gateway = Gateway::start(&loaded.config, surroundings)?;
     gateway.log_panics();
-    runtime.block_on(signals.stop());
+    runtime.block_on(signals.stop(|| gateway.notice(NO_RELOAD)));
     gateway.drain();
     Ok(())
 }
@@ -38,17 +42,26 @@ fn instance() -> &'static str {
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for a signal to stop.
+    async fn stop(&mut self, on_hangup: impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => on_hangup(),
+            }
         }
     }
 }
