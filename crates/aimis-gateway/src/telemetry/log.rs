@@ -3,7 +3,7 @@
 //! Each worker appends its lines to a lane of its own; one thread empties all lanes and writes them out.
 //! A lane's lock is taken by its worker and, a few times a second, by that thread, so a request never
 //! waits for a slow reader of the log. When the reader is so slow that a lane is full, lines are dropped
-//! and counted (`aimis_log_dropped_total`): answers to patients' queries come before lines about them.
+//! and counted (`aimis_log_dropped_total`), as are those that the output does not take: answers to patients' queries come before lines about them.
 //!
 //! What can be written is decided by types: a field's value is a [`Loggable`], and no type that can hold
 //! a person, a secret or a text from outside is one.
@@ -147,7 +147,25 @@ pub struct Log {
 }
 
 struct Lane {
-    lines: Mutex<Vec<u8>>,
+    pending: Mutex<Pending>,
+}
+
+/// Lines that are still to be written out.
+#[derive(Default)]
+struct Pending {
+    lines: Vec<u8>,
+    /// How many lines these are, by level.
+    counts: [u64; 4],
+}
+
+impl Pending {
+    /// Takes over what `other` has.
+    fn append(&mut self, other: &mut Self) {
+        self.lines.append(&mut other.lines);
+        for (ours, theirs) in self.counts.iter_mut().zip(&mut other.counts) {
+            *ours += std::mem::take(theirs);
+        }
+    }
 }
 
 struct Shared {
@@ -160,8 +178,12 @@ struct Shared {
     asleep: AtomicBool,
     stopping: AtomicBool,
     writer: OnceLock<Thread>,
+    /// Lines for which a lane had no room.
     dropped: AtomicU64,
-    written: [AtomicU64; 4],
+    /// Lines that a lane took, by level.
+    taken: [AtomicU64; 4],
+    /// Lines of these that the output did not take, by level.
+    lost: [AtomicU64; 4],
 }
 
 /// Keeps the writing thread; its end writes out what is left.
@@ -197,7 +219,8 @@ impl Log {
             stopping: AtomicBool::new(false),
             writer: OnceLock::new(),
             dropped: AtomicU64::new(0),
-            written: Default::default(),
+            taken: Default::default(),
+            lost: Default::default(),
         });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -224,38 +247,43 @@ impl Log {
         if !self.enabled(level) {
             return;
         }
-        let mut lines = lock(&self.lane.lines);
-        if lines.len() > LANE_BYTES {
+        let mut pending = lock(&self.lane.pending);
+        if pending.lines.len() > LANE_BYTES {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        let lines = &mut pending.lines;
         lines.extend_from_slice(b"{\"timestamp\":\"");
-        write_rfc3339(&mut lines, self.shared.clock.now());
+        write_rfc3339(lines, self.shared.clock.now());
         lines.push(b'"');
-        let mut line = Line(&mut lines);
+        let mut line = Line(lines);
         line.field("severity_text", level.severity())
             .field("event.name", event.name())
             .field("message", event.message());
         event.fields(&mut line);
         lines.extend_from_slice(&self.shared.constants);
         lines.extend_from_slice(b"}\n");
-        drop(lines);
-        self.shared.written[level.index()].fetch_add(1, Ordering::Relaxed);
+        pending.counts[level.index()] += 1;
+        // Under the lane's lock, so that no line is counted as lost before it is counted as taken.
+        self.shared.taken[level.index()].fetch_add(1, Ordering::Relaxed);
+        drop(pending);
         self.shared.wake();
     }
 
-    /// Lines written so far at `level`, and lines dropped so far: read at scrape time.
+    /// Lines written so far at `level`, and lines dropped so far at any: read at scrape time. A line counts as
+    /// written when it is taken, and is moved to the dropped if the output does not take it.
     pub fn counts(&self, level: Level) -> (u64, u64) {
-        (
-            self.shared.written[level.index()].load(Ordering::Relaxed),
-            self.shared.dropped.load(Ordering::Relaxed),
-        )
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let lost = count(&self.shared.lost[level.index()]);
+        let all_lost: u64 = self.shared.lost.iter().map(count).sum();
+        let written = count(&self.shared.taken[level.index()]).saturating_sub(lost);
+        (written, count(&self.shared.dropped) + all_lost)
     }
 }
 
 impl Shared {
     fn new_lane(&self) -> Arc<Lane> {
-        let lane = Arc::new(Lane { lines: Mutex::default() });
+        let lane = Arc::new(Lane { pending: Mutex::default() });
         lock(&self.lanes).push(Arc::clone(&lane));
         lane
     }
@@ -269,17 +297,24 @@ impl Shared {
     }
 
     fn write_until_stopped(&self, mut output: Box<dyn Write + Send>) {
-        let mut gathered = Vec::new();
+        let mut gathered = Pending::default();
         loop {
             let last = self.stopping.load(Ordering::Acquire);
             for lane in lock(&self.lanes).iter() {
-                gathered.append(&mut lock(&lane.lines));
+                gathered.append(&mut lock(&lane.pending));
             }
-            if !gathered.is_empty() {
-                // Nobody is left to tell that the log itself cannot be written.
-                let _ = output.write_all(&gathered).and_then(|()| output.flush());
-                gathered.clear();
-                gathered.shrink_to(LANE_BYTES);
+            let Pending { lines, counts } = &mut gathered;
+            if !lines.is_empty() {
+                // Only the metrics are left to tell that the log itself cannot be written. How much of it got
+                // through, the failure does not say; all of it counts as lost.
+                if output.write_all(lines).and_then(|()| output.flush()).is_err() {
+                    for (lost, count) in self.lost.iter().zip(&*counts) {
+                        lost.fetch_add(*count, Ordering::Relaxed);
+                    }
+                }
+                *counts = [0; 4];
+                lines.clear();
+                lines.shrink_to(LANE_BYTES);
                 std::thread::park_timeout(GATHER);
                 continue;
             }
@@ -288,7 +323,7 @@ impl Shared {
             }
             self.asleep.store(true, Ordering::Release);
             // A line may have come between the look and the store; its writer saw nobody asleep.
-            if lock(&self.lanes).iter().all(|lane| lock(&lane.lines).is_empty())
+            if lock(&self.lanes).iter().all(|lane| lock(&lane.pending).lines.is_empty())
                 && !self.stopping.load(Ordering::Acquire)
             {
                 std::thread::park();
@@ -401,5 +436,26 @@ mod tests {
         for line in text.lines() {
             serde_json::from_str::<serde_json::Value>(line).unwrap();
         }
+    }
+
+    #[test]
+    fn lines_that_the_output_does_not_take_count_as_dropped() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let (log, guard) = Log::start(Clock::manual(0), Level::Info, "test", Box::new(Full)).unwrap();
+
+        (0..3).for_each(|_| log.own_lane().write(&Event::Draining));
+        log.write(&Event::Notice { text: "one" });
+        drop(guard);
+
+        assert_eq!(log.counts(Level::Info), (0, 4));
+        assert_eq!(log.counts(Level::Warn), (0, 4));
     }
 }

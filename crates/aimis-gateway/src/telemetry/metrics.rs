@@ -223,7 +223,7 @@ impl Metrics {
             ),
             log_dropped: maker.counter(
                 "log_dropped_total",
-                "Log lines dropped because the reader of the log was too slow.",
+                "Log lines dropped because the output of the log was too slow or failed.",
             ),
             draining: maker.int_gauge("draining", "1 from the signal to stop on."),
             schedule_delay: maker.histogram(
