@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::CertificateError;
 use rustls_pki_types::ServerName;
@@ -14,8 +16,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::error::{CertificateFault, UpstreamError};
-use super::pool::Sender;
 use super::wire::Wire;
+
+/// What goes over a connection.
+pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 /// Bytes of an answer's head that are accepted.
 const MAX_HEAD: usize = 64 * 1024;

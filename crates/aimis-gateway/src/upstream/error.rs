@@ -86,6 +86,15 @@ pub enum Foreign {
     NotJson,
 }
 
+/// A failed attempt, and whether it went over a connection that had been used before.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptError {
+    /// What failed.
+    pub error: UpstreamError,
+    /// The connection came from the pool: the platform may have closed it meanwhile.
+    pub reused: bool,
+}
+
 impl UpstreamError {
     /// Stable name for the log's `error.type`.
     pub fn name(self) -> &'static str {

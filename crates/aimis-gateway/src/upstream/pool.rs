@@ -19,12 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use hyper::client::conn::http1::SendRequest;
 use tower::Service;
 
 use super::Answer;
-use super::connect::Connector;
-use super::error::UpstreamError;
+use super::connect::{Connector, Sender};
+use super::error::{AttemptError, UpstreamError};
 use super::reply::{self, Reply};
 use super::sign::SignedRequest;
 use super::wire::{Look, Wire};
@@ -34,18 +33,6 @@ use crate::telemetry::event::Event;
 use crate::telemetry::labels::AttemptResult;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
-
-/// What goes over a connection.
-pub(super) type Sender = SendRequest<Full<Bytes>>;
-
-/// A failed attempt, and whether it went over a connection that had been used before.
-#[derive(Clone, Copy, Debug)]
-pub struct AttemptError {
-    /// What failed.
-    pub error: UpstreamError,
-    /// The connection came from the pool: the platform may have closed it meanwhile.
-    pub reused: bool,
-}
 
 /// The connections of one worker to one peer. Cloning gives another handle.
 #[derive(Clone)]

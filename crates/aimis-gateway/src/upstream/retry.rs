@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 
 use tower::{Layer, Service};
 
-use super::error::UpstreamError;
-use super::pool::AttemptError;
+use super::error::{AttemptError, UpstreamError};
 use super::reply::Reply;
 use super::{Answer, Attempt};
 

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
 use tower::{Layer, Service};
 
-use super::pool::AttemptError;
+use super::error::AttemptError;
 use super::reply::Reply;
 use super::{Answer, Attempt};
 use crate::clock::Clock;
