@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::control;
 use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
+use crate::edge::request_id::RequestIds;
 use crate::forward::Road;
 use crate::forward::apis::Apis;
 use crate::forward::decode::Dialects;
@@ -128,7 +129,7 @@ pub struct Gateway {
     telemetry: Vec<SocketAddr>,
     controls: control::Controls,
     control: Option<JoinHandle<()>>,
-    workers: Vec<JoinHandle<io::Result<()>>>,
+    workers: Vec<JoinHandle<()>>,
     drain_timeout: Duration,
     metrics: Arc<Metrics>,
     log: Log,
@@ -179,6 +180,7 @@ impl Gateway {
             let (settings, metrics, language) = (config.platform.clone(), Arc::clone(&metrics), config.lan.language);
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
+            let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
                 bounds: lan_bounds(config),
                 clock: clock.clone(),
@@ -188,7 +190,7 @@ impl Gateway {
                 service: Box::new(move || {
                     let platform = Platform::new(&settings, connector, &clock, &signing_clock, &metrics, log.clone());
                     let road = Road::new(snapshot, platform, clock.clone());
-                    RoadService::new(road, clock, log, metrics, language, health, draining)
+                    RoadService::new(road, ids, clock, log, metrics, language, health, draining)
                 }),
             };
             let (worker, thread) = Worker::start(index, parts)?;

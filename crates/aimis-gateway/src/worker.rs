@@ -33,8 +33,9 @@ pub struct Worker {
 
 /// What a worker is made of.
 pub struct Parts {
-    /// Makes the service, on the worker's own thread.
-    pub service: Box<dyn FnOnce() -> io::Result<RoadService> + Send>,
+    /// Makes the service, on the worker's own thread. It cannot fail there: a worker without a service would
+    /// still be given connections, and close them unanswered.
+    pub service: Box<dyn FnOnce() -> RoadService + Send>,
     /// Bounds of its connections.
     pub bounds: Bounds,
     /// For housekeeping.
@@ -65,13 +66,14 @@ impl Worker {
     /// abort.
     ///
     /// # Errors
-    /// When the system gives no thread. What fails on the thread itself is the join handle's result.
-    pub fn start(index: usize, parts: Parts) -> io::Result<(Self, JoinHandle<io::Result<()>>)> {
+    /// When the system gives no thread or no timer.
+    pub fn start(index: usize, parts: Parts) -> io::Result<(Self, JoinHandle<()>)> {
         let (connections, incoming) = mpsc::unbounded_channel();
         let gauge = parts.metrics.lan_connections.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new()
             .name(format!("aimis-worker-{index}"))
-            .spawn(move || run(parts, incoming))?;
+            .spawn(move || LocalSet::new().block_on(&runtime, work(parts, incoming)))?;
         Ok((Self { connections, open: Arc::default(), gauge }, thread))
     }
 
@@ -91,14 +93,9 @@ impl Worker {
     }
 }
 
-fn run(parts: Parts, incoming: mpsc::UnboundedReceiver<(Accepted, Open)>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, work(parts, incoming))
-}
-
-async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Open)>) -> io::Result<()> {
+async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Open)>) {
     let Parts { service, bounds, clock, metrics, stop, mut abort } = parts;
-    let service = Rc::new(service()?);
+    let service = Rc::new(service());
     tokio::task::spawn_local(keep_house(Rc::clone(&service), clock, metrics));
     let mut running = tokio::task::JoinSet::new();
     let finish = async {
@@ -125,7 +122,6 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
         () = finish => {}
         _ = abort.wait_for(|abort| *abort) => {}
     }
-    Ok(())
 }
 
 async fn serve<S>(stream: S, bounds: Bounds, stop: watch::Receiver<bool>, service: Rc<RoadService>)

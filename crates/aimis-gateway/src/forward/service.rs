@@ -84,20 +84,18 @@ pub struct RoadService {
 
 impl RoadService {
     /// `health` tells of the signal to stop; `draining` is set when no further request is to be taken.
-    ///
-    /// # Errors
-    /// When the system has no randomness to give.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, named at the one call")]
     pub fn new(
         road: Road,
+        ids: RequestIds,
         clock: Clock,
         log: Log,
         metrics: Arc<Metrics>,
         language: Language,
         health: Health,
         draining: Arc<AtomicBool>,
-    ) -> std::io::Result<Self> {
-        let ids = RefCell::new(RequestIds::new(clock.clone())?);
-        Ok(Self { road, ids, clock, log, metrics, language, health, draining })
+    ) -> Self {
+        Self { road, ids: RefCell::new(ids), clock, log, metrics, language, health, draining }
     }
 
     /// Answers one request, whatever happens.
