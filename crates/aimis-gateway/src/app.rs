@@ -189,7 +189,7 @@ impl Gateway {
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
                     let platform = Platform::new(&settings, connector, &clock, &signing_clock, &metrics, log.clone());
-                    let road = Road::new(snapshot, platform, clock.clone());
+                    let road = Road::new(snapshot, platform, signing_clock);
                     RoadService::new(road, ids, clock, log, metrics, language, health, draining)
                 }),
             };

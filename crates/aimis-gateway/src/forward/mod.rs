@@ -50,7 +50,8 @@ pub struct Road {
 }
 
 impl Road {
-    /// A road under one configuration.
+    /// A road under one configuration. `clock` is the one that signatures carry, `clock.offset_ms` included: which
+    /// day today is must not depend on a machine's clock that is known to be wrong.
     pub fn new(snapshot: Arc<Snapshot>, platform: Platform, clock: Clock) -> Self {
         Self { snapshot, platform, clock }
     }
