@@ -8,7 +8,7 @@ use crate::config::{self, Loaded, SourceFile, Sources};
 /// The configuration's arguments, the same for every command that has one.
 #[derive(clap::Args)]
 pub(super) struct ConfigArguments {
-    /// Configuration file, TOML or JSON. Without one, AIMIS_… variables make the configuration.
+    /// Configuration file, TOML or JSON; AIMIS_CONFIG can name it too. Without one, AIMIS_… variables make the configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -20,8 +20,9 @@ impl ConfigArguments {
     }
 
     fn file(&self, env: &[(String, String)]) -> Option<PathBuf> {
-        let named = env.iter().find(|(name, _)| name == "AIMIS_CONFIG").map(|(_, value)| value.into());
-        self.config.clone().or(named)
+        // Empty is how a unit file or a compose file writes "not set".
+        let named = env.iter().find(|(name, value)| name == "AIMIS_CONFIG" && !value.is_empty());
+        self.config.clone().or(named.map(|(_, value)| value.into()))
     }
 
     /// Reads the configuration.
@@ -29,5 +30,21 @@ impl ConfigArguments {
         let env = config::environment();
         let file = self.file(&env).map(SourceFile::Path);
         Ok(config::load(&Sources { file, env })?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_argument_goes_before_the_variable_and_an_empty_variable_is_none() {
+        let named = |argument: Option<&str>, variable: &str| {
+            let env = [("AIMIS_CONFIG".to_owned(), variable.to_owned())];
+            ConfigArguments { config: argument.map(PathBuf::from) }.file(&env)
+        };
+        assert_eq!(named(None, "a.toml"), Some("a.toml".into()));
+        assert_eq!(named(Some("b.toml"), "a.toml"), Some("b.toml".into()));
+        assert_eq!(named(None, ""), None);
     }
 }
