@@ -15,7 +15,7 @@ pub fn schema() -> Json {
         "https://json-schema.org/draft/2020-12/schema".into(),
     );
     root.insert("title".into(), "aimis-gateway configuration".into());
-    root.insert("description".into(), Config::about().into());
+    root.insert("description".into(), "Configuration of aimis-gateway.".into());
     // A JSON file may name its schema.
     root["properties"]["$schema"] = json!({"type": "string"});
     root.sort_keys();
