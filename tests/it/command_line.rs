@@ -303,7 +303,7 @@ fn a_secret_that_is_not_usable_is_told_without_its_value() {
     let directory = Directory::new();
     let missing = directory.path().join("missing.token");
     let files = [
-        (missing.to_str().unwrap().to_owned(), "not found"),
+        (missing.to_str().unwrap().to_owned(), "no such file"),
         (directory.path().to_str().unwrap().to_owned(), "directory"),
         (directory.file("newline.token", format!("{TOKEN}\n")), "line break"),
         (directory.file("short.token", &TOKEN[1..]), "31"),

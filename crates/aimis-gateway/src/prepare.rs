@@ -50,7 +50,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
     }
     let tag_key = match &config.log.patient_tag_key_file {
         Some(path) => secrets::read_key(path)
-            .map_err(|error| StartError::TagKey { path: path.clone(), error })?,
+            .map_err(|error| StartError::TagKey { path: secrets::in_full(path), error })?,
         None => secrets::random_key()?,
     };
     Ok(Prepared {
@@ -73,7 +73,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
 fn token(settings: &config::Tenant) -> Result<Token, StartError> {
     let form = key_form(settings.crypto.key_form);
     let (read, path) = match &settings.token {
-        TokenSource::File(path) => (secrets::read_token(path, form), Some(path.clone())),
+        TokenSource::File(path) => (secrets::read_token(path, form), Some(secrets::in_full(path))),
         TokenSource::Inline(text) => {
             (Token::parse(text.expose().as_bytes(), form).map_err(SecretError::from), None)
         }
@@ -104,13 +104,14 @@ fn tenant(index: usize, settings: &config::Tenant, token: &Token, apis: &Apis, h
 fn connector(config: &Config) -> Result<Connector, StartError> {
     let platform = &config.platform;
     let base = &platform.base_url;
+    // Read for `http` as well: a file that is wrong should not show on the day of the change to `https`.
+    let trust = tls::client_config(platform.extra_ca_file.as_deref()).map_err(|error| StartError::Trust {
+        path: platform.extra_ca_file.as_deref().map(secrets::in_full).unwrap_or_default(),
+        error,
+    })?;
     let tls = if base.https {
         let name = ServerName::try_from(bare(&base.host))
             .map_err(|_| StartError::HostName { host: base.host.to_string() })?;
-        let trust = tls::client_config(platform.extra_ca_file.as_deref()).map_err(|error| StartError::Trust {
-            path: platform.extra_ca_file.clone().unwrap_or_default(),
-            error,
-        })?;
         Some((name, trust))
     } else {
         None
@@ -181,5 +182,24 @@ fn rules(settings: &config::Tenant) -> Rules {
         max_range_days: settings.dates.max_range_days,
         default_range_days: settings.dates.default_range_days,
         ..Rules::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn an_authority_that_is_not_there_is_told_even_where_no_tls_is_used() {
+        let text = "[platform]\nbase_url = \"http://127.0.0.1:9080\"\nextra_ca_file = \"/nowhere/ca.pem\"\n\
+                    [[tenants]]\nname = \"demo\"\napp_id = \"900001\"\n";
+        let token = [("AIMIS_TENANTS__0__TOKEN", "0123456789abcdef0123456789abcdef")];
+        let loaded = config::load(&Sources::text("demo.toml", text.to_owned()).with_env(token)).unwrap();
+
+        let error = prepare(&loaded.config).err().unwrap();
+
+        assert!(matches!(error, StartError::Trust { .. }), "{error}");
+        assert!(error.to_string().contains("/nowhere/ca.pem"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! Secrets come from files, read once and wiped; what goes wrong is told without the value.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aimis_core::token::{KeyForm, Token, TokenError};
 use zeroize::Zeroizing;
@@ -13,7 +13,7 @@ const MAX_BYTES: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be read.
-    #[error("cannot be read: {}", .0.kind())]
+    #[error("{}", unreadable(.0))]
     Unreadable(std::io::Error),
     /// The file is far too long for a secret.
     #[error("is longer than {MAX_BYTES} bytes; is it the right file?")]
@@ -27,6 +27,19 @@ pub enum SecretError {
         /// Bytes in the file.
         found: usize,
     },
+}
+
+/// "Entity not found", as the kind has it, says nothing to an operator.
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
+        kind => format!("cannot be read: {kind}"),
+    }
+}
+
+/// A file's path as a complaint names it: in full, so that nobody has to know where the process was started.
+pub fn in_full(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Reads a tenant's token.
@@ -89,7 +102,7 @@ mod tests {
         assert!(check("0123456789abcdef").contains("16"));
         assert!(check(&"0123456789abcdef".repeat(300)).contains("longer than 4096"));
         let missing = read_token(&dir.join("none"), KeyForm::Raw).err().unwrap().to_string();
-        assert!(missing.contains("not found"), "{missing}");
+        assert!(missing.contains("no such file"), "{missing}");
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

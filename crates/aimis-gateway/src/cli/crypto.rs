@@ -105,7 +105,7 @@ pub(super) fn decrypt(arguments: &FieldArguments) -> Result<(), Failure> {
 
 fn token(path: &Path, form: config::KeyForm) -> Result<Token, Failure> {
     secrets::read_token(path, prepare::key_form(form))
-        .map_err(|error| Failure::Config(format!("token file {}: {error}", path.display())))
+        .map_err(|error| Failure::Config(format!("token file {}: {error}", secrets::in_full(path).display())))
 }
 
 /// Standard input without the line end that a shell adds.
