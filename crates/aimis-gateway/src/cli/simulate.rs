@@ -24,6 +24,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if !arguments.control.ip().to_canonical().is_loopback() {
+        return Err(Failure::Usage(format!("--control {}: loopback addresses only, it has no password", arguments.control)));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(simulate(arguments))
 }
@@ -38,7 +41,7 @@ async fn simulate(arguments: &Arguments) -> Result<(), Failure> {
         his: Some(arguments.his),
         callback_tls: None,
     };
-    let running = aimis_simulator::run(options).await.map_err(|error| Failure::Bind(error.to_string()))?;
+    let running = aimis_simulator::run(options).await.map_err(|error| not_bound(arguments, &error))?;
     let account = aimis_simulator::Account::demo();
     let control = running.control_addr().map(|address| format!("http://{address}"));
     let his = running.his.as_ref().map(aimis_simulator::His::url);
@@ -53,9 +56,73 @@ async fn simulate(arguments: &Arguments) -> Result<(), Failure> {
         output::line(&format!("platform  {}   appId {}", running.platform.base_url(), account.app_id))?;
         output::line(&format!("control   {}   GET /requests, POST /fault, ...", control.unwrap_or_default()))?;
         output::line(&format!("his       {}", his.unwrap_or_default()))?;
+        output::print(&gateway_configuration(&running.platform.base_url(), &account))?;
         output::line("All persons, tokens and ids in it are made up. Ctrl-C ends it.")?;
     }
     tokio::signal::ctrl_c().await?;
     running.stop().await;
     Ok(())
+}
+
+/// The simulator does not say which of its addresses it could not have; binding them again does.
+fn not_bound(arguments: &Arguments, error: &std::io::Error) -> Failure {
+    let taken = [("--listen", arguments.listen), ("--control", arguments.control), ("--his", arguments.his)]
+        .into_iter()
+        .find(|(_, address)| std::net::TcpListener::bind(address).is_err());
+    let place = taken.map_or_else(String::new, |(option, address)| format!(" on {address} ({option})"));
+    Failure::Bind(format!("cannot listen{place}: {}", error.kind()))
+}
+
+/// Commands that point a gateway at this simulator.
+fn gateway_configuration(base_url: &str, account: &aimis_simulator::Account) -> String {
+    format!(
+        "\nA gateway for it:\n\n\
+         printf %s {} > simulator.token\n\
+         cat > simulator.toml <<'END'\n\
+         [platform]\nbase_url = \"{base_url}\"\n\n\
+         [[tenants]]\nname = \"simulated-hospital\"\napp_id = \"{}\"\ntoken_file = \"simulator.token\"\n\
+         hospital_id = \"{}\"\nunion_id = \"{}\"\nEND\n\
+         aimis-gateway serve --config simulator.toml\n\n",
+        account.token, account.app_id, account.hospital_id, account.union_id,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Sources};
+
+    fn arguments(listen: SocketAddr, control: &str) -> Arguments {
+        let free = "127.0.0.1:0".parse().unwrap();
+        Arguments { listen, control: control.parse().unwrap(), his: free, json: false }
+    }
+
+    #[test]
+    fn the_configuration_that_is_shown_is_one_that_works() {
+        let account = aimis_simulator::Account::demo();
+        let shown = gateway_configuration("http://127.0.0.1:9080", &account);
+        let file = shown.split("<<'END'\n").nth(1).unwrap().split("END\n").next().unwrap();
+
+        let loaded = config::load(&Sources::text("simulator.toml", file.to_owned())).unwrap();
+
+        assert_eq!(loaded.config.platform.base_url.authority(), "127.0.0.1:9080");
+        assert!(shown.contains(&format!("printf %s {} > simulator.token", account.token)));
+    }
+
+    #[test]
+    fn levers_beyond_this_machine_are_wrong_usage() {
+        let failure = run(&arguments("127.0.0.1:0".parse().unwrap(), "0.0.0.0:0")).err().unwrap();
+        assert!(matches!(failure, Failure::Usage(_)), "{failure}");
+    }
+
+    #[test]
+    fn a_taken_address_is_named() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+
+        let failure = run(&arguments(address, "127.0.0.1:0")).err().unwrap();
+
+        assert!(matches!(failure, Failure::Bind(_)));
+        assert!(failure.to_string().contains(&address.to_string()), "{failure}");
+    }
 }
