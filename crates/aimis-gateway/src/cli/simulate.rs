@@ -54,9 +54,9 @@ async fn simulate(arguments: &Arguments) -> Result<(), Failure> {
         }))?;
     } else {
         output::line(&format!("platform  {}   appId {}", running.platform.base_url(), account.app_id))?;
-        output::line(&format!("control   {}   GET /requests, POST /fault, ...", control.unwrap_or_default()))?;
+        output::line(&format!("control   {}   GET /requests, POST /fault, ...", control.as_deref().unwrap_or_default()))?;
         output::line(&format!("his       {}", his.unwrap_or_default()))?;
-        output::print(&gateway_configuration(&running.platform.base_url(), &account))?;
+        output::print(&gateway_configuration(&running.platform.base_url(), control.as_deref().unwrap_or_default(), &account))?;
         output::line("All persons, tokens and ids in it are made up. Ctrl-C ends it.")?;
     }
     tokio::signal::ctrl_c().await?;
@@ -73,17 +73,20 @@ fn not_bound(arguments: &Arguments, error: &std::io::Error) -> Failure {
     Failure::Bind(format!("cannot listen{place}: {}", error.kind()))
 }
 
-/// Commands that point a gateway at this simulator.
-fn gateway_configuration(base_url: &str, account: &aimis_simulator::Account) -> String {
+/// Commands that point a gateway at this simulator. The token is a new one, which the simulator is told: no
+/// output of ours shows a token, a made-up one neither, since nobody who searches a log can tell the two apart.
+fn gateway_configuration(base_url: &str, control: &str, account: &aimis_simulator::Account) -> String {
+    let app_id = &account.app_id;
     format!(
         "\nA gateway for it:\n\n\
-         printf %s {} > simulator.token\n\
+         od -An -N16 -tx1 /dev/urandom | tr -d ' \\n' > simulator.token\n\
+         printf '{{\"appId\":\"{app_id}\",\"token\":\"%s\"}}' \"$(cat simulator.token)\" | curl -s {control}/token -d @-\n\
          cat > simulator.toml <<'END'\n\
          [platform]\nbase_url = \"{base_url}\"\n\n\
-         [[tenants]]\nname = \"simulated-hospital\"\napp_id = \"{}\"\ntoken_file = \"simulator.token\"\n\
+         [[tenants]]\nname = \"simulated-hospital\"\napp_id = \"{app_id}\"\ntoken_file = \"simulator.token\"\n\
          hospital_id = \"{}\"\nunion_id = \"{}\"\nEND\n\
          aimis-gateway serve --config simulator.toml\n\n",
-        account.token, account.app_id, account.hospital_id, account.union_id,
+        account.hospital_id, account.union_id,
     )
 }
 
@@ -100,13 +103,13 @@ mod tests {
     #[test]
     fn the_configuration_that_is_shown_is_one_that_works() {
         let account = aimis_simulator::Account::demo();
-        let shown = gateway_configuration("http://127.0.0.1:9080", &account);
+        let shown = gateway_configuration("http://127.0.0.1:9080", "http://127.0.0.1:9081", &account);
         let file = shown.split("<<'END'\n").nth(1).unwrap().split("END\n").next().unwrap();
 
         let loaded = config::load(&Sources::text("simulator.toml", file.to_owned())).unwrap();
 
         assert_eq!(loaded.config.platform.base_url.authority(), "127.0.0.1:9080");
-        assert!(shown.contains(&format!("printf %s {} > simulator.token", account.token)));
+        assert!(!shown.contains(&account.token));
     }
 
     #[test]
