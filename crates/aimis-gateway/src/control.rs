@@ -34,6 +34,9 @@ const SETTLE: Duration = Duration::from_millis(250);
 /// Time for a connection that was accepted last to send its request.
 const LAST_ACCEPTED: Duration = Duration::from_millis(100);
 
+/// Connections that are being told that there is no place for them.
+const MAX_FAREWELLS: usize = 128;
+
 /// The switches of a stop, in the order in which they are thrown.
 #[derive(Clone)]
 pub(crate) struct Controls {
@@ -103,6 +106,7 @@ async fn run(parts: Parts, ids: RequestIds) {
         served: served.clone(),
         ids: RefCell::new(ids),
         language: config.lan.language,
+        farewells: Rc::default(),
     });
 
     let mut lan_loops = JoinSet::new();
@@ -165,6 +169,7 @@ struct Workers {
     served: Telemetry,
     ids: RefCell<RequestIds>,
     language: Language,
+    farewells: Rc<()>,
 }
 
 impl Workers {
@@ -175,7 +180,14 @@ impl Workers {
             Some(worker) if open < self.most => worker.take(connection),
             _ => {
                 self.served.metrics.lan_connections_refused.inc();
-                listener::refuse(&connection, &self.full());
+                // So many at once are told so; beyond that a flood is only closed.
+                if Rc::strong_count(&self.farewells) <= MAX_FAREWELLS {
+                    let (answer, said) = (self.full(), Rc::clone(&self.farewells));
+                    tokio::task::spawn_local(async move {
+                        listener::refuse(connection, answer).await;
+                        drop(said);
+                    });
+                }
             }
         }
     }

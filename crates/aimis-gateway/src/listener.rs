@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use crate::config::ListenAddr;
@@ -22,6 +23,9 @@ use crate::telemetry::log::Log;
 const BACKLOG: i32 = 1024;
 /// Pause after a failed accept: without one, a process out of descriptors would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time for a peer that is refused to take its answer.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A bound address.
 pub enum Listener {
@@ -210,23 +214,24 @@ impl Source {
 
 /// Answers a connection for which there is no place, and closes it.
 ///
-/// What fits into the socket's buffer is sent; there is no waiting for a peer that is one too many.
-pub fn refuse(connection: &Accepted, answer: &[u8]) {
-    use std::io::Write;
-    // The peer may be gone already.
-    let _ = match connection {
-        Accepted::Tcp(stream) => {
-            let mut stream = stream;
-            stream.write_all(answer)
-        }
-        Accepted::Unix(stream) => {
-            let mut stream = stream;
-            stream.write_all(answer)
+/// The request is read and thrown away behind the answer: closing with unread bytes would be a reset, and
+/// many a client loses the answer with it. All of it has [`FAREWELL`], since such a peer is one too many.
+pub async fn refuse(connection: Accepted, answer: Vec<u8>) {
+    async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &[u8]) -> io::Result<()> {
+        stream.write_all(answer).await?;
+        stream.shutdown().await?;
+        let mut unread = [0; 4096];
+        while stream.read(&mut unread).await? > 0 {}
+        Ok(())
+    }
+    let said = async {
+        match connection {
+            Accepted::Tcp(stream) => farewell(tokio::net::TcpStream::from_std(stream)?, &answer).await,
+            Accepted::Unix(stream) => farewell(tokio::net::UnixStream::from_std(stream)?, &answer).await,
         }
     };
-    if let Accepted::Tcp(stream) = connection {
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-    }
+    // Whether it was heard is the peer's affair.
+    let _ = tokio::time::timeout(FAREWELL, said).await;
 }
 
 #[cfg(test)]
