@@ -335,7 +335,10 @@ async fn p6_an_unasked_answer_that_comes_later_ends_all_reuse() {
 
     // Seen once, whether by hyper's read or by our look; from then on every question has its own connection.
     assert_eq!(gateway.metric("aimis_upstream_unasked_answers_total").await, Some(1.0));
-    assert_eq!(gateway.metric("aimis_upstream_connections{state=\"idle\"}").await, Some(0.0));
+    assert_eq!(
+        gateway.metric("aimis_upstream_connections{state=\"idle\"}").await,
+        Some(0.0)
+    );
     assert!(gateway.stop().contains("\"event.name\":\"unasked_answer\""));
     server.abort();
 }
@@ -349,7 +352,11 @@ async fn endless_informational_answers_are_cut_long_before_the_deadline() {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut asked = [0; 4096];
             let _ = stream.read(&mut asked).await;
-            while stream.write_all(&b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100)).await.is_ok() {}
+            while stream
+                .write_all(&b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100))
+                .await
+                .is_ok()
+            {}
         }
     });
     let gateway = Settings::calling_url(&format!("http://{address}")).start();
@@ -357,7 +364,12 @@ async fn endless_informational_answers_are_cut_long_before_the_deadline() {
     let answer = gateway.studies().await;
 
     assert_eq!((answer.status, answer.code()), (502, 800_303));
-    assert_eq!(gateway.metric("aimis_upstream_attempts_total{api=\"patientStudies\",result=\"http\"}").await, Some(1.0));
+    assert_eq!(
+        gateway
+            .metric("aimis_upstream_attempts_total{api=\"patientStudies\",result=\"http\"}")
+            .await,
+        Some(1.0)
+    );
     server.abort();
 }
 
@@ -365,7 +377,10 @@ async fn endless_informational_answers_are_cut_long_before_the_deadline() {
 async fn an_answer_whose_end_is_told_by_the_close_only_has_to_be_whole() {
     for (body, wanted) in [
         (r#"{"code":0,"message":"ok","data":[{"studyId":"S1","x":{"a":1}}]}"#, 0),
-        (r#"{"code":0,"message":"ok","data":[{"studyId":"S1","x":{"a":1}"#, 800_303),
+        (
+            r#"{"code":0,"message":"ok","data":[{"studyId":"S1","x":{"a":1}"#,
+            800_303,
+        ),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -373,7 +388,8 @@ async fn an_answer_whose_end_is_told_by_the_close_only_has_to_be_whole() {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut asked = [0; 4096];
             let _ = stream.read(&mut asked).await;
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}");
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}");
             stream.write_all(answer.as_bytes()).await.unwrap();
             stream.shutdown().await.unwrap();
         });

@@ -591,7 +591,10 @@ async fn a_hangup_is_noted_and_stops_nothing() {
     let answer = client::post(serve.lan, "/thirdparty/patientStudies", &[], studies_query().as_bytes()).await;
 
     assert_eq!(notice["severity_text"], "WARN");
-    assert_eq!(notice["message"], "reload is not supported yet: restart to change the configuration");
+    assert_eq!(
+        notice["message"],
+        "reload is not supported yet: restart to change the configuration"
+    );
     assert_eq!((answer.status, answer.code()), (200, 0));
 }
 

@@ -1,5 +1,9 @@
 //! The gateway from outside: real sockets, the simulator as the platform, promises by name.
-#![allow(unreachable_pub, missing_docs, reason = "one test binary: its modules have no outside")]
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    reason = "one test binary: its modules have no outside"
+)]
 #![allow(clippy::unwrap_used, reason = "in a test a failed unwrap is the failure")]
 #![allow(dead_code, reason = "support/ serves tests that come and go")]
 

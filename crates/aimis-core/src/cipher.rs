@@ -117,10 +117,7 @@ impl FieldCipher {
         }
         let len = match self.padding {
             Padding::Pkcs7 => without_pkcs7(&bytes).ok_or(DecryptError::BadPadding)?,
-            Padding::Zero => bytes
-                .iter()
-                .rposition(|&b| b != 0)
-                .map_or(0, |last| last + 1),
+            Padding::Zero => bytes.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1),
         };
         bytes.truncate(len);
         Plaintext::from_utf8(bytes)
@@ -260,10 +257,7 @@ mod tests {
         let sealed = cipher.encrypt("13800138000");
         let opened = cipher.decrypt(sealed.as_str()).unwrap();
 
-        assert_eq!(
-            format!("{sealed:?} {opened:?}"),
-            "Ciphertext(***) Plaintext(***)"
-        );
+        assert_eq!(format!("{sealed:?} {opened:?}"), "Ciphertext(***) Plaintext(***)");
     }
 
     #[test]
@@ -278,10 +272,7 @@ mod tests {
 
     #[test]
     fn zero_padding_makes_nothing_of_nothing() {
-        assert_eq!(
-            cipher(Padding::Zero, HexCase::Lower).encrypt("").as_str(),
-            ""
-        );
+        assert_eq!(cipher(Padding::Zero, HexCase::Lower).encrypt("").as_str(), "");
     }
 
     proptest! {

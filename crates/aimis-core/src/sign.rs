@@ -96,28 +96,17 @@ impl Signer {
     /// # Errors
     /// [`BadSignature`] for a malformed signature or timestamp and a wrong signature alike, so that a forger learns
     /// nothing.
-    pub fn verify(
-        &self,
-        app_id: &str,
-        timestamp: &str,
-        received: &str,
-    ) -> Result<(), BadSignature> {
-        let well_formed =
-            matches!(timestamp.len(), 10 | 13) && timestamp.bytes().all(|b| b.is_ascii_digit());
+    pub fn verify(&self, app_id: &str, timestamp: &str, received: &str) -> Result<(), BadSignature> {
+        let well_formed = matches!(timestamp.len(), 10 | 13) && timestamp.bytes().all(|b| b.is_ascii_digit());
         if !well_formed {
             return Err(BadSignature);
         }
         let tag = self.read(received).ok_or(BadSignature)?;
-        self.tag(app_id, timestamp)
-            .verify_slice(&tag)
-            .map_err(|_| BadSignature)
+        self.tag(app_id, timestamp).verify_slice(&tag).map_err(|_| BadSignature)
     }
 
     fn tag(&self, app_id: &str, timestamp: &str) -> Hmac<Sha256> {
-        self.keyed
-            .clone()
-            .chain_update(app_id)
-            .chain_update(timestamp)
+        self.keyed.clone().chain_update(app_id).chain_update(timestamp)
     }
 
     fn write(&self, tag: &[u8; TAG_LEN]) -> Short<64> {
@@ -210,10 +199,7 @@ fn decimal(mut count: u64) -> Short<MAX_DIGITS> {
         }
     }
     reversed[..len].reverse();
-    Short {
-        bytes: reversed,
-        len,
-    }
+    Short { bytes: reversed, len }
 }
 
 #[cfg(test)]
@@ -239,10 +225,7 @@ mod tests {
             for unit in [TimestampUnit::Milliseconds, TimestampUnit::Seconds] {
                 let signer = signer(encoding, unit);
                 let signed = signer.sign("900001", AT);
-                assert_eq!(
-                    signer.verify("900001", signed.timestamp(), signed.signature()),
-                    Ok(())
-                );
+                assert_eq!(signer.verify("900001", signed.timestamp(), signed.signature()), Ok(()));
             }
         }
     }
@@ -257,29 +240,15 @@ mod tests {
             flipped[5] = if flipped[5] == b'7' { b'8' } else { b'7' };
             let flipped = String::from_utf8(flipped).unwrap();
             let doubled = good.repeat(2);
-            for bad in [
-                "",
-                "0",
-                &good[1..],
-                &flipped,
-                &doubled,
-                "签名",
-                &"=".repeat(44),
-            ] {
+            for bad in ["", "0", &good[1..], &flipped, &doubled, "签名", &"=".repeat(44)] {
                 assert_eq!(
                     signer.verify("900001", "1735689600000", bad),
                     Err(BadSignature),
                     "{encoding:?}"
                 );
             }
-            assert_eq!(
-                signer.verify("900002", "1735689600000", good),
-                Err(BadSignature)
-            );
-            assert_eq!(
-                signer.verify("900001", "1735689600001", good),
-                Err(BadSignature)
-            );
+            assert_eq!(signer.verify("900002", "1735689600000", good), Err(BadSignature));
+            assert_eq!(signer.verify("900001", "1735689600001", good), Err(BadSignature));
         }
     }
 

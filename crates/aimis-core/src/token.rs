@@ -73,9 +73,7 @@ pub enum TokenError {
         all_hex: bool,
     },
     /// [`KeyForm::Hex`], and a character that is no hex digit.
-    #[error(
-        "the token is not hex: byte {at} is no hex digit (crypto.key_form = raw takes 32 characters as they are)"
-    )]
+    #[error("the token is not hex: byte {at} is no hex digit (crypto.key_form = raw takes 32 characters as they are)")]
     NotHex {
         /// Where, counted from 0.
         at: usize,
@@ -124,8 +122,7 @@ impl Token {
                 if let Some(at) = text.iter().position(|b| !b.is_ascii_hexdigit()) {
                     return Err(TokenError::NotHex { at });
                 }
-                hex::decode_to_slice(text, key.as_mut_slice())
-                    .expect("64 hex digits, just counted and checked");
+                hex::decode_to_slice(text, key.as_mut_slice()).expect("64 hex digits, just counted and checked");
             }
         }
         Ok(Self {
@@ -143,11 +140,7 @@ impl Token {
     /// signed for the platform, so a fingerprint helps to forge nothing either. Equal tokens have equal fingerprints,
     /// whatever their [`KeyForm`].
     pub fn fingerprint(&self) -> Fingerprint {
-        let tag = self
-            .hmac()
-            .chain_update(FINGERPRINT_DOMAIN)
-            .finalize()
-            .into_bytes();
+        let tag = self.hmac().chain_update(FINGERPRINT_DOMAIN).finalize().into_bytes();
         Fingerprint(u32::from_be_bytes([tag[0], tag[1], tag[2], tag[3]]))
     }
 
@@ -212,10 +205,7 @@ fn refuse_spoilt(text: &[u8]) -> Result<(), TokenError> {
 fn ends(text: &[u8]) -> (Option<char>, Option<char>) {
     match std::str::from_utf8(text) {
         Ok(text) => (text.chars().next(), text.chars().next_back()),
-        Err(_) => (
-            text.first().map(|&b| b.into()),
-            text.last().map(|&b| b.into()),
-        ),
+        Err(_) => (text.first().map(|&b| b.into()), text.last().map(|&b| b.into())),
     }
 }
 
@@ -271,41 +261,17 @@ mod tests {
         let mut padded = TEXT.to_vec();
         padded.push(b'\n');
         assert!(refusal(&padded, KeyForm::Raw).contains("ends with a line break"));
+        assert!(refusal(b"0123456789abcdef0123456789abcde ", KeyForm::Raw).contains("ends with a space"));
+        assert!(refusal(b" 123456789abcdef0123456789abcdef", KeyForm::Raw).contains("starts with a space"));
+        assert!(refusal(b"\t123456789abcdef0123456789abcdef", KeyForm::Raw).contains("starts with a tab"));
         assert!(
-            refusal(b"0123456789abcdef0123456789abcde ", KeyForm::Raw)
-                .contains("ends with a space")
+            refusal("\u{3000}0123456789abcdef0123456789abc".as_bytes(), KeyForm::Raw).contains("starts with a space")
         );
-        assert!(
-            refusal(b" 123456789abcdef0123456789abcdef", KeyForm::Raw)
-                .contains("starts with a space")
-        );
-        assert!(
-            refusal(b"\t123456789abcdef0123456789abcdef", KeyForm::Raw)
-                .contains("starts with a tab")
-        );
-        assert!(
-            refusal(
-                "\u{3000}0123456789abcdef0123456789abc".as_bytes(),
-                KeyForm::Raw
-            )
-            .contains("starts with a space")
-        );
-        assert!(
-            refusal(b"0123456789abcdef\x00123456789abcdef", KeyForm::Raw)
-                .contains("control character at byte 16")
-        );
-        assert!(
-            refusal(
-                b"\xef\xbb\xbf0123456789abcdef0123456789abcdef",
-                KeyForm::Raw
-            )
-            .contains("byte order mark")
-        );
+        assert!(refusal(b"0123456789abcdef\x00123456789abcdef", KeyForm::Raw).contains("control character at byte 16"));
+        assert!(refusal(b"\xef\xbb\xbf0123456789abcdef0123456789abcdef", KeyForm::Raw).contains("byte order mark"));
         assert!(refusal(b"", KeyForm::Raw).contains("empty"));
         assert!(refusal(b"0123456789abcdef", KeyForm::Raw).contains("has 16 bytes, 32 are wanted"));
-        assert!(
-            refusal(hex::encode(TEXT).as_bytes(), KeyForm::Raw).contains("crypto.key_form = hex")
-        );
+        assert!(refusal(hex::encode(TEXT).as_bytes(), KeyForm::Raw).contains("crypto.key_form = hex"));
         assert!(refusal(TEXT, KeyForm::Hex).contains("crypto.key_form = raw"));
         assert!(refusal(&[b'g'; 64], KeyForm::Hex).contains("byte 0 is no hex digit"));
     }
@@ -314,14 +280,9 @@ mod tests {
     fn no_text_about_a_token_contains_it() {
         let token = Token::parse(TEXT, KeyForm::Raw).unwrap();
 
-        assert_eq!(
-            format!("{token:?}"),
-            format!("Token({})", token.fingerprint())
-        );
+        assert_eq!(format!("{token:?}"), format!("Token({})", token.fingerprint()));
         assert_eq!(token.fingerprint().to_string().len(), 8);
-        assert!(
-            !refusal(b"Secret-secret-secret-secret-secret-secret", KeyForm::Raw).contains("ecret")
-        );
+        assert!(!refusal(b"Secret-secret-secret-secret-secret-secret", KeyForm::Raw).contains("ecret"));
         assert!(!refusal(b"Secret-secret", KeyForm::Hex).contains("ecret"));
     }
 

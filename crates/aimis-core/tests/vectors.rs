@@ -91,11 +91,7 @@ impl Vector {
     }
 
     fn at(&self) -> Timestamp {
-        let scale = if self.unit() == TimestampUnit::Seconds {
-            1000
-        } else {
-            1
-        };
+        let scale = if self.unit() == TimestampUnit::Seconds { 1000 } else { 1 };
         Timestamp::from_millis(self.timestamp.parse::<u64>().expect("digits") * scale)
     }
 
@@ -177,9 +173,7 @@ fn every_vector_encrypts_and_decrypts() {
 
 #[test]
 fn each_switch_gives_its_variant_and_no_switch_gives_a_wrong_one() {
-    let File {
-        vectors, variants, ..
-    } = file();
+    let File { vectors, variants, .. } = file();
     for Variant { name, of, value } in variants {
         let vector = vectors.iter().find(|vector| vector.name == of).unwrap();
         let ms = TimestampUnit::Milliseconds;
@@ -198,10 +192,7 @@ fn each_switch_gives_its_variant_and_no_switch_gives_a_wrong_one() {
             "signature_base64" => {
                 assert_eq!(vector.signature(SignatureEncoding::Base64, ms), value);
                 let signer = Signer::new(&vector.token(), SignatureEncoding::Base64, ms);
-                assert_eq!(
-                    signer.verify(&vector.app_id, &vector.timestamp, &value),
-                    Ok(())
-                );
+                assert_eq!(signer.verify(&vector.app_id, &vector.timestamp, &value), Ok(()));
             }
             "zero_padding_11" | "zero_padding_16" => {
                 assert_eq!(encrypted(Padding::Zero, HexCase::Lower), value);
@@ -213,9 +204,7 @@ fn each_switch_gives_its_variant_and_no_switch_gives_a_wrong_one() {
                 for encoding in ENCODINGS {
                     let signer = Signer::new(&vector.token(), encoding, ms);
                     assert!(
-                        signer
-                            .verify(&vector.app_id, &vector.timestamp, &value)
-                            .is_err(),
+                        signer.verify(&vector.app_id, &vector.timestamp, &value).is_err(),
                         "{name}"
                     );
                 }
@@ -238,12 +227,9 @@ fn a_32_digit_token_is_never_taken_for_hex() {
 fn every_ciphertext_of_the_file_opens_or_fails_as_told() {
     for case in file().decrypt {
         let token = Token::parse(case.token.as_bytes(), KeyForm::Raw).unwrap();
-        let opened =
-            FieldCipher::new(&token, Padding::Pkcs7, HexCase::Lower).decrypt(&case.ciphertext_hex);
+        let opened = FieldCipher::new(&token, Padding::Pkcs7, HexCase::Lower).decrypt(&case.ciphertext_hex);
 
-        let outcome = opened
-            .as_ref()
-            .map_or_else(|error| error.as_str(), |_| "ok");
+        let outcome = opened.as_ref().map_or_else(|error| error.as_str(), |_| "ok");
         assert_eq!(outcome, case.expect, "{}", case.name);
         assert_eq!(
             opened.ok().map(|text| text.expose().to_owned()),
@@ -261,12 +247,7 @@ fn every_identity_number_is_recognised_and_judged() {
         let judgement = identity::classify_id(normal.as_str(), Date::new(2025, 1, 1));
 
         assert_eq!(judgement.kind.as_str(), number.kind, "{}", number.input);
-        assert_eq!(
-            judgement.problem.is_none(),
-            number.valid,
-            "{}",
-            number.input
-        );
+        assert_eq!(judgement.problem.is_none(), number.valid, "{}", number.input);
         if let Some(expected) = number.normalized {
             assert_eq!(normal.as_str(), expected, "{}", number.input);
         }
@@ -280,12 +261,7 @@ fn every_telephone_number_is_recognised_and_judged() {
         let judgement = identity::classify_phone(normal.as_str());
 
         assert_eq!(judgement.kind.as_str(), number.kind, "{}", number.input);
-        assert_eq!(
-            judgement.problem.is_none(),
-            number.valid,
-            "{}",
-            number.input
-        );
+        assert_eq!(judgement.problem.is_none(), number.valid, "{}", number.input);
         if let Some(expected) = number.normalized {
             assert_eq!(normal.as_str(), expected, "{}", number.input);
         }
@@ -294,21 +270,13 @@ fn every_telephone_number_is_recognised_and_judged() {
 
 #[test]
 fn every_mask_hides_what_it_should() {
-    for Mask {
-        kind,
-        input,
-        masked,
-    } in file().masks
-    {
+    for Mask { kind, input, masked } in file().masks {
         let all = match kind.as_str() {
             "phone" => vec![identity::mask_phone(&input)],
             "id_18" | "other_id" => vec![identity::mask_id(&input, MaskWidth::Narrow)],
             "id_18_wide" => vec![identity::mask_id(&input, MaskWidth::Wide)],
             "name_2" | "name_4" => vec![identity::mask_name(&input)],
-            "too_short" => vec![
-                identity::mask_phone(&input),
-                identity::mask_id(&input, MaskWidth::Wide),
-            ],
+            "too_short" => vec![identity::mask_phone(&input), identity::mask_id(&input, MaskWidth::Wide)],
             other => panic!("the file has a mask this test does not know: {other}"),
         };
         for mask in all {

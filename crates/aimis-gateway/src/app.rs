@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use aimis_core::codes::Codes;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -23,48 +22,17 @@ use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
 use crate::edge::request_id::RequestIds;
 use crate::forward::Road;
-use crate::forward::apis::Apis;
-use crate::forward::decode::Dialects;
-use crate::forward::decode::body::BodyBounds;
 use crate::forward::service::RoadService;
 use crate::listener::{BindError, Listener};
-use crate::secrets::SecretError;
+use crate::prepare::PrepareError;
 use crate::telemetry::event::Event;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Telemetry;
-use crate::telemetry::labels::{CodeClass, ReadyCheck};
+use crate::telemetry::labels::ReadyCheck;
 use crate::telemetry::log::{Level, Log, LogGuard};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::patient_tag::PatientTagger;
-use crate::tenant::Tenants;
 use crate::upstream::Platform;
-use crate::upstream::tls::TrustError;
 use crate::worker::{self, Worker};
-
-/// What every request is judged by: one configuration, read and checked. Never changed, only replaced.
-pub struct Snapshot {
-    /// The APIs.
-    pub apis: Apis,
-    /// The hospitals.
-    pub tenants: Tenants,
-    /// What the platform's codes mean.
-    pub codes: Codes,
-    /// Makes the patient's tag for the log.
-    pub tagger: PatientTagger,
-    /// Bounds of a request's body.
-    pub body_bounds: BodyBounds,
-    /// How bodies are understood.
-    pub dialects: Dialects,
-}
-
-impl Snapshot {
-    /// Class of an answer of the platform.
-    pub fn class_of(&self, api: usize, code: Option<i64>) -> CodeClass {
-        let Some(code) = code else { return CodeClass::Platform };
-        let class = self.codes.lookup(self.apis.name(api), code).class.metric_class();
-        CodeClass::ALL.iter().copied().find(|known| known.as_str() == class).unwrap_or(CodeClass::Platform)
-    }
-}
 
 /// What a gateway needs beside its configuration.
 pub struct Surroundings {
@@ -79,48 +47,15 @@ pub struct Surroundings {
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A tenant's token is not usable.
-    #[error("token of tenant {tenant}{}: {error}", place(.path))]
-    Token {
-        /// Whose.
-        tenant: String,
-        /// Its file, if it comes from one.
-        path: Option<std::path::PathBuf>,
-        /// What is wrong.
-        error: SecretError,
-    },
-    /// The key of the patients' tags is not usable.
-    #[error("log.patient_tag_key_file {}: {error}", .path.display())]
-    TagKey {
-        /// Its file.
-        path: std::path::PathBuf,
-        /// What is wrong.
-        error: SecretError,
-    },
-    /// The file of further authorities is not usable.
-    #[error("platform.extra_ca_file {}: {error}", .path.display())]
-    Trust {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What is wrong.
-        error: TrustError,
-    },
-    /// The platform's host cannot be a name in a certificate.
-    #[error("platform.base_url: {host} cannot be verified by TLS")]
-    HostName {
-        /// The host.
-        host: String,
-    },
+    /// A file that the configuration names is not usable.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The system denied a thread, a timer or randomness.
     #[error("the system denied a resource: {}", .0.kind())]
     System(#[from] io::Error),
-}
-
-fn place(path: &Option<std::path::PathBuf>) -> String {
-    path.as_ref().map_or_else(String::new, |path| format!(" in {}", path.display()))
 }
 
 /// A gateway that runs. Dropping it stops it at once; [`Gateway::drain`] stops it well.
@@ -151,22 +86,44 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub fn start(config: &Config, surroundings: Surroundings) -> Result<Self, StartError> {
-        let Surroundings { clock, log_output, instance } = surroundings;
+        let Surroundings {
+            clock,
+            log_output,
+            instance,
+        } = surroundings;
         let prepared = crate::prepare::prepare(config)?;
-        let lan = config.lan.listen.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
-        let telemetry = config.telemetry.listen.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
+        let lan = config
+            .lan
+            .listen
+            .iter()
+            .map(Listener::bind)
+            .collect::<Result<Vec<_>, _>>()?;
+        let telemetry = config
+            .telemetry
+            .listen
+            .iter()
+            .map(Listener::bind)
+            .collect::<Result<Vec<_>, _>>()?;
         let addresses = |listeners: &[Listener]| listeners.iter().filter_map(Listener::address).collect::<Vec<_>>();
         let (lan_addresses, telemetry_addresses) = (addresses(&lan), addresses(&telemetry));
 
         let (log, log_guard) = Log::start(clock.clone(), level(config), instance, log_output)?;
         let snapshot = Arc::new(prepared.snapshot);
-        let names: Vec<&str> = snapshot.tenants.all().iter().map(|tenant| tenant.name.as_str()).collect();
+        let names: Vec<&str> = snapshot
+            .tenants
+            .all()
+            .iter()
+            .map(|tenant| tenant.name.as_str())
+            .collect();
         let metrics = Metrics::new(&names, &snapshot.apis.names(), &snapshot.codes);
         let health = Health::new(Arc::clone(&metrics));
         health.set(ReadyCheck::Config, true);
         health.set(ReadyCheck::Secrets, true);
         for (tenant, fingerprint) in snapshot.tenants.all().iter().zip(prepared.fingerprints) {
-            log.write(&Event::SecretLoaded { tenant: &tenant.name, fingerprint });
+            log.write(&Event::SecretLoaded {
+                tenant: &tenant.name,
+                fingerprint,
+            });
             metrics.secret_loaded(tenant.name.as_str(), clock.now().as_millis() as f64 / 1000.0);
         }
 
@@ -198,15 +155,24 @@ impl Gateway {
             threads.push(thread);
         }
 
-        for address in &lan_addresses {
-            log.write(&Event::Listening { listener: "lan", address: *address });
-        }
-        for address in &telemetry_addresses {
-            log.write(&Event::Listening { listener: "telemetry", address: *address });
+        for (listener, listeners) in [("lan", &lan), ("telemetry", &telemetry)] {
+            for bound in listeners.iter().map(Listener::bound) {
+                log.write(&Event::Listening {
+                    listener,
+                    address: &bound,
+                });
+            }
         }
         health.set(ReadyCheck::Listener, true);
-        log.write(&Event::Started { workers: count, tenants: snapshot.tenants.all().len() });
-        let served = Telemetry { metrics: Arc::clone(&metrics), health: health.clone(), log: log.clone() };
+        log.write(&Event::Started {
+            workers: count,
+            tenants: snapshot.tenants.all().len(),
+        });
+        let served = Telemetry {
+            metrics: Arc::clone(&metrics),
+            health: health.clone(),
+            log: log.clone(),
+        };
         let control = control::start(control::Parts {
             lan,
             telemetry,
@@ -263,7 +229,11 @@ impl Gateway {
             let _ = finished.send(());
         });
         let in_time = self.controls.wait_for_end(wait, self.drain_timeout);
-        let cut = if in_time { 0 } else { u64::try_from(self.metrics.active_requests.get()).unwrap_or(0) };
+        let cut = if in_time {
+            0
+        } else {
+            u64::try_from(self.metrics.active_requests.get()).unwrap_or(0)
+        };
         if cut > 0 {
             self.log.write(&Event::DrainTimedOut { requests: cut });
         }

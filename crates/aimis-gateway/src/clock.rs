@@ -37,24 +37,41 @@ impl Moment {
 
 impl Clock {
     /// The machine's clock.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the machine's clock is read"
+    )]
     pub fn system() -> Self {
-        Self { kind: Kind::System { start: Instant::now() }, shift: 0 }
+        Self {
+            kind: Kind::System { start: Instant::now() },
+            shift: 0,
+        }
     }
 
     /// A clock that stands still at `millis` since 1970-01-01 UTC until [`Clock::advance`] moves it.
     pub fn manual(millis: u64) -> Self {
-        Self { kind: Kind::Manual { millis: Arc::new(AtomicU64::new(millis)) }, shift: 0 }
+        Self {
+            kind: Kind::Manual {
+                millis: Arc::new(AtomicU64::new(millis)),
+            },
+            shift: 0,
+        }
     }
 
     /// The same clock, whose wall time is `millis` ahead (`clock.offset_ms`).
     #[must_use]
     pub fn shifted(&self, millis: i64) -> Self {
-        Self { kind: self.kind.clone(), shift: self.shift.saturating_add(millis) }
+        Self {
+            kind: self.kind.clone(),
+            shift: self.shift.saturating_add(millis),
+        }
     }
 
     /// Wall time in milliseconds since 1970-01-01 UTC. May jump, as the machine's clock may.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the machine's clock is read"
+    )]
     pub fn now(&self) -> Timestamp {
         let millis = match &self.kind {
             // A clock before 1970 signs nothing that a platform accepts; zero says so plainly.
@@ -67,7 +84,10 @@ impl Clock {
     }
 
     /// Monotonic time, for durations.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the machine's clock is read"
+    )]
     pub fn moment(&self) -> Moment {
         match &self.kind {
             Kind::System { start } => Moment(Instant::now().saturating_duration_since(*start)),

@@ -53,7 +53,12 @@ pub(crate) struct Controls {
 impl Controls {
     pub(crate) fn new() -> Self {
         let switch = || Arc::new(watch::Sender::new(false));
-        Self { drain: switch(), refuse: Arc::default(), stop: switch(), abort: switch() }
+        Self {
+            drain: switch(),
+            refuse: Arc::default(),
+            stop: switch(),
+            abort: switch(),
+        }
     }
 
     /// Waits until every thread has ended; false if `timeout`, counted from the close of the listeners,
@@ -97,7 +102,15 @@ pub(crate) fn start(parts: Parts) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(parts: Parts, ids: RequestIds) {
-    let Parts { lan, telemetry, served, workers, config, controls, clock: _ } = parts;
+    let Parts {
+        lan,
+        telemetry,
+        served,
+        workers,
+        config,
+        controls,
+        clock: _,
+    } = parts;
     let accept_lan = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
     let workers = Rc::new(Workers {
@@ -197,7 +210,12 @@ impl Workers {
         let id = self.ids.borrow_mut().make();
         let (mut head, body) = rejection::to_response(&Rejection::Overloaded, self.language, &id).into_parts();
         identify(&mut head.headers, id, Origin::Gateway);
-        let body = body.collect().now_or_never().and_then(Result::ok).unwrap_or_default().to_bytes();
+        let body = body
+            .collect()
+            .now_or_never()
+            .and_then(Result::ok)
+            .unwrap_or_default()
+            .to_bytes();
         let mut answer = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
         for (name, value) in &head.headers {
             answer.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
@@ -219,9 +237,23 @@ struct Scrapes {
 
 impl Scrapes {
     fn new(settings: &config::Telemetry, served: Telemetry, stop: watch::Receiver<bool>) -> Self {
-        let patience = Patience { idle: settings.timeout, head: settings.timeout, write: settings.timeout };
-        let bounds = Bounds { patience, max_head_bytes: 8192, max_headers: 64 };
-        Self { most: settings.max_connections, bounds, served, stop, open: Rc::new(()) }
+        let patience = Patience {
+            idle: settings.timeout,
+            head: settings.timeout,
+            write: settings.timeout,
+        };
+        let bounds = Bounds {
+            patience,
+            max_head_bytes: 8192,
+            max_headers: 64,
+        };
+        Self {
+            most: settings.max_connections,
+            bounds,
+            served,
+            stop,
+            open: Rc::new(()),
+        }
     }
 
     fn take(&self, connection: Accepted) {
@@ -229,17 +261,25 @@ impl Scrapes {
         if Rc::strong_count(&self.open) > self.most {
             return;
         }
-        let (bounds, served, stop, open) =
-            (self.bounds, self.served.clone(), self.stop.clone(), Rc::clone(&self.open));
+        let (bounds, served, stop, open) = (
+            self.bounds,
+            self.served.clone(),
+            self.stop.clone(),
+            Rc::clone(&self.open),
+        );
         tokio::task::spawn_local(async move {
             let _open = open;
             match connection {
                 Accepted::Tcp(stream) => {
-                    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
+                    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
+                        return;
+                    };
                     connection::serve(stream, bounds, stop, async |request| served.answer(&request)).await;
                 }
                 Accepted::Unix(stream) => {
-                    let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
+                    let Ok(stream) = tokio::net::UnixStream::from_std(stream) else {
+                        return;
+                    };
                     connection::serve(stream, bounds, stop, async |request| served.answer(&request)).await;
                 }
             }

@@ -27,6 +27,7 @@ pub mod listener;
 pub mod prepare;
 pub mod rejection;
 pub mod secrets;
+pub mod snapshot;
 pub mod telemetry;
 pub mod tenant;
 pub mod upstream;

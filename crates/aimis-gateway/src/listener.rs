@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::config::ListenAddr;
 use crate::telemetry::event::Event;
-use crate::telemetry::log::Log;
+use crate::telemetry::log::{Log, Loggable, write_string};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -99,7 +99,26 @@ fn file_id(path: &Path) -> io::Result<FileId> {
     std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
+/// Where a listener is, as the operator wrote it and the system completed it.
+pub struct Bound(String);
+
+impl Loggable for &Bound {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        write_string(out, &self.0);
+    }
+}
+
 impl Listener {
+    /// Where it is, for the log.
+    pub fn bound(&self) -> Bound {
+        Bound(match self {
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|error| error.kind().to_string(), |at| at.to_string()),
+            Self::Unix(_, file) => format!("unix:{}", file.path.display()),
+        })
+    }
+
     /// Binds an address.
     ///
     /// # Errors
@@ -109,7 +128,10 @@ impl Listener {
             ListenAddr::Tcp(address) => bind_tcp(*address).map(Self::Tcp).map_err(BindFault::from),
             ListenAddr::Unix(path) => bind_unix(path),
         };
-        bound.map_err(|fault| BindError { address: address.to_string(), fault })
+        bound.map_err(|fault| BindError {
+            address: address.to_string(),
+            fault,
+        })
     }
 
     /// The TCP address it has, with the port that the system chose for port 0.
@@ -136,7 +158,13 @@ fn bind_unix(path: &Path) -> Result<Listener, BindFault> {
     let listener = UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
     let bound = file_id(path)?;
-    Ok(Listener::Unix(listener, SocketFile { path: path.to_owned(), bound }))
+    Ok(Listener::Unix(
+        listener,
+        SocketFile {
+            path: path.to_owned(),
+            bound,
+        },
+    ))
 }
 
 /// Removes the socket of a process that was killed. Only a socket that nobody listens on is one of these:
@@ -168,9 +196,7 @@ pub async fn accept(
 ) -> io::Result<()> {
     let (source, _file) = match listener {
         Listener::Tcp(listener) => (Source::Tcp(tokio::net::TcpListener::from_std(listener)?), None),
-        Listener::Unix(listener, file) => {
-            (Source::Unix(tokio::net::UnixListener::from_std(listener)?), Some(file))
-        }
+        Listener::Unix(listener, file) => (Source::Unix(tokio::net::UnixListener::from_std(listener)?), Some(file)),
     };
     loop {
         let accepted = tokio::select! {
@@ -184,7 +210,10 @@ pub async fn accept(
             // The peer was gone before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                log.write(&Event::AcceptFailed { listener: name, kind: error.kind() });
+                log.write(&Event::AcceptFailed {
+                    listener: name,
+                    kind: error.kind(),
+                });
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -12,16 +12,61 @@ use aimis_core::token::{self, Fingerprint, Token};
 use http::{HeaderValue, Uri};
 use rustls_pki_types::ServerName;
 
-use crate::app::{Snapshot, StartError};
 use crate::config::{self, Config, Host, TokenSource};
 use crate::forward::apis::Apis;
 use crate::forward::decode::Dialects;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
+use crate::snapshot::Snapshot;
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
 use crate::upstream::connect::Connector;
-use crate::upstream::tls;
+use crate::upstream::tls::{self, TrustError};
+
+/// Why a configuration cannot be put to work, though every value in it is valid.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A tenant's token is not usable.
+    #[error("token of tenant {tenant}{}: {error}", place(.path))]
+    Token {
+        /// Whose.
+        tenant: String,
+        /// Its file, if it comes from one.
+        path: Option<std::path::PathBuf>,
+        /// What is wrong.
+        error: SecretError,
+    },
+    /// The key of the patients' tags is not usable.
+    #[error("log.patient_tag_key_file {}: {error}", .path.display())]
+    TagKey {
+        /// Its file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        error: SecretError,
+    },
+    /// The file of further authorities is not usable.
+    #[error("platform.extra_ca_file {}: {error}", .path.display())]
+    Trust {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        error: TrustError,
+    },
+    /// The platform's host cannot be a name in a certificate.
+    #[error("platform.base_url: {host} cannot be verified by TLS")]
+    HostName {
+        /// The host.
+        host: String,
+    },
+    /// The system gave no randomness.
+    #[error("the system denied a resource: {}", .0.kind())]
+    System(#[from] std::io::Error),
+}
+
+fn place(path: &Option<std::path::PathBuf>) -> String {
+    path.as_ref()
+        .map_or_else(String::new, |path| format!(" in {}", path.display()))
+}
 
 /// What a configuration gives.
 pub struct Prepared {
@@ -36,11 +81,11 @@ pub struct Prepared {
 /// Reads the files that a configuration names and builds from them.
 ///
 /// # Errors
-/// [`StartError`] for the first file that is not usable.
-pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
+/// [`PrepareError`] for the first file that is not usable.
+pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     let apis = Apis::builtin();
-    let host = HeaderValue::from_str(&config.platform.base_url.authority())
-        .expect("a host and a port are legal in a header");
+    let host =
+        HeaderValue::from_str(&config.platform.base_url.authority()).expect("a host and a port are legal in a header");
     let mut tenants = Vec::with_capacity(config.tenants.len());
     let mut fingerprints = Vec::with_capacity(config.tenants.len());
     for (index, settings) in config.tenants.iter().enumerate() {
@@ -49,8 +94,10 @@ pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
         tenants.push(Arc::new(tenant(index, settings, &token, &apis, &host)));
     }
     let tag_key = match &config.log.patient_tag_key_file {
-        Some(path) => secrets::read_key(path)
-            .map_err(|error| StartError::TagKey { path: secrets::in_full(path), error })?,
+        Some(path) => secrets::read_key(path).map_err(|error| PrepareError::TagKey {
+            path: secrets::in_full(path),
+            error,
+        })?,
         None => secrets::random_key()?,
     };
     Ok(Prepared {
@@ -61,7 +108,10 @@ pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
             tenants: Tenants::new(tenants),
             codes: Codes::builtin(),
             tagger: PatientTagger::new(&tag_key),
-            body_bounds: BodyBounds { max: config.lan.max_body, timeout: config.lan.body_timeout },
+            body_bounds: BodyBounds {
+                max: config.lan.max_body,
+                timeout: config.lan.body_timeout,
+            },
             dialects: Dialects {
                 form_fields: config.lan.form_fields.iter().map(ToString::to_string).collect(),
                 unknown_fields: config.lan.unknown_fields,
@@ -70,15 +120,20 @@ pub fn prepare(config: &Config) -> Result<Prepared, StartError> {
     })
 }
 
-fn token(settings: &config::Tenant) -> Result<Token, StartError> {
+fn token(settings: &config::Tenant) -> Result<Token, PrepareError> {
     let form = key_form(settings.crypto.key_form);
     let (read, path) = match &settings.token {
         TokenSource::File(path) => (secrets::read_token(path, form), Some(secrets::in_full(path))),
-        TokenSource::Inline(text) => {
-            (Token::parse(text.expose().as_bytes(), form).map_err(SecretError::from), None)
-        }
+        TokenSource::Inline(text) => (
+            Token::parse(text.expose().as_bytes(), form).map_err(SecretError::from),
+            None,
+        ),
     };
-    read.map_err(|error| StartError::Token { tenant: settings.name.to_string(), path, error })
+    read.map_err(|error| PrepareError::Token {
+        tenant: settings.name.to_string(),
+        path,
+        error,
+    })
 }
 
 fn tenant(index: usize, settings: &config::Tenant, token: &Token, apis: &Apis, host: &HeaderValue) -> Tenant {
@@ -101,17 +156,22 @@ fn tenant(index: usize, settings: &config::Tenant, token: &Token, apis: &Apis, h
     }
 }
 
-fn connector(config: &Config) -> Result<Connector, StartError> {
+fn connector(config: &Config) -> Result<Connector, PrepareError> {
     let platform = &config.platform;
     let base = &platform.base_url;
     // Read for `http` as well: a file that is wrong should not show on the day of the change to `https`.
-    let trust = tls::client_config(platform.extra_ca_file.as_deref()).map_err(|error| StartError::Trust {
-        path: platform.extra_ca_file.as_deref().map(secrets::in_full).unwrap_or_default(),
+    let trust = tls::client_config(platform.extra_ca_file.as_deref()).map_err(|error| PrepareError::Trust {
+        path: platform
+            .extra_ca_file
+            .as_deref()
+            .map(secrets::in_full)
+            .unwrap_or_default(),
         error,
     })?;
     let tls = if base.https {
-        let name = ServerName::try_from(bare(&base.host))
-            .map_err(|_| StartError::HostName { host: base.host.to_string() })?;
+        let name = ServerName::try_from(bare(&base.host)).map_err(|_| PrepareError::HostName {
+            host: base.host.to_string(),
+        })?;
         Some((name, trust))
     } else {
         None
@@ -199,7 +259,7 @@ mod tests {
 
         let error = prepare(&loaded.config).err().unwrap();
 
-        assert!(matches!(error, StartError::Trust { .. }), "{error}");
+        assert!(matches!(error, PrepareError::Trust { .. }), "{error}");
         assert!(error.to_string().contains("/nowhere/ca.pem"), "{error}");
     }
 }

@@ -124,9 +124,7 @@ impl Rejection {
             Self::BodyNotUnderstood { .. } | Self::FieldInUrl => {
                 (800_001, StatusCode::BAD_REQUEST, "body-not-understood")
             }
-            Self::CharsetNotSupported => {
-                (800_002, StatusCode::UNSUPPORTED_MEDIA_TYPE, "charset-not-supported")
-            }
+            Self::CharsetNotSupported => (800_002, StatusCode::UNSUPPORTED_MEDIA_TYPE, "charset-not-supported"),
             Self::BodyTooLarge { .. } => (800_003, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::BodyIncomplete { .. } => (800_004, StatusCode::REQUEST_TIMEOUT, "body-incomplete"),
             Self::FieldInvalid(_) | Self::UnknownField { .. } | Self::TenantUnclear => {
@@ -189,10 +187,7 @@ impl Rejection {
             Self::Upstream(error) => (error.name(), Some(error.detail())),
             Self::NoSuchTenant => ("no-such-api", Some("no tenant has the appId of the path")),
             Self::TenantUnclear => ("field-invalid", Some("neither path nor hospitalId names a tenant")),
-            Self::FieldInvalid(problems) => (
-                "field-invalid",
-                problems.first().map(|problem| problem.reason.as_str()),
-            ),
+            Self::FieldInvalid(problems) => ("field-invalid", problems.first().map(|problem| problem.reason.as_str())),
             Self::BodyNotUnderstood { fault, .. } => ("body-not-understood", Some(fault.name())),
             Self::FieldInUrl => ("body-not-understood", Some("field-in-url")),
             Self::UnknownField { .. } => ("field-invalid", Some("unknown-field")),

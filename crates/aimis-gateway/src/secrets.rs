@@ -79,7 +79,11 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text))
         .map_err(SecretError::Unreadable)?;
-    if text.len() > MAX_BYTES { Err(SecretError::TooLong) } else { Ok(text) }
+    if text.len() > MAX_BYTES {
+        Err(SecretError::TooLong)
+    } else {
+        Ok(text)
+    }
 }
 
 #[cfg(test)]

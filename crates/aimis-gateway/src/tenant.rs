@@ -103,7 +103,11 @@ impl Tenants {
                     .or_insert(Some(tenant.index));
             }
         }
-        Self { all, by_app_id, by_hospital_id }
+        Self {
+            all,
+            by_app_id,
+            by_hospital_id,
+        }
     }
 
     /// All of them.

@@ -74,7 +74,14 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(format!("aimis-worker-{index}"))
             .spawn(move || LocalSet::new().block_on(&runtime, work(parts, incoming)))?;
-        Ok((Self { connections, open: Arc::default(), gauge }, thread))
+        Ok((
+            Self {
+                connections,
+                open: Arc::default(),
+                gauge,
+            },
+            thread,
+        ))
     }
 
     /// Connections that the worker has.
@@ -87,14 +94,24 @@ impl Worker {
     pub fn take(&self, connection: Accepted) {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.gauge.inc();
-        let open = Open { count: Arc::clone(&self.open), gauge: self.gauge.clone() };
+        let open = Open {
+            count: Arc::clone(&self.open),
+            gauge: self.gauge.clone(),
+        };
         // A worker that has ended drops the connection, which closes it.
         let _ = self.connections.send((connection, open));
     }
 }
 
 async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Open)>) {
-    let Parts { service, bounds, clock, metrics, stop, mut abort } = parts;
+    let Parts {
+        service,
+        bounds,
+        clock,
+        metrics,
+        stop,
+        mut abort,
+    } = parts;
     let service = Rc::new(service());
     tokio::task::spawn_local(keep_house(Rc::clone(&service), clock, metrics));
     let mut running = tokio::task::JoinSet::new();
@@ -105,11 +122,15 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
                 let _open = open;
                 match connection {
                     Accepted::Tcp(stream) => {
-                        let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
+                        let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
+                            return;
+                        };
                         serve(stream, bounds, stop, service).await;
                     }
                     Accepted::Unix(stream) => {
-                        let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
+                        let Ok(stream) = tokio::net::UnixStream::from_std(stream) else {
+                            return;
+                        };
                         serve(stream, bounds, stop, service).await;
                     }
                 }

@@ -10,7 +10,14 @@ pub fn path() -> &'static PathBuf {
     PATH.get_or_init(|| {
         let cargo = option_env!("CARGO").unwrap_or("cargo");
         let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "aimis-gateway", "--bin", "aimis-gateway"])
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "aimis-gateway",
+                "--bin",
+                "aimis-gateway",
+            ])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
             .unwrap();

@@ -64,7 +64,10 @@ impl Connection {
 
     /// Takes over a stream that is connected already.
     pub fn over(stream: TcpStream) -> Self {
-        Self { stream, unread: Vec::new() }
+        Self {
+            stream,
+            unread: Vec::new(),
+        }
     }
 
     /// Sends bytes as they are.

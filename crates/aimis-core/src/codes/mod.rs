@@ -59,9 +59,7 @@ struct Override {
 impl Codes {
     /// The table of section 7, without overrides.
     pub const fn builtin() -> Self {
-        Self {
-            overrides: Vec::new(),
-        }
+        Self { overrides: Vec::new() }
     }
 
     /// Gives `code` another class, for one API or (`None`) for all. What follows from a class (retry, cache, alert)
@@ -69,8 +67,7 @@ impl Codes {
     pub fn with_override(mut self, api: Option<&str>, code: i64, class: Class) -> Self {
         let meaning = builtin(code).unwrap_or(&table::UNKNOWN);
         let rule = table::rule(class, meaning.meaning_en, meaning.meaning_zh);
-        self.overrides
-            .retain(|o| o.code != code || o.api.as_deref() != api);
+        self.overrides.retain(|o| o.code != code || o.api.as_deref() != api);
         self.overrides.push(Override {
             api: api.map(str::to_owned),
             code,
@@ -121,9 +118,7 @@ pub fn to_toml() -> String {
 }
 
 fn builtin(code: i64) -> Option<&'static Rule> {
-    let at = table::TABLE
-        .binary_search_by_key(&code, |(code, _)| *code)
-        .ok()?;
+    let at = table::TABLE.binary_search_by_key(&code, |(code, _)| *code).ok()?;
     Some(&table::TABLE[at].1)
 }
 
@@ -148,15 +143,8 @@ mod tests {
             100_001..=100_004,
         ];
         let documented: Vec<i64> = Codes::builtin().documented().collect();
-        assert_eq!(
-            documented,
-            ranges.into_iter().flatten().collect::<Vec<i64>>()
-        );
-        assert!(
-            documented
-                .iter()
-                .all(|&code| Codes::builtin().is_documented(code))
-        );
+        assert_eq!(documented, ranges.into_iter().flatten().collect::<Vec<i64>>());
+        assert!(documented.iter().all(|&code| Codes::builtin().is_documented(code)));
     }
 
     #[test]
@@ -168,17 +156,12 @@ mod tests {
             (Class::Transient, vec![1, 2, 100_002, 100_003, 30_001]),
             (
                 Class::Caller,
-                vec![
-                    100_001, 10_004, 10_005, 20_030, 20_031, 50_003, 50_005, 50_006,
-                ],
+                vec![100_001, 10_004, 10_005, 20_030, 20_031, 50_003, 50_005, 50_006],
             ),
             (Class::NoData, vec![100_004, 10_003, 30_002, 30_003, 30_008]),
             (Class::Limit, vec![20_003, 20_004, 50_001, 50_004, 90_003]),
             (Class::Auth, vec![20_005, 20_006, 20_007, 90_001, 90_002]),
-            (
-                Class::Permission,
-                vec![20_008, 20_010, 20_011, 20_012, 30_009, 50_002],
-            ),
+            (Class::Permission, vec![20_008, 20_010, 20_011, 20_012, 30_009, 50_002]),
             (Class::Configuration, vec![20_016, 20_023]),
             (Class::Unknown, vec![20_013, 20_014, 77_777, -1]),
             (
@@ -198,31 +181,18 @@ mod tests {
         let codes = Codes::builtin();
         let rule = |code| codes.lookup(API, code);
 
-        let retried: Vec<i64> = codes
-            .documented()
-            .filter(|&code| rule(code).retry)
-            .collect();
+        let retried: Vec<i64> = codes.documented().filter(|&code| rule(code).retry).collect();
         assert_eq!(retried, [1, 2, 30_001, 90_001, 90_002, 100_002, 100_003]);
-        let resigned: Vec<i64> = codes
-            .documented()
-            .filter(|&code| rule(code).resign)
-            .collect();
+        let resigned: Vec<i64> = codes.documented().filter(|&code| rule(code).resign).collect();
         assert_eq!(resigned, [90_001, 90_002]);
-        let alerted: Vec<i64> = codes
-            .documented()
-            .filter(|&code| rule(code).alert)
-            .collect();
+        let alerted: Vec<i64> = codes.documented().filter(|&code| rule(code).alert).collect();
         assert_eq!(
             alerted,
             [
-                20_005, 20_006, 20_007, 20_008, 20_010, 20_011, 20_012, 20_016, 20_023, 90_001,
-                90_002, 90_003
+                20_005, 20_006, 20_007, 20_008, 20_010, 20_011, 20_012, 20_016, 20_023, 90_001, 90_002, 90_003
             ]
         );
-        let cached: Vec<i64> = codes
-            .documented()
-            .filter(|&code| rule(code).is_cacheable())
-            .collect();
+        let cached: Vec<i64> = codes.documented().filter(|&code| rule(code).is_cacheable()).collect();
         assert_eq!(cached, [0, 10_003, 30_002, 30_003, 30_008, 100_004]);
         assert_eq!(rule(30_008).negative_ttl_cap, Some(Duration::from_secs(5)));
         assert!(rule(90_003).brake && !rule(20_003).brake);
@@ -249,10 +219,6 @@ mod tests {
     #[test]
     fn the_file_in_config_is_the_table() {
         let file = include_str!("../../../../config/codes.toml");
-        assert_eq!(
-            file,
-            to_toml(),
-            "write it anew: cargo xtask docs"
-        );
+        assert_eq!(file, to_toml(), "write it anew: cargo xtask docs");
     }
 }

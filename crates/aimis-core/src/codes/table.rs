@@ -12,25 +12,15 @@ pub(super) const UNKNOWN: Rule = rule(Class::Unknown, "unknown code", "未知代
 pub(super) const fn rule(class: Class, meaning_en: &'static str, meaning_zh: &'static str) -> Rule {
     let remedy_en = match class {
         Class::Success => "none needed",
-        Class::NoData => {
-            "none needed, unless the patient is known to have studies: then check idNum and phoneNum"
-        }
+        Class::NoData => "none needed, unless the patient is known to have studies: then check idNum and phoneNum",
         Class::Caller => "correct the fields of the query",
-        Class::Configuration => {
-            "compare the tenant's configuration with what the platform assigned"
-        }
+        Class::Configuration => "compare the tenant's configuration with what the platform assigned",
         Class::Auth => "check token, appId and clock",
         Class::Permission => "ask the platform for the right",
         Class::Limit => "query less often, or ask the platform for a higher limit",
-        Class::Transient => {
-            "wait; if the rate rises, report it to the platform with appId, requestId and time"
-        }
-        Class::Unexpected => {
-            "not expected of this API: report it to the platform with appId, requestId and time"
-        }
-        Class::Unknown => {
-            "ask the platform what it means, then override its class in the configuration"
-        }
+        Class::Transient => "wait; if the rate rises, report it to the platform with appId, requestId and time",
+        Class::Unexpected => "not expected of this API: report it to the platform with appId, requestId and time",
+        Class::Unknown => "ask the platform what it means, then override its class in the configuration",
     };
     let retry = matches!(class, Class::Transient);
     let alert = matches!(class, Class::Auth | Class::Configuration);
@@ -53,17 +43,11 @@ impl Rule {
     }
 
     const fn alert(self) -> Self {
-        Self {
-            alert: true,
-            ..self
-        }
+        Self { alert: true, ..self }
     }
 
     const fn brake(self) -> Self {
-        Self {
-            brake: true,
-            ..self
-        }
+        Self { brake: true, ..self }
     }
 
     /// Measured anew, signed anew, repeated once.

@@ -9,8 +9,7 @@ mod tables;
 use crate::datetime::Edge;
 
 pub use tables::{
-    patient_consultations, patient_report_url, patient_studies, queries, shared_queries,
-    status_callback,
+    patient_consultations, patient_report_url, patient_studies, queries, shared_queries, status_callback,
 };
 
 /// Field name: the patient's telephone number, encrypted.
@@ -182,9 +181,7 @@ impl Contract {
     pub fn new(name: &str, fields: Vec<Field>) -> Result<Self, ContractError> {
         usable(name)?;
         if fields.is_empty() || fields.len() > MAX_FIELDS {
-            return Err(ContractError::FieldCount {
-                found: fields.len(),
-            });
+            return Err(ContractError::FieldCount { found: fields.len() });
         }
         for (index, field) in fields.iter().enumerate() {
             usable(&field.name)?;
@@ -221,9 +218,7 @@ impl Contract {
             let at = self
                 .index(name)
                 .filter(|&at| matches!(self.fields[at].kind, FieldKind::DateTime(_)));
-            at.ok_or_else(|| ContractError::Window {
-                name: name.to_owned(),
-            })
+            at.ok_or_else(|| ContractError::Window { name: name.to_owned() })
         };
         let window = Window {
             begin: date(begin)?,
@@ -321,9 +316,7 @@ mod tests {
 
         assert_eq!(
             of(vec![text("a"), text("A")]),
-            ContractError::Duplicate {
-                name: "A".to_owned()
-            }
+            ContractError::Duplicate { name: "A".to_owned() }
         );
         assert_eq!(
             of(vec![text("a\"b")]),
@@ -337,12 +330,7 @@ mod tests {
             ContractError::FieldCount { found: 33 }
         );
         let empty = Field::required("n", FieldKind::Integer { min: 1, max: 0 });
-        assert_eq!(
-            of(vec![empty]),
-            ContractError::Range {
-                name: "n".to_owned()
-            }
-        );
+        assert_eq!(of(vec![empty]), ContractError::Range { name: "n".to_owned() });
         assert_eq!(
             Contract::new("../api", vec![text("a")]).unwrap_err(),
             ContractError::Name {
@@ -353,20 +341,12 @@ mod tests {
             .unwrap()
             .with_window("a", "b")
             .unwrap_err();
-        assert_eq!(
-            windowed,
-            ContractError::Window {
-                name: "a".to_owned()
-            }
-        );
+        assert_eq!(windowed, ContractError::Window { name: "a".to_owned() });
     }
 
     #[test]
     fn an_app_id_cannot_leave_its_place_in_the_path() {
-        assert_eq!(
-            patient_studies().path("900001"),
-            "/thirdparty/patientStudies/900001"
-        );
+        assert_eq!(patient_studies().path("900001"), "/thirdparty/patientStudies/900001");
         assert_eq!(
             patient_studies().path("demo-hospital-01"),
             "/thirdparty/patientStudies/demo-hospital-01"

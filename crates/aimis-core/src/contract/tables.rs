@@ -5,9 +5,8 @@ use std::sync::Arc;
 use crate::datetime::Edge;
 
 use super::{
-    Answer, Contract, DATA_FLAG, Field, FieldKind, HIS_ID, HOSPITAL_ID, ID_NUM, PATIENT_NAME,
-    PHONE_NUM, REPORT_ID, STATUS, STUDY_DATE_BEGIN, STUDY_DATE_END, STUDY_ID, STUDY_TYPE, UNION_ID,
-    USAGE,
+    Answer, Contract, DATA_FLAG, Field, FieldKind, HIS_ID, HOSPITAL_ID, ID_NUM, PATIENT_NAME, PHONE_NUM, REPORT_ID,
+    STATUS, STUDY_DATE_BEGIN, STUDY_DATE_END, STUDY_ID, STUDY_TYPE, UNION_ID, USAGE,
 };
 
 /// Study list: section 4.
@@ -62,11 +61,7 @@ pub fn patient_report_url() -> Contract {
 
 /// The three queries a HIS may send, in the order of the specification.
 pub fn queries() -> Vec<Contract> {
-    vec![
-        patient_studies(),
-        patient_consultations(),
-        patient_report_url(),
-    ]
+    vec![patient_studies(), patient_consultations(), patient_report_url()]
 }
 
 /// Status callback: section 8. Set its personal fields decrypted.
@@ -111,12 +106,7 @@ mod tests {
 
     fn names(contract: &Contract) -> String {
         let name = |f: &Field| format!("{}{}", f.name, if f.required { "" } else { "?" });
-        contract
-            .fields()
-            .iter()
-            .map(name)
-            .collect::<Vec<_>>()
-            .join(" ")
+        contract.fields().iter().map(name).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

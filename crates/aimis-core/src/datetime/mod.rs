@@ -30,17 +30,8 @@ pub struct Date {
 impl Date {
     /// That day, if the calendar has it.
     pub const fn new(year: u16, month: u8, day: u8) -> Option<Self> {
-        let real = year >= 1
-            && year <= 9999
-            && month >= 1
-            && month <= 12
-            && day >= 1
-            && day <= days_in(year, month);
-        if real {
-            Some(Self { year, month, day })
-        } else {
-            None
-        }
+        let real = year >= 1 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 && day <= days_in(year, month);
+        if real { Some(Self { year, month, day }) } else { None }
     }
 
     /// The day it is in China at `at`. Moments after the year 9999 give its last day.
@@ -96,11 +87,7 @@ impl Date {
 
     /// Days since 1970-01-01, counting years from March so that the leap day comes last.
     fn days(self) -> i64 {
-        let (year, month, day) = (
-            i64::from(self.year),
-            i64::from(self.month),
-            i64::from(self.day),
-        );
+        let (year, month, day) = (i64::from(self.year), i64::from(self.month), i64::from(self.day));
         let march_year = if month > 2 { year } else { year - 1 };
         let (era, of_era) = (march_year.div_euclid(400), march_year.rem_euclid(400));
         let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -218,9 +205,7 @@ impl fmt::Display for DateTime {
 const fn days_in(year: u16, month: u8) -> u8 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
-            29
-        }
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         _ => 31,
     }
@@ -262,14 +247,8 @@ mod tests {
     #[test]
     fn a_window_counts_begun_days() {
         let december = Date::new(2024, 12, 1).unwrap().begin();
-        assert_eq!(
-            december.days_until(Date::new(2024, 12, 31).unwrap().end()),
-            31
-        );
-        assert_eq!(
-            december.days_until(Date::new(2025, 1, 1).unwrap().begin()),
-            31
-        );
+        assert_eq!(december.days_until(Date::new(2024, 12, 31).unwrap().end()), 31);
+        assert_eq!(december.days_until(Date::new(2025, 1, 1).unwrap().begin()), 31);
         assert_eq!(december.days_until(december), 0);
         assert!(Date::new(2025, 1, 1).unwrap().begin().days_until(december) < 0);
     }

@@ -28,9 +28,7 @@ pub enum DateProblem {
     #[error("write the date as yyyy-MM-dd HH:mm:ss")]
     Unreadable,
     /// Day or month first, or a year of two digits: `05/01/2024` is May or January.
-    #[error(
-        "write the year first and with four digits, yyyy-MM-dd: day and month cannot be told apart"
-    )]
+    #[error("write the year first and with four digits, yyyy-MM-dd: day and month cannot be told apart")]
     Ambiguous,
     /// Ends in `Z`, an offset or a zone name.
     #[error("leave the zone out and write the time as a clock in China shows it (UTC+8)")]
@@ -117,8 +115,7 @@ fn canonical(text: &[u8]) -> Option<Result<DateTime, DateProblem>> {
     }
     let pair = |at: usize| (text[at] - b'0') * 10 + (text[at + 1] - b'0');
     let year = u16::from(pair(0)) * 100 + u16::from(pair(2));
-    let moment = Date::new(year, pair(5), pair(8))
-        .and_then(|date| DateTime::new(date, pair(11), pair(14), pair(17)));
+    let moment = Date::new(year, pair(5), pair(8)).and_then(|date| DateTime::new(date, pair(11), pair(14), pair(17)));
     Some(moment.ok_or(DateProblem::Impossible))
 }
 
@@ -147,20 +144,12 @@ fn plain<'b>(text: &str, buffer: &'b mut [u8; MAX_CHARS]) -> Result<&'b [u8], Da
         len += 1;
     }
     let plain = buffer[..len].trim_ascii();
-    let letters = || {
-        plain
-            .iter()
-            .map(u8::to_ascii_uppercase)
-            .filter(u8::is_ascii_alphabetic)
-    };
+    let letters = || plain.iter().map(u8::to_ascii_uppercase).filter(u8::is_ascii_alphabetic);
     if letters().eq(*b"AM") || letters().eq(*b"PM") || letters().eq(*b"A") || letters().eq(*b"P") {
         return Err(DateProblem::TwelveHour);
     }
     if letters().any(|b| b != b'T') {
-        let named = letters().eq(*b"Z")
-            || letters().eq(*b"TZ")
-            || letters().eq(*b"UTC")
-            || letters().eq(*b"GMT");
+        let named = letters().eq(*b"Z") || letters().eq(*b"TZ") || letters().eq(*b"UTC") || letters().eq(*b"GMT");
         return Err(if named || letters().eq(*b"CST") {
             DateProblem::Zone
         } else {
@@ -179,9 +168,7 @@ fn date(text: &[u8]) -> Result<(Date, &[u8]), DateProblem> {
         (10 | 13, None) => Err(DateProblem::Epoch),
         (1..=4, Some(separator @ (b'-' | b'/' | b'.'))) => {
             let (month, rest) = number(&rest[1..]);
-            let rest = rest
-                .strip_prefix(&[*separator])
-                .ok_or(DateProblem::Unreadable)?;
+            let rest = rest.strip_prefix(&[*separator]).ok_or(DateProblem::Unreadable)?;
             let (last, rest) = number(rest);
             if year.len() <= 2 && matches!(month.len(), 1 | 2) && matches!(last.len(), 1 | 2 | 4) {
                 return Err(DateProblem::Ambiguous);
@@ -233,8 +220,7 @@ fn clock(date: Date, text: &[u8]) -> Result<DateTime, DateProblem> {
         (24, 0, 0) => Ok(date.end()),
         (hour, minute, second) => {
             let small = |value| u8::try_from(value).unwrap_or(u8::MAX);
-            DateTime::new(date, small(hour), small(minute), small(second))
-                .ok_or(DateProblem::Impossible)
+            DateTime::new(date, small(hour), small(minute), small(second)).ok_or(DateProblem::Impossible)
         }
     }
 }
@@ -265,18 +251,12 @@ fn day(year: &[u8], month: &[u8], day: &[u8]) -> Result<Date, DateProblem> {
 
 /// The digits in front, and what follows them.
 fn number(text: &[u8]) -> (&[u8], &[u8]) {
-    text.split_at(
-        text.iter()
-            .position(|b| !b.is_ascii_digit())
-            .unwrap_or(text.len()),
-    )
+    text.split_at(text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len()))
 }
 
 /// Value of at most four digits.
 fn value(digits: &[u8]) -> u16 {
-    digits
-        .iter()
-        .fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'))
+    digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'))
 }
 
 #[cfg(test)]
@@ -291,10 +271,7 @@ mod tests {
     #[test]
     fn the_canonical_form_is_not_rewritten() {
         let (moment, rewritten) = parse("2024-01-05 09:03:00", Edge::Begin).unwrap();
-        assert_eq!(
-            (moment.to_string().as_str(), rewritten),
-            ("2024-01-05 09:03:00", false)
-        );
+        assert_eq!((moment.to_string().as_str(), rewritten), ("2024-01-05 09:03:00", false));
     }
 
     #[test]
@@ -321,8 +298,7 @@ mod tests {
             "2024-01-05 0903",
         ];
         for text in variants {
-            let (moment, rewritten) =
-                parse(text, Edge::End).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
+            let (moment, rewritten) = parse(text, Edge::End).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
             assert_eq!(
                 (moment.to_string().as_str(), rewritten),
                 ("2024-01-05 09:03:00", true),
@@ -341,21 +317,9 @@ mod tests {
             "2024年1月5日",
             " 2024-01-05 ",
         ] {
-            assert_eq!(
-                read(text, Edge::Begin).as_deref(),
-                Ok("2024-01-05 00:00:00"),
-                "{text}"
-            );
-            assert_eq!(
-                read(text, Edge::End).as_deref(),
-                Ok("2024-01-05 23:59:59"),
-                "{text}"
-            );
-            assert_eq!(
-                read(text, Edge::Exact),
-                Err(DateProblem::TimeMissing),
-                "{text}"
-            );
+            assert_eq!(read(text, Edge::Begin).as_deref(), Ok("2024-01-05 00:00:00"), "{text}");
+            assert_eq!(read(text, Edge::End).as_deref(), Ok("2024-01-05 23:59:59"), "{text}");
+            assert_eq!(read(text, Edge::Exact), Err(DateProblem::TimeMissing), "{text}");
         }
     }
 
@@ -369,10 +333,7 @@ mod tests {
             read("2024-1-5 24:00", Edge::Begin).as_deref(),
             Ok("2024-01-05 23:59:59")
         );
-        assert_eq!(
-            read("2024-01-05 24:00:01", Edge::End),
-            Err(DateProblem::Impossible)
-        );
+        assert_eq!(read("2024-01-05 24:00:01", Edge::End), Err(DateProblem::Impossible));
     }
 
     #[test]
@@ -414,10 +375,7 @@ mod tests {
         for (text, problem) in refused {
             assert_eq!(read(text, Edge::Begin), Err(problem), "{text}");
         }
-        assert_eq!(
-            read(&"2".repeat(100), Edge::Begin),
-            Err(DateProblem::Unreadable)
-        );
+        assert_eq!(read(&"2".repeat(100), Edge::Begin), Err(DateProblem::Unreadable));
     }
 
     proptest! {

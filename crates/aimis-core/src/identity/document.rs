@@ -109,10 +109,7 @@ pub fn classify_id(normalized: &str, today: Option<Date>) -> IdJudgement {
     } else if resident::is_18(normalized) {
         let kind = kind_of_18(normalized);
         let unknown = (kind == IdKind::Unknown).then_some(IdProblem::Form);
-        (
-            kind,
-            unknown.or_else(|| resident::judge_18(normalized, today)),
-        )
+        (kind, unknown.or_else(|| resident::judge_18(normalized, today)))
     } else if resident::is_15(normalized) {
         (IdKind::Resident15, resident::judge_15(normalized))
     } else {
@@ -156,10 +153,7 @@ mod tests {
 
     fn judge(text: &str) -> (&'static str, Option<&'static str>) {
         let judgement = classify_id(text, Date::new(2025, 1, 1));
-        (
-            judgement.kind.as_str(),
-            judgement.problem.map(IdProblem::as_str),
-        )
+        (judgement.kind.as_str(), judgement.problem.map(IdProblem::as_str))
     }
 
     #[test]

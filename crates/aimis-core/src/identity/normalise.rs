@@ -30,11 +30,7 @@ impl Normal<'_> {
 /// Normal form of an identity number: half-width, without white space (also U+3000, U+00A0 and the zero-width ones),
 /// letters in upper case. Idempotent; allocates only if it changes something.
 pub fn normalize_id(text: &str) -> Normal<'_> {
-    if text
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && !b.is_ascii_lowercase())
-        || text.chars().all(is_normal)
-    {
+    if text.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_lowercase()) || text.chars().all(is_normal) {
         return Normal::Borrowed(text);
     }
     // No character grows by any of the three steps, so one allocation holds the result.

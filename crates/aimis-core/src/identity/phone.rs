@@ -94,8 +94,7 @@ pub fn normalize_phone(text: &str) -> Normal<'_> {
     let plain = normalize_id(text);
     match mobile(plain.as_str()) {
         Some(digits) if digits.as_slice() != plain.as_str().as_bytes() => {
-            let digits =
-                std::str::from_utf8(digits.as_slice()).expect("a mobile number is ASCII digits");
+            let digits = std::str::from_utf8(digits.as_slice()).expect("a mobile number is ASCII digits");
             Normal::Owned(Zeroizing::new(digits.to_owned()))
         }
         _ => plain,
@@ -125,9 +124,7 @@ fn kind(text: &str) -> PhoneKind {
     } else if are_several(text) {
         PhoneKind::Multiple
     } else {
-        Digits::of(text).map_or(PhoneKind::Unknown, |digits| {
-            kind_of_other(digits.as_slice())
-        })
+        Digits::of(text).map_or(PhoneKind::Unknown, |digits| kind_of_other(digits.as_slice()))
     }
 }
 
@@ -194,8 +191,7 @@ fn without_country_code(digits: &[u8]) -> &[u8] {
 }
 
 fn is_mobile(text: &[u8]) -> bool {
-    text.len() == MOBILE_LEN
-        && matches!(text, [b'1', b'3'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit))
+    text.len() == MOBILE_LEN && matches!(text, [b'1', b'3'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit))
 }
 
 /// Digits, and a plus sign in front, of one number without its dashes and brackets; on the stack, wiped when dropped.
@@ -254,12 +250,7 @@ mod tests {
 
     #[test]
     fn numbers_of_other_places_keep_their_form() {
-        for text in [
-            "010-00000000",
-            "+85200000000",
-            "(0755)00000000",
-            "+886-900000001",
-        ] {
+        for text in ["010-00000000", "+85200000000", "(0755)00000000", "+886-900000001"] {
             assert!(!normalize_phone(text).is_rewritten(), "{text}");
         }
         assert_eq!(kind_of("0755-00000000"), "landline_cn");

@@ -45,9 +45,7 @@ pub fn upgrade_15(normalized: &str) -> Option<Zeroizing<String>> {
 /// Whether the text has the shape of the 18-character form: 17 digits, then a digit or `X`.
 pub(super) fn is_18(text: &str) -> bool {
     let text = text.as_bytes();
-    text.len() == 18
-        && text[..17].iter().all(u8::is_ascii_digit)
-        && (text[17].is_ascii_digit() || text[17] == b'X')
+    text.len() == 18 && text[..17].iter().all(u8::is_ascii_digit) && (text[17].is_ascii_digit() || text[17] == b'X')
 }
 
 /// Whether the text has the shape of the 15-digit form: digits, the first from 1 to 8.
@@ -95,10 +93,7 @@ mod tests {
 
     #[test]
     fn an_old_number_gains_century_and_check_character() {
-        assert_eq!(
-            upgrade_15("110101000101001").unwrap().as_str(),
-            "110101190001010014"
-        );
+        assert_eq!(upgrade_15("110101000101001").unwrap().as_str(), "110101190001010014");
         assert_eq!(upgrade_15("110101001301001"), None);
         assert_eq!(upgrade_15("110101190001010014"), None);
         assert_eq!(upgrade_15("XXX110000010112"), None);

@@ -99,14 +99,9 @@ impl OrderBuilder {
             return Ok(Slot::Unknown);
         };
         if !matches!(self.cells[index], Cell::Unset) {
-            return Err(Duplicate {
-                field: name.to_owned(),
-            });
+            return Err(Duplicate { field: name.to_owned() });
         }
-        let numeric = matches!(
-            self.contract.fields()[index].kind,
-            FieldKind::Integer { .. }
-        );
+        let numeric = matches!(self.contract.fields()[index].kind, FieldKind::Integer { .. });
         self.cells[index] = match value {
             Value::Null => Cell::Null,
             Value::Text(text) => Cell::Text(self.arena.push(text)),
@@ -160,11 +155,7 @@ impl OrderBuilder {
         if fields.chain(SIGNATURE_NAMES).any(|taken| folded(taken) == folded_name) {
             return Err(NotForwarded::NameOfField);
         }
-        if self
-            .extras
-            .iter()
-            .any(|extra| self.arena.get(extra.name) == name)
-        {
+        if self.extras.iter().any(|extra| self.arena.get(extra.name) == name) {
             return Err(NotForwarded::Duplicate);
         }
         let value = match value {
@@ -183,9 +174,7 @@ impl OrderBuilder {
     /// Notes a repair that the decoder made: of the field `name`, or of the body as a whole if the contract has none of
     /// that name or `None` is given. Each is noted once.
     pub fn note(&mut self, name: Option<&str>, kind: RepairKind) {
-        let field = name
-            .and_then(|name| self.contract.index(name))
-            .map(|index| index as u8);
+        let field = name.and_then(|name| self.contract.index(name)).map(|index| index as u8);
         if !self.repairs.contains(&(field, kind)) {
             self.repairs.push((field, kind));
         }
@@ -195,9 +184,7 @@ impl OrderBuilder {
 /// A name without what a lenient reader of names may overlook: width, case, white space, control characters, the
 /// separators of other naming styles, and the dots of a Turkish i.
 fn folded(name: &str) -> String {
-    let overlooked = |c: char| {
-        is_space(c) || c.is_control() || matches!(c, '_' | '-' | '\u{ad}' | '\u{307}')
-    };
+    let overlooked = |c: char| is_space(c) || c.is_control() || matches!(c, '_' | '-' | '\u{ad}' | '\u{307}');
     name.chars()
         .map(half_width)
         // Upper case first: `ı` and `ſ` are small letters whose capitals are ASCII.
@@ -216,9 +203,5 @@ pub(super) fn is_blank(trimmed: &str) -> bool {
 pub(super) fn trimmed(arena: &Arena, span: Span) -> Span {
     let text = arena.get(span);
     let behind = text.trim_start_matches(is_space);
-    Arena::narrow(
-        span,
-        text.len() - behind.len(),
-        behind.trim_end_matches(is_space).len(),
-    )
+    Arena::narrow(span, text.len() - behind.len(), behind.trim_end_matches(is_space).len())
 }

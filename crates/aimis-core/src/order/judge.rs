@@ -11,8 +11,7 @@ use super::arena::{Arena, Span};
 use super::builder::{is_blank, trimmed};
 use super::value::{Cell, is_integer};
 use super::{
-    Extra, FieldProblem, IdentityMode, MissingIdentity, Order, OrderBuilder, Reason, RepairKind,
-    RepairMode, Rules,
+    Extra, FieldProblem, IdentityMode, MissingIdentity, Order, OrderBuilder, Reason, RepairKind, RepairMode, Rules,
 };
 
 impl OrderBuilder {
@@ -140,8 +139,7 @@ impl Judge<'_> {
             Cell::Text(span) => {
                 let inner = trimmed(&self.arena, span);
                 let text = self.arena.get(inner);
-                let in_words =
-                    field.takes_words_for_nothing() && matches!(text, "无" | "不详" | "未知");
+                let in_words = field.takes_words_for_nothing() && matches!(text, "无" | "不详" | "未知");
                 if is_blank(text) || in_words {
                     return self.absent(index, RepairKind::PlaceholderAbsent);
                 }
@@ -235,13 +233,10 @@ impl Judge<'_> {
     fn verdict(&self, kind: FieldKind, span: Span) -> Option<Reason> {
         let text = self.arena.get(span);
         if kind == FieldKind::IdNumber {
-            return identity::classify_id(text, self.rules.today)
-                .problem
-                .map(Reason::from);
+            return identity::classify_id(text, self.rules.today).problem.map(Reason::from);
         }
         let judgement = identity::classify_phone(text);
-        let not_mobile =
-            (judgement.kind != identity::PhoneKind::MobileCn).then_some(Reason::NotMobile);
+        let not_mobile = (judgement.kind != identity::PhoneKind::MobileCn).then_some(Reason::NotMobile);
         judgement.problem.map(Reason::from).or(not_mobile)
     }
 
@@ -279,16 +274,11 @@ impl Judge<'_> {
         }
         if self.is_absent(cells[window.begin]) {
             let end = match cells[window.end] {
-                Cell::Text(span) | Cell::Digits(span) => {
-                    datetime::parse(self.arena.get(span), Edge::End)
-                }
+                Cell::Text(span) | Cell::Digits(span) => datetime::parse(self.arena.get(span), Edge::End),
                 _ => return,
             };
             let Ok((end, _)) = end else { return };
-            let begin = end
-                .date()
-                .days_before(self.rules.default_range_days - 1)
-                .begin();
+            let begin = end.date().days_before(self.rules.default_range_days - 1).begin();
             cells[window.begin] = self.moment(begin);
             self.repaired(Some(window.begin), RepairKind::DateDefault);
         }

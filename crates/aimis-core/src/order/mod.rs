@@ -124,11 +124,7 @@ impl Order {
     pub fn patient(&self) -> Patient<'_> {
         use crate::contract::FieldKind::{IdNumber, Phone};
         let of_kind = |kind| {
-            let at = self
-                .contract
-                .fields()
-                .iter()
-                .position(|field| field.kind == kind)?;
+            let at = self.contract.fields().iter().position(|field| field.kind == kind)?;
             self.text_at(at)
         };
         Patient::new(of_kind(IdNumber), of_kind(Phone))

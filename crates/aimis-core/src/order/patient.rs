@@ -12,13 +12,9 @@ pub struct Patient<'a> {
 impl<'a> Patient<'a> {
     /// The patient with these plaintext numbers, in whatever spelling; empty ones and placeholders count as none.
     pub fn new(id_number: Option<&'a str>, phone: Option<&'a str>) -> Self {
-        let some = |number: &Normal<'_>| {
-            !number.as_str().is_empty() && !identity::is_placeholder(number.as_str())
-        };
+        let some = |number: &Normal<'_>| !number.as_str().is_empty() && !identity::is_placeholder(number.as_str());
         let id_number = id_number.map(normalize_id).filter(some);
-        let upgraded = id_number
-            .as_ref()
-            .and_then(|id| identity::upgrade_15(id.as_str()));
+        let upgraded = id_number.as_ref().and_then(|id| identity::upgrade_15(id.as_str()));
         Self {
             id_number: upgraded.map(Normal::Owned).or(id_number),
             phone: phone.map(normalize_phone).filter(some),

@@ -79,30 +79,20 @@ impl Reason {
     /// What the caller should do, in English.
     pub fn hint_en(self) -> String {
         let hint = match self {
-            Self::Missing => {
-                "fill in the field; a dash, a word for \"none\" or a run of one digit counts as empty"
-            }
+            Self::Missing => "fill in the field; a dash, a word for \"none\" or a run of one digit counts as empty",
             Self::WrongType => "send the type that the interface description names",
             Self::OutOfRange => "send one of the values that the interface description names",
             Self::Date(problem) => return problem.to_string(),
             Self::BeginAfterEnd => "swap begin and end",
             Self::RangeTooWide => "ask for a shorter period, or several times",
             Self::CheckDigit => "compare the number with the document: a character is mistyped",
-            Self::BirthDate => {
-                "compare the number with the document: its date of birth does not exist"
-            }
-            Self::FutureDate => {
-                "compare the number with the document: its date of birth lies in the future"
-            }
-            Self::Form => {
-                "compare the number with the document: it has the form of none that is known"
-            }
+            Self::BirthDate => "compare the number with the document: its date of birth does not exist",
+            Self::FutureDate => "compare the number with the document: its date of birth lies in the future",
+            Self::Form => "compare the number with the document: it has the form of none that is known",
             Self::Multiple => "send one telephone number",
             Self::NotMobile => "send a mainland mobile number of 11 digits",
             Self::Repair(kind) => {
-                return format!(
-                    "this client is strict: send the documented form (would repair: {kind})"
-                );
+                return format!("this client is strict: send the documented form (would repair: {kind})");
             }
         };
         hint.to_owned()

@@ -13,8 +13,7 @@ use crate::token::{KeyForm, Token};
 pub(super) const PHONE: &str = "13800138000";
 pub(super) const ID: &str = "11010119000101009X";
 
-pub(super) static STUDIES: LazyLock<Arc<Contract>> =
-    LazyLock::new(|| Arc::new(contract::patient_studies()));
+pub(super) static STUDIES: LazyLock<Arc<Contract>> = LazyLock::new(|| Arc::new(contract::patient_studies()));
 
 pub(super) type Members = Vec<(&'static str, serde_json::Value)>;
 
@@ -78,10 +77,7 @@ fn repairs(order: &Order) -> Vec<String> {
 }
 
 fn warnings(order: &Order) -> Vec<String> {
-    order
-        .warnings()
-        .map(|warning| warning.to_string())
-        .collect()
+    order.warnings().map(|warning| warning.to_string()).collect()
 }
 
 pub(super) fn canonical(order: &Order) -> Vec<u8> {
@@ -127,21 +123,14 @@ fn the_worked_example_goes_out_as_the_specification_shows_it() {
         Some("2024-12-31 23:59:59")
     );
     assert_eq!(
-        (
-            order.text("hisId"),
-            order.text("no such"),
-            order.integer("hisId")
-        ),
+        (order.text("hisId"), order.text("no such"), order.integer("hisId")),
         (None, None, None)
     );
 }
 
 #[test]
 fn a_revealed_body_is_the_same_in_plaintext() {
-    let order = order(
-        &with(&[("patientName", json!("张\"三\""))]),
-        &Rules::default(),
-    );
+    let order = order(&with(&[("patientName", json!("张\"三\""))]), &Rules::default());
 
     let revealed: serde_json::Value = serde_json::from_slice(&order.revealed_body()).unwrap();
 
@@ -178,15 +167,8 @@ fn everyday_deviations_are_repaired_and_told() {
             "studyDateEnd=date-form",
         ]
     );
-    let plain = with(&[
-        ("studyType", json!(5)),
-        ("usage", json!(2)),
-        ("hisId", json!("4711")),
-    ]);
-    assert_eq!(
-        canonical(&repaired),
-        canonical(&order(&plain, &Rules::default()))
-    );
+    let plain = with(&[("studyType", json!(5)), ("usage", json!(2)), ("hisId", json!("4711"))]);
+    assert_eq!(canonical(&repaired), canonical(&order(&plain, &Rules::default())));
     assert_eq!(body(&repaired), body(&order(&plain, &Rules::default())));
 }
 
@@ -196,10 +178,7 @@ fn a_strict_client_is_refused_what_would_be_repaired() {
         repair: RepairMode::Refuse,
         ..Rules::default()
     };
-    let given = with(&[
-        ("studyType", json!("5")),
-        ("phoneNum", json!("138 0013 8000")),
-    ]);
+    let given = with(&[("studyType", json!("5")), ("phoneNum", json!("138 0013 8000"))]);
 
     assert_eq!(
         problems(&given, &strict),
@@ -290,14 +269,8 @@ fn absent_comes_in_many_guises() {
         json!(" \u{3000}"),
         json!("\0"),
     ] {
-        let every: Members = members()
-            .into_iter()
-            .map(|(name, _)| (name, nothing.clone()))
-            .collect();
-        let expected: Vec<_> = members()
-            .iter()
-            .map(|(name, _)| format!("{name}=missing"))
-            .collect();
+        let every: Members = members().into_iter().map(|(name, _)| (name, nothing.clone())).collect();
+        let expected: Vec<_> = members().iter().map(|(name, _)| format!("{name}=missing")).collect();
         assert_eq!(problems(&every, &Rules::default()), expected, "{nothing}");
         assert_eq!(
             order(&with(&[("hisId", nothing.clone())]), &Rules::default()).text("hisId"),
@@ -358,10 +331,7 @@ fn what_a_check_finds_is_warned_of_refused_or_not_looked_for() {
     ];
     for (name, number, reason) in cases {
         let given = with(&[(name, json!(number))]);
-        let expected: Vec<_> = reason
-            .map(|reason| format!("{name}={reason}"))
-            .into_iter()
-            .collect();
+        let expected: Vec<_> = reason.map(|reason| format!("{name}={reason}")).into_iter().collect();
         let warned = order(&given, &rules(IdentityMode::Warn));
         assert_eq!(warnings(&warned), expected);
         assert_eq!(warned.text(name), Some(number), "digits are never altered");
@@ -383,10 +353,7 @@ fn off_sends_as_typed() {
         ..Rules::default()
     };
     let typed = order(
-        &with(&[
-            ("idNum", json!(" 11010119000101009x")),
-            ("phoneNum", json!("无")),
-        ]),
+        &with(&[("idNum", json!(" 11010119000101009x")), ("phoneNum", json!("无"))]),
         &off,
     );
 
@@ -407,10 +374,7 @@ fn an_old_number_is_upgraded_only_by_its_switch() {
         ..Rules::default()
     };
 
-    assert_eq!(
-        order(&given, &Rules::default()).text(ID_NUM),
-        Some("110101000101001")
-    );
+    assert_eq!(order(&given, &Rules::default()).text(ID_NUM), Some("110101000101001"));
     let upgraded = order(&given, &upgrading);
     assert_eq!(upgraded.text(ID_NUM), Some("110101190001010014"));
     assert_eq!(repairs(&upgraded), ["idNum=id-upgraded"]);
@@ -428,10 +392,7 @@ fn windows_have_a_widest_and_a_default() {
         ..Rules::default()
     };
     assert!(problems(&members(), &widest(31)).is_empty());
-    assert_eq!(
-        problems(&members(), &widest(30)),
-        ["studyDateBegin=range-too-wide"]
-    );
+    assert_eq!(problems(&members(), &widest(30)), ["studyDateBegin=range-too-wide"]);
 
     let default = Rules {
         default_range_days: 7,
@@ -442,15 +403,9 @@ fn windows_have_a_widest_and_a_default() {
     let window = |changes: &[(&'static str, serde_json::Value)]| {
         let order = order(&with(changes), &default);
         let text = |name| order.text(name).unwrap().to_owned();
-        (
-            text("studyDateBegin"),
-            text("studyDateEnd"),
-            repairs(&order).join(" "),
-        )
+        (text("studyDateBegin"), text("studyDateEnd"), repairs(&order).join(" "))
     };
-    let of = |begin: &str, end: &str, repairs: &str| {
-        (begin.to_owned(), end.to_owned(), repairs.to_owned())
-    };
+    let of = |begin: &str, end: &str, repairs: &str| (begin.to_owned(), end.to_owned(), repairs.to_owned());
     assert_eq!(
         window(&[("studyDateBegin", json!(null)), ("studyDateEnd", json!(""))]),
         of(
@@ -460,28 +415,19 @@ fn windows_have_a_widest_and_a_default() {
         )
     );
     assert_eq!(
-        window(&[
-            ("studyDateBegin", json!(null)),
-            ("studyDateEnd", json!("2024-12-31"))
-        ]),
+        window(&[("studyDateBegin", json!(null)), ("studyDateEnd", json!("2024-12-31"))]),
         of(
             "2024-12-25 00:00:00",
             "2024-12-31 23:59:59",
             "studyDateBegin=date-default studyDateEnd=date-form"
         )
     );
-    let unreadable = with(&[
-        ("studyDateBegin", json!(null)),
-        ("studyDateEnd", json!("soon")),
-    ]);
+    let unreadable = with(&[("studyDateBegin", json!(null)), ("studyDateEnd", json!("soon"))]);
     assert_eq!(
         problems(&unreadable, &default),
         ["studyDateBegin=missing", "studyDateEnd=date-unreadable"]
     );
-    let without_today = Rules {
-        today: None,
-        ..default
-    };
+    let without_today = Rules { today: None, ..default };
     assert_eq!(
         problems(&with(&[("studyDateEnd", json!(null))]), &without_today),
         ["studyDateEnd=missing"]
@@ -503,10 +449,7 @@ fn a_field_given_twice_is_refused_and_an_unknown_one_left_to_the_caller() {
 
 #[test]
 fn the_gateway_fills_in_only_what_is_absent() {
-    let mut builder = build(&with(&[
-        ("hospitalId", json!(" - ")),
-        ("unionId", json!(" U0001")),
-    ]));
+    let mut builder = build(&with(&[("hospitalId", json!(" - ")), ("unionId", json!(" U0001"))]));
 
     assert_eq!(builder.text("hospitalId"), None);
     assert_eq!(builder.fill("hospitalId", "H0001"), Filled::Taken);
@@ -516,11 +459,7 @@ fn the_gateway_fills_in_only_what_is_absent() {
     assert_eq!(builder.fill("studyType", "0"), Filled::NotInContract);
     assert_eq!(builder.fill("tenant", "x"), Filled::NotInContract);
     assert_eq!(
-        builder
-            .finish(&Rules::default())
-            .ok()
-            .unwrap()
-            .text("unionId"),
+        builder.finish(&Rules::default()).ok().unwrap().text("unionId"),
         Some("U0001")
     );
 }
@@ -542,14 +481,8 @@ fn forwarded_members_go_out_but_never_under_the_name_of_a_field() {
             builder.forward("PhoneNUM", Value::Text(PHONE)),
             Err(NotForwarded::NameOfField)
         );
-        assert_eq!(
-            builder.forward("vip", Value::Null),
-            Err(NotForwarded::Duplicate)
-        );
-        assert_eq!(
-            builder.forward("list", Value::Nested),
-            Err(NotForwarded::NotScalar)
-        );
+        assert_eq!(builder.forward("vip", Value::Null), Err(NotForwarded::Duplicate));
+        assert_eq!(builder.forward("list", Value::Nested), Err(NotForwarded::NotScalar));
         assert_eq!(
             builder.forward("n", Value::Number("1,\"idNum\":1")),
             Err(NotForwarded::NotScalar)
@@ -559,14 +492,8 @@ fn forwarded_members_go_out_but_never_under_the_name_of_a_field() {
     let (one, other) = (forwarded(&[0, 1, 2, 3]), forwarded(&[3, 2, 1, 0]));
 
     assert!(body(&one).ends_with(r#","age":1.50,"vip":true,"x":null,"zone":"a\"b"}"#));
-    assert_eq!(
-        (body(&one), canonical(&one)),
-        (body(&other), canonical(&other))
-    );
-    assert_ne!(
-        canonical(&one),
-        canonical(&order(&members(), &Rules::default()))
-    );
+    assert_eq!((body(&one), canonical(&one)), (body(&other), canonical(&other)));
+    assert_ne!(canonical(&one), canonical(&order(&members(), &Rules::default())));
 }
 
 #[test]
@@ -597,11 +524,7 @@ fn a_member_that_looks_like_a_field_is_not_forwarded() {
         );
     }
     for name in ["idNumType", "phone", "证件号", "_", ""] {
-        assert_eq!(
-            build(&members()).forward(name, Value::Text("x")),
-            Ok(()),
-            "{name:?}"
-        );
+        assert_eq!(build(&members()).forward(name, Value::Text("x")), Ok(()), "{name:?}");
     }
 }
 
@@ -660,10 +583,7 @@ fn every_reason_has_a_hint_in_both_languages() {
 
     let mut names: Vec<_> = reasons.iter().map(|reason| reason.as_str()).collect();
     for reason in &reasons {
-        assert!(
-            !reason.hint_en().is_empty() && !reason.hint_zh().is_ascii(),
-            "{reason}"
-        );
+        assert!(!reason.hint_en().is_empty() && !reason.hint_zh().is_ascii(), "{reason}");
         assert!(
             reason
                 .as_str()

@@ -66,7 +66,13 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
         .all()
         .iter()
         .zip(&prepared.fingerprints)
-        .map(|(tenant, token)| (tenant.name.as_str().to_owned(), tenant.app_id.clone(), token.to_string()))
+        .map(|(tenant, token)| {
+            (
+                tenant.name.as_str().to_owned(),
+                tenant.app_id.clone(),
+                token.to_string(),
+            )
+        })
         .collect();
     Ok(Found {
         tenants,

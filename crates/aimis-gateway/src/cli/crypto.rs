@@ -95,7 +95,10 @@ pub(super) fn decrypt(arguments: &FieldArguments) -> Result<(), Failure> {
     let token = token(&arguments.token_file, settings.key_form)?;
     let cipher = prepare::field_cipher(&token, &settings);
     let plaintext = cipher.decrypt(&value()?).map_err(|error| {
-        Failure::Problem(format!("cannot be decrypted: {error} ({}); is it the right token?", error.as_str()))
+        Failure::Problem(format!(
+            "cannot be decrypted: {error} ({}); is it the right token?",
+            error.as_str()
+        ))
     })?;
     if arguments.json {
         return output::json(&json!({ "plaintext": plaintext.expose() }));
@@ -119,11 +122,15 @@ fn read_value(input: impl Read) -> Result<Zeroizing<String>, Failure> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_VALUE + 1));
     input.take(MAX_VALUE as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_VALUE {
-        return Err(Failure::Usage(format!("the value on standard input is longer than {MAX_VALUE} bytes")));
+        return Err(Failure::Usage(format!(
+            "the value on standard input is longer than {MAX_VALUE} bytes"
+        )));
     }
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| Failure::Usage("the value on standard input is not UTF-8".to_owned()))?;
-    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    let line = text
+        .strip_suffix('\n')
+        .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     Ok(Zeroizing::new(line.to_owned()))
 }
 

@@ -28,18 +28,28 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let simulator = runtime
         .block_on(aimis_simulator::run(RunOptions::default()))
         .map_err(|error| Failure::Bind(error.to_string()))?;
     let log = Captured::default();
     let gateway = start(&simulator, &log)?;
-    let lan = *gateway.lan().first().ok_or_else(|| Failure::Problem("no LAN address".to_owned()))?;
+    let lan = *gateway
+        .lan()
+        .first()
+        .ok_or_else(|| Failure::Problem("no LAN address".to_owned()))?;
 
     let answer = ask(lan)?;
     let tour = Tour::new(&gateway, &simulator, answer)?;
     let whole = tour.same_bytes && tour.status == 200;
-    if arguments.json { output::json(&tour.json())? } else { output::print(&tour.text())? }
+    if arguments.json {
+        output::json(&tour.json())?
+    } else {
+        output::print(&tour.text())?
+    }
 
     if arguments.once {
         gateway.drain();
@@ -54,7 +64,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         gateway.drain();
     }
     runtime.block_on(simulator.stop());
-    if whole { Ok(()) } else { Err(Failure::Problem("the demo's query did not come back whole".to_owned())) }
+    if whole {
+        Ok(())
+    } else {
+        Err(Failure::Problem("the demo's query did not come back whole".to_owned()))
+    }
 }
 
 /// A gateway on embedded defaults in front of the simulator: on the usual ports, or on free ones.
@@ -72,8 +86,11 @@ fn start(simulator: &Running, log: &Captured) -> Result<Gateway, Failure> {
         );
         let token = [("AIMIS_TENANTS__0__TOKEN", account.token.as_str())];
         let loaded = config::load(&Sources::text("demo.toml", text).with_env(token))?;
-        let surroundings =
-            Surroundings { clock: Clock::system(), log_output: Box::new(log.clone()), instance: "demo" };
+        let surroundings = Surroundings {
+            clock: Clock::system(),
+            log_output: Box::new(log.clone()),
+            instance: "demo",
+        };
         Ok(Gateway::start(&loaded.config, surroundings)?)
     };
     match start("127.0.0.1:8080", "127.0.0.1:9464") {
@@ -113,12 +130,21 @@ struct Tour {
 impl Tour {
     fn new(gateway: &Gateway, simulator: &Running, answer: Vec<u8>) -> Result<Self, Failure> {
         let broken = || Failure::Problem("the gateway's answer is not HTTP".to_owned());
-        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(broken)?;
+        let end = answer
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .ok_or_else(broken)?;
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
         let body = &answer[end + 4..];
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .ok_or_else(broken)?;
         let requests = simulator.platform.requests();
-        let recorded = requests.last().ok_or_else(|| Failure::Problem(format!("nothing reached the platform: {head}")))?;
+        let recorded = requests
+            .last()
+            .ok_or_else(|| Failure::Problem(format!("nothing reached the platform: {head}")))?;
         Ok(Self {
             lan: gateway.lan()[0],
             telemetry: gateway.telemetry().first().copied(),
@@ -126,7 +152,12 @@ impl Tour {
             wire_head: masked_head(recorded),
             wire_body: masked_body(recorded),
             status,
-            headers: head.lines().skip(1).filter(|line| line.starts_with("x-aimis")).map(str::to_owned).collect(),
+            headers: head
+                .lines()
+                .skip(1)
+                .filter(|line| line.starts_with("x-aimis"))
+                .map(str::to_owned)
+                .collect(),
             body: String::from_utf8_lossy(body).into_owned(),
             same_bytes: body == recorded.reply,
         })
@@ -162,7 +193,10 @@ impl Tour {
         }
         say(&format!("   {}", self.wire_body));
         say("");
-        say(&format!("3. The platform's answer, relayed {}:", if self.same_bytes { "byte for byte" } else { "CHANGED" }));
+        say(&format!(
+            "3. The platform's answer, relayed {}:",
+            if self.same_bytes { "byte for byte" } else { "CHANGED" }
+        ));
         say(&format!("   HTTP {}", self.status));
         for header in &self.headers {
             say(&format!("   {header}"));
@@ -228,14 +262,20 @@ impl Captured {
     fn request_line(&self) -> String {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&lines);
-        let line = text.lines().find(|line| line.contains("\"event.name\":\"request\"")).unwrap_or_default();
+        let line = text
+            .lines()
+            .find(|line| line.contains("\"event.name\":\"request\""))
+            .unwrap_or_default();
         format!("\n4. What the log keeps of it; the patient is a keyed tag:\n   {line}\n")
     }
 }
 
 impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -42,7 +42,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else if good {
         output::line(text)?;
     }
-    if good { Ok(()) } else { Err(Failure::Problem(text.to_owned())) }
+    if good {
+        Ok(())
+    } else {
+        Err(Failure::Problem(text.to_owned()))
+    }
 }
 
 fn address(arguments: &Arguments) -> Result<SocketAddr, Failure> {
@@ -60,7 +64,11 @@ fn address(arguments: &Arguments) -> Result<SocketAddr, Failure> {
     });
     let mut address = listening.unwrap_or(default);
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() });
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            [0, 0, 0, 0, 0, 0, 0, 1].into()
+        });
     }
     Ok(address)
 }
@@ -73,6 +81,10 @@ fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     let mut answer = String::new();
     stream.take(64 * 1024).read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0);
     Ok((status, body.to_owned()))
 }

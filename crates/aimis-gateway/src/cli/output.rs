@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::app::StartError;
 use crate::config::ConfigError;
+use crate::prepare::PrepareError;
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -45,10 +46,19 @@ impl From<StartError> for Failure {
         match error {
             StartError::Bind(error) => Self::Bind(error.to_string()),
             StartError::System(_) => Self::Problem(error.to_string()),
-            StartError::Token { .. }
-            | StartError::TagKey { .. }
-            | StartError::Trust { .. }
-            | StartError::HostName { .. } => Self::Config(error.to_string()),
+            StartError::Prepare(error) => error.into(),
+        }
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::System(_) => Self::Problem(error.to_string()),
+            PrepareError::Token { .. }
+            | PrepareError::TagKey { .. }
+            | PrepareError::Trust { .. }
+            | PrepareError::HostName { .. } => Self::Config(error.to_string()),
         }
     }
 }

@@ -26,9 +26,15 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (passed, failed) = vectors();
-    let tenants = if arguments.source.is_given() { tenants(&arguments.source)? } else { Vec::new() };
+    let tenants = if arguments.source.is_given() {
+        tenants(&arguments.source)?
+    } else {
+        Vec::new()
+    };
     if arguments.json {
-        output::json(&json!({ "ok": failed.is_empty(), "vectors_passed": passed, "vectors_failed": failed, "tenants": tenants }))?;
+        output::json(
+            &json!({ "ok": failed.is_empty(), "vectors_passed": passed, "vectors_failed": failed, "tenants": tenants }),
+        )?;
     } else {
         output::line(&format!("{passed} golden values computed as documented"))?;
         for name in &failed {
@@ -48,7 +54,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             output::line("Compare them with what the platform's support computes for the same input.")?;
         }
     }
-    if failed.is_empty() { Ok(()) } else { Err(Failure::Problem("this binary does not compute the golden values".to_owned())) }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Problem(
+            "this binary does not compute the golden values".to_owned(),
+        ))
+    }
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -60,15 +72,23 @@ fn vectors() -> (usize, Vec<String>) {
     let all: Value = serde_json::from_str(VECTORS).expect("the embedded vectors are JSON, checked by tests");
     let (mut passed, mut failed) = (0, Vec::new());
     for vector in all["vectors"].as_array().into_iter().flatten() {
-        if holds(vector) { passed += 1 } else { failed.push(text(vector, "name").to_owned()) }
+        if holds(vector) {
+            passed += 1
+        } else {
+            failed.push(text(vector, "name").to_owned())
+        }
     }
     (passed, failed)
 }
 
 fn holds(vector: &Value) -> bool {
-    let Ok(token) = Token::parse(text(vector, "token").as_bytes(), KeyForm::Raw) else { return false };
+    let Ok(token) = Token::parse(text(vector, "token").as_bytes(), KeyForm::Raw) else {
+        return false;
+    };
     let timestamp = text(vector, "timestamp");
-    let Ok(number) = timestamp.parse::<u64>() else { return false };
+    let Ok(number) = timestamp.parse::<u64>() else {
+        return false;
+    };
     let (unit, at) = if timestamp.len() == 13 {
         (aimis_core::sign::TimestampUnit::Milliseconds, number)
     } else {
@@ -76,27 +96,39 @@ fn holds(vector: &Value) -> bool {
     };
     let signer = Signer::new(&token, aimis_core::sign::SignatureEncoding::HexLower, unit);
     let signed = signer.sign(text(vector, "appId"), Timestamp::from_millis(at));
-    let cipher = FieldCipher::new(&token, aimis_core::cipher::Padding::Pkcs7, aimis_core::cipher::HexCase::Lower);
+    let cipher = FieldCipher::new(
+        &token,
+        aimis_core::cipher::Padding::Pkcs7,
+        aimis_core::cipher::HexCase::Lower,
+    );
     let ciphertext = text(vector, "ciphertext_hex");
     signed.timestamp() == timestamp
         && signed.signature() == text(vector, "signature")
         && cipher.encrypt(text(vector, "plaintext")).as_str() == ciphertext
-        && cipher.decrypt(ciphertext).is_ok_and(|plain| plain.expose() == text(vector, "plaintext"))
+        && cipher
+            .decrypt(ciphertext)
+            .is_ok_and(|plain| plain.expose() == text(vector, "plaintext"))
 }
 
 fn tenants(source: &ConfigArguments) -> Result<Vec<Value>, Failure> {
     let loaded = source.load()?;
     let prepared = prepare::prepare(&loaded.config)?;
-    let tenants = prepared.snapshot.tenants.all().iter().zip(&prepared.fingerprints).map(|(tenant, token)| {
-        let signed = tenant.sign(Timestamp::from_millis(SAMPLE_TIME));
-        json!({
-            "name": tenant.name.as_str(),
-            "token_fingerprint": token.to_string(),
-            "timestamp": signed.timestamp(),
-            "signature": signed.signature(),
-            "plaintext": SAMPLE_PHONE,
-            "ciphertext": tenant.cipher().encrypt(SAMPLE_PHONE).as_str(),
-        })
-    });
+    let tenants = prepared
+        .snapshot
+        .tenants
+        .all()
+        .iter()
+        .zip(&prepared.fingerprints)
+        .map(|(tenant, token)| {
+            let signed = tenant.sign(Timestamp::from_millis(SAMPLE_TIME));
+            json!({
+                "name": tenant.name.as_str(),
+                "token_fingerprint": token.to_string(),
+                "timestamp": signed.timestamp(),
+                "signature": signed.signature(),
+                "plaintext": SAMPLE_PHONE,
+                "ciphertext": tenant.cipher().encrypt(SAMPLE_PHONE).as_str(),
+            })
+        });
     Ok(tenants.collect())
 }

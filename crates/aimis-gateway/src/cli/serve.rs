@@ -24,7 +24,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before the gateway, so that a signal during the start is not lost.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let surroundings = Surroundings { clock: Clock::system(), log_output: Box::new(io::stdout()), instance: instance() };
+    let surroundings = Surroundings {
+        clock: Clock::system(),
+        log_output: Box::new(io::stdout()),
+        instance: instance(),
+    };
     let gateway = Gateway::start(&loaded.config, surroundings)?;
     gateway.log_panics();
     runtime.block_on(signals.stop(|| gateway.notice(NO_RELOAD)));

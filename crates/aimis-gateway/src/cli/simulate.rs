@@ -25,7 +25,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !arguments.control.ip().to_canonical().is_loopback() {
-        return Err(Failure::Usage(format!("--control {}: loopback addresses only, it has no password", arguments.control)));
+        return Err(Failure::Usage(format!(
+            "--control {}: loopback addresses only, it has no password",
+            arguments.control
+        )));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(simulate(arguments))
@@ -41,7 +44,9 @@ async fn simulate(arguments: &Arguments) -> Result<(), Failure> {
         his: Some(arguments.his),
         callback_tls: None,
     };
-    let running = aimis_simulator::run(options).await.map_err(|error| not_bound(arguments, &error))?;
+    let running = aimis_simulator::run(options)
+        .await
+        .map_err(|error| not_bound(arguments, &error))?;
     let account = aimis_simulator::Account::demo();
     let control = running.control_addr().map(|address| format!("http://{address}"));
     let his = running.his.as_ref().map(aimis_simulator::His::url);
@@ -53,10 +58,21 @@ async fn simulate(arguments: &Arguments) -> Result<(), Failure> {
             "app_id": account.app_id,
         }))?;
     } else {
-        output::line(&format!("platform  {}   appId {}", running.platform.base_url(), account.app_id))?;
-        output::line(&format!("control   {}   GET /requests, POST /fault, ...", control.as_deref().unwrap_or_default()))?;
+        output::line(&format!(
+            "platform  {}   appId {}",
+            running.platform.base_url(),
+            account.app_id
+        ))?;
+        output::line(&format!(
+            "control   {}   GET /requests, POST /fault, ...",
+            control.as_deref().unwrap_or_default()
+        ))?;
         output::line(&format!("his       {}", his.unwrap_or_default()))?;
-        output::print(&gateway_configuration(&running.platform.base_url(), control.as_deref().unwrap_or_default(), &account))?;
+        output::print(&gateway_configuration(
+            &running.platform.base_url(),
+            control.as_deref().unwrap_or_default(),
+            &account,
+        ))?;
         output::line("All persons, tokens and ids in it are made up. Ctrl-C ends it.")?;
     }
     tokio::signal::ctrl_c().await?;
@@ -66,9 +82,13 @@ async fn simulate(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The simulator does not say which of its addresses it could not have; binding them again does.
 fn not_bound(arguments: &Arguments, error: &std::io::Error) -> Failure {
-    let taken = [("--listen", arguments.listen), ("--control", arguments.control), ("--his", arguments.his)]
-        .into_iter()
-        .find(|(_, address)| std::net::TcpListener::bind(address).is_err());
+    let taken = [
+        ("--listen", arguments.listen),
+        ("--control", arguments.control),
+        ("--his", arguments.his),
+    ]
+    .into_iter()
+    .find(|(_, address)| std::net::TcpListener::bind(address).is_err());
     let place = taken.map_or_else(String::new, |(option, address)| format!(" on {address} ({option})"));
     Failure::Bind(format!("cannot listen{place}: {}", error.kind()))
 }
@@ -97,7 +117,12 @@ mod tests {
 
     fn arguments(listen: SocketAddr, control: &str) -> Arguments {
         let free = "127.0.0.1:0".parse().unwrap();
-        Arguments { listen, control: control.parse().unwrap(), his: free, json: false }
+        Arguments {
+            listen,
+            control: control.parse().unwrap(),
+            his: free,
+            json: false,
+        }
     }
 
     #[test]
@@ -114,7 +139,9 @@ mod tests {
 
     #[test]
     fn levers_beyond_this_machine_are_wrong_usage() {
-        let failure = run(&arguments("127.0.0.1:0".parse().unwrap(), "0.0.0.0:0")).err().unwrap();
+        let failure = run(&arguments("127.0.0.1:0".parse().unwrap(), "0.0.0.0:0"))
+            .err()
+            .unwrap();
         assert!(matches!(failure, Failure::Usage(_)), "{failure}");
     }
 

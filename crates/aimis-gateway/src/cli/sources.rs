@@ -16,12 +16,15 @@ pub(super) struct ConfigArguments {
 impl ConfigArguments {
     /// Whether a file is named, on the command line or in `AIMIS_CONFIG`.
     pub(super) fn is_given(&self) -> bool {
-        self.file(&config::environment()).is_some() || config::environment().iter().any(|(name, _)| name == "AIMIS_APP_ID")
+        self.file(&config::environment()).is_some()
+            || config::environment().iter().any(|(name, _)| name == "AIMIS_APP_ID")
     }
 
     fn file(&self, env: &[(String, String)]) -> Option<PathBuf> {
         // Empty is how a unit file or a compose file writes "not set".
-        let named = env.iter().find(|(name, value)| name == "AIMIS_CONFIG" && !value.is_empty());
+        let named = env
+            .iter()
+            .find(|(name, value)| name == "AIMIS_CONFIG" && !value.is_empty());
         self.config.clone().or(named.map(|(_, value)| value.into()))
     }
 
@@ -41,7 +44,10 @@ mod tests {
     fn the_argument_goes_before_the_variable_and_an_empty_variable_is_none() {
         let named = |argument: Option<&str>, variable: &str| {
             let env = [("AIMIS_CONFIG".to_owned(), variable.to_owned())];
-            ConfigArguments { config: argument.map(PathBuf::from) }.file(&env)
+            ConfigArguments {
+                config: argument.map(PathBuf::from),
+            }
+            .file(&env)
         };
         assert_eq!(named(None, "a.toml"), Some("a.toml".into()));
         assert_eq!(named(Some("b.toml"), "a.toml"), Some("b.toml".into()));

@@ -33,12 +33,7 @@ impl Check<'_> {
     }
 
     fn listeners(&mut self, config: &Config) {
-        for address in config
-            .lan
-            .listen
-            .iter()
-            .filter(|address| !address.is_loopback())
-        {
+        for address in config.lan.listen.iter().filter(|address| !address.is_loopback()) {
             self.refuse(
                 "lan.listen",
                 quoted(&address.to_string()),
@@ -64,16 +59,10 @@ impl Check<'_> {
 
     fn platform(&mut self, config: &Config) {
         let platform = &config.platform;
-        if !platform.base_url.https
-            && !platform.base_url.host.is_loopback()
-            && !platform.allow_plaintext
-        {
-            let reason = "is not https, and requests carry signatures; in a test network set platform.allow_plaintext = true";
-            self.refuse(
-                "platform.base_url",
-                quoted(&platform.base_url.to_string()),
-                reason,
-            );
+        if !platform.base_url.https && !platform.base_url.host.is_loopback() && !platform.allow_plaintext {
+            let reason =
+                "is not https, and requests carry signatures; in a test network set platform.allow_plaintext = true";
+            self.refuse("platform.base_url", quoted(&platform.base_url.to_string()), reason);
         }
     }
 
@@ -83,14 +72,8 @@ impl Check<'_> {
         for (at, dates) in std::iter::once(("dates".to_owned(), &config.dates)).chain(own) {
             let key = format!("{at}.default_range_days");
             let inherited = at != "dates" && *dates == config.dates;
-            if dates.max_range_days > 0
-                && dates.default_range_days > dates.max_range_days
-                && !inherited
-            {
-                let reason = format!(
-                    "is more than max_range_days, which is {}",
-                    dates.max_range_days
-                );
+            if dates.max_range_days > 0 && dates.default_range_days > dates.max_range_days && !inherited {
+                let reason = format!("is more than max_range_days, which is {}", dates.max_range_days);
                 self.refuse(&key, dates.default_range_days.to_string(), &reason);
             }
         }
@@ -98,10 +81,7 @@ impl Check<'_> {
 
     fn tenants(&mut self, config: &Config) {
         self.unique("name", config.tenants.iter().map(|tenant| &*tenant.name));
-        self.unique(
-            "app_id",
-            config.tenants.iter().map(|tenant| &*tenant.app_id),
-        );
+        self.unique("app_id", config.tenants.iter().map(|tenant| &*tenant.app_id));
     }
 
     fn unique<'a>(&mut self, key: &str, values: impl Iterator<Item = &'a str>) {

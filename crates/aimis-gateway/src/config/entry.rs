@@ -19,13 +19,7 @@ pub(super) struct Defaulted<K> {
 impl<K: Kind> Entry for Defaulted<K> {
     type Value = K::Value;
 
-    fn read(
-        &self,
-        reader: &mut Reader,
-        at: &str,
-        node: Option<&Node>,
-        _table: &Origin,
-    ) -> Option<K::Value> {
+    fn read(&self, reader: &mut Reader, at: &str, node: Option<&Node>, _table: &Origin) -> Option<K::Value> {
         match node {
             Some(node) => value(&self.kind, reader, at, node),
             None => {
@@ -61,13 +55,7 @@ pub(super) struct Optional<K> {
 impl<K: Kind> Entry for Optional<K> {
     type Value = Option<K::Value>;
 
-    fn read(
-        &self,
-        reader: &mut Reader,
-        at: &str,
-        node: Option<&Node>,
-        _table: &Origin,
-    ) -> Option<Option<K::Value>> {
+    fn read(&self, reader: &mut Reader, at: &str, node: Option<&Node>, _table: &Origin) -> Option<Option<K::Value>> {
         match node {
             Some(node) => value(&self.kind, reader, at, node).map(Some),
             None => Some(None),
@@ -75,11 +63,7 @@ impl<K: Kind> Entry for Optional<K> {
     }
 
     fn show(&self, value: &Option<K::Value>, at: &str, origins: &Origins) -> Content {
-        shown(
-            value.as_ref().map(|value| self.kind.show(value)),
-            at,
-            origins,
-        )
+        shown(value.as_ref().map(|value| self.kind.show(value)), at, origins)
     }
 
     fn form(&self) -> Form {
@@ -99,13 +83,7 @@ pub(super) struct Required<K> {
 impl<K: Kind> Entry for Required<K> {
     type Value = K::Value;
 
-    fn read(
-        &self,
-        reader: &mut Reader,
-        at: &str,
-        node: Option<&Node>,
-        table: &Origin,
-    ) -> Option<K::Value> {
+    fn read(&self, reader: &mut Reader, at: &str, node: Option<&Node>, table: &Origin) -> Option<K::Value> {
         if let Some(node) = node {
             return value(&self.kind, reader, at, node);
         }
@@ -152,19 +130,9 @@ pub(super) fn overrides<S: Section>() -> Table<S> {
 impl<S: Section> Entry for Table<S> {
     type Value = S;
 
-    fn read(
-        &self,
-        reader: &mut Reader,
-        at: &str,
-        node: Option<&Node>,
-        table: &Origin,
-    ) -> Option<S> {
+    fn read(&self, reader: &mut Reader, at: &str, node: Option<&Node>, table: &Origin) -> Option<S> {
         let Some(node) = node else {
-            return S::read(
-                reader,
-                at,
-                &Node::new(Value::Table(Vec::new()), table.clone()),
-            );
+            return S::read(reader, at, &Node::new(Value::Table(Vec::new()), table.clone()));
         };
         if node.table().is_none() {
             complain(reader, at, node, "is not a table of keys");
@@ -202,13 +170,7 @@ pub(super) fn tables<S: Section>(max: usize) -> Tables<S> {
 impl<S: Section> Entry for Tables<S> {
     type Value = Vec<S>;
 
-    fn read(
-        &self,
-        reader: &mut Reader,
-        at: &str,
-        node: Option<&Node>,
-        _table: &Origin,
-    ) -> Option<Vec<S>> {
+    fn read(&self, reader: &mut Reader, at: &str, node: Option<&Node>, _table: &Origin) -> Option<Vec<S>> {
         let Some(node) = node else {
             return Some(Vec::new());
         };
@@ -222,27 +184,19 @@ impl<S: Section> Entry for Tables<S> {
             return None;
         };
         if items.len() > self.max {
-            let reason = format!(
-                "has {} entries, allowed are at most {}",
-                items.len(),
-                self.max
-            );
+            let reason = format!("has {} entries, allowed are at most {}", items.len(), self.max);
             reader
                 .problems
                 .push(Problem::about(Some(node.origin.clone()), at, reason));
         }
-        let read = items
-            .iter()
-            .take(self.max)
-            .enumerate()
-            .map(|(index, item)| {
-                let at = format!("{at}[{index}]");
-                if item.table().is_none() {
-                    complain(reader, &at, item, "is not a table of keys");
-                    return None;
-                }
-                S::read(reader, &at, item)
-            });
+        let read = items.iter().take(self.max).enumerate().map(|(index, item)| {
+            let at = format!("{at}[{index}]");
+            if item.table().is_none() {
+                complain(reader, &at, item, "is not a table of keys");
+                return None;
+            }
+            S::read(reader, &at, item)
+        });
         // Every entry is read before the first faulty one decides: all complaints at once.
         read.collect::<Vec<_>>().into_iter().collect()
     }

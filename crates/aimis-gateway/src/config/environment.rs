@@ -34,12 +34,7 @@ pub fn environment() -> Vec<(String, String)> {
 }
 
 /// Puts the variables `env` over the tree `root`, and complains about those that are no key.
-pub(super) fn overlay(
-    root: &mut Node,
-    fields: &[Field],
-    env: &[(String, String)],
-    problems: &mut Vec<Problem>,
-) {
+pub(super) fn overlay(root: &mut Node, fields: &[Field], env: &[(String, String)], problems: &mut Vec<Problem>) {
     let mut found = Vec::new();
     for (name, value) in env.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         if value.is_empty() || is_other(name, value) {
@@ -68,8 +63,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
     if name.contains("__") {
         return false;
     }
-    let protocol =
-        |text: &str| ["tcp", "udp", "sctp"].contains(&text.to_ascii_lowercase().as_str());
+    let protocol = |text: &str| ["tcp", "udp", "sctp"].contains(&text.to_ascii_lowercase().as_str());
     let port_of_protocol = |rest: &str| {
         let mut parts = rest.split('_');
         let number = parts.next().is_some_and(|part| part.parse::<u16>().is_ok());
@@ -77,10 +71,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
     };
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
-        || (name.ends_with("_PORT")
-            && value
-                .split_once("://")
-                .is_some_and(|(scheme, _)| protocol(scheme)))
+        || (name.ends_with("_PORT") && value.split_once("://").is_some_and(|(scheme, _)| protocol(scheme)))
         || name
             .match_indices("_PORT_")
             .any(|(at, part)| port_of_protocol(&name[at + part.len()..]))
@@ -105,9 +96,7 @@ fn resolve(fields: &[Field], name: &str) -> Option<Target> {
     let (head, rest) = name
         .split_once("__")
         .map_or((name, None), |(head, rest)| (head, Some(rest)));
-    let field = fields
-        .iter()
-        .find(|field| field.key.to_ascii_uppercase() == head)?;
+    let field = fields.iter().find(|field| field.key.to_ascii_uppercase() == head)?;
     let mut steps = vec![Step::Key(field.key)];
     let inner = match (&field.form, rest) {
         (Form::Value { shape, .. }, None) => {
@@ -172,9 +161,8 @@ fn set(root: &mut Node, target: &Target, name: &str, value: &str, problems: &mut
                     items.push(table());
                 }
                 if *wanted > count {
-                    let reason = format!(
-                        "leaves a gap: there are {count} entries before, so the next has the index {count}"
-                    );
+                    let reason =
+                        format!("leaves a gap: there are {count} entries before, so the next has the index {count}");
                     return problems.push(Problem::about(Some(origin.clone()), "", reason));
                 }
                 items.get_mut(*wanted)

@@ -22,16 +22,12 @@ pub(super) fn text_of(path: &Path) -> Result<String, Problem> {
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
         .map_err(|error| refuse(format!("cannot be read: {error}")))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(refuse(
-            "is larger than 1MiB, so it is not a configuration".to_owned(),
-        ));
+        return Err(refuse("is larger than 1MiB, so it is not a configuration".to_owned()));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-        refuse(format!(
-            "line {line} is not UTF-8; save the file in that encoding"
-        ))
+        refuse(format!("line {line} is not UTF-8; save the file in that encoding"))
     })
 }
 

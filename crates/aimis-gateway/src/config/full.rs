@@ -24,19 +24,13 @@ pub fn full_toml() -> String {
             Form::Table { fields, .. } => {
                 comment(&mut out, &field.about);
                 out.push_str(&format!("[{}]\n", field.key));
-                fields
-                    .iter()
-                    .for_each(|field| value(&mut out, field, Within::Table));
+                fields.iter().for_each(|field| value(&mut out, field, Within::Table));
             }
             Form::Tables { about, fields, max } => {
                 comment(&mut out, &format!("{about} At most {max}."));
                 out.push_str(&format!("[[{}]]\n", field.key));
-                fields
-                    .iter()
-                    .for_each(|field| value(&mut out, field, Within::Example));
-                fields
-                    .iter()
-                    .for_each(|inner| heir(&mut out, field.key, inner));
+                fields.iter().for_each(|field| value(&mut out, field, Within::Example));
+                fields.iter().for_each(|inner| heir(&mut out, field.key, inner));
             }
         }
     }
@@ -81,15 +75,10 @@ fn heir(out: &mut String, list: &str, field: &Field) {
     out.push('\n');
     comment(
         out,
-        &format!(
-            "{} What is not said here is taken from [{}].",
-            field.about, field.key
-        ),
+        &format!("{} What is not said here is taken from [{}].", field.about, field.key),
     );
     out.push_str(&format!("# [{list}.{}]\n", field.key));
-    fields
-        .iter()
-        .for_each(|field| value(out, field, Within::Comment));
+    fields.iter().for_each(|field| value(out, field, Within::Comment));
 }
 
 fn comment(out: &mut String, text: &str) {

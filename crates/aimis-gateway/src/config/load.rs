@@ -55,10 +55,7 @@ impl Sources {
     }
 
     /// The same with these variables.
-    pub fn with_env(
-        self,
-        env: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
-    ) -> Self {
+    pub fn with_env(self, env: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
         Self {
             env: env
                 .into_iter()
@@ -98,10 +95,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let (name, text) = match &sources.file {
         None => (None, String::new()),
         Some(SourceFile::Text { name, text }) => (Some(name.clone()), text.clone()),
-        Some(SourceFile::Path(path)) => (
-            Some(path.display().to_string()),
-            file::text_of(path).map_err(one)?,
-        ),
+        Some(SourceFile::Path(path)) => (Some(path.display().to_string()), file::text_of(path).map_err(one)?),
     };
     let mut root = match &name {
         Some(name) => file::parse(name, &text).map_err(|problems| ConfigError { problems })?,
@@ -122,17 +116,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     };
     let config = Config::read(&mut reader, "", &root);
     let Reader {
-        mut problems,
-        origins,
-        ..
+        mut problems, origins, ..
     } = reader;
     if let Some(config) = &config {
         problems.extend(check(config, &origins));
     }
     let tenants = root.get("tenants").map(|tenants| &tenants.value);
-    if !is_sidecar
-        && tenants.is_none_or(|tenants| matches!(tenants, Value::List(items) if items.is_empty()))
-    {
+    if !is_sidecar && tenants.is_none_or(|tenants| matches!(tenants, Value::List(items) if items.is_empty())) {
         problems.push(no_tenant(name.as_deref()));
     }
     match config {
@@ -170,8 +160,7 @@ fn inherit(root: &mut Node, fields: &[Field]) {
             else {
                 continue;
             };
-            let Some(Value::List(items)) = root.entry_mut(field.key).map(|list| &mut list.value)
-            else {
+            let Some(Value::List(items)) = root.entry_mut(field.key).map(|list| &mut list.value) else {
                 continue;
             };
             for item in items {

@@ -17,10 +17,7 @@ pub fn markdown() -> String {
                 keys(&mut out, fields);
             }
             Form::Tables { about, fields, max } => {
-                out.push_str(&format!(
-                    "\n### `[[{}]]`\n\n{about} At most {max}.\n",
-                    field.key
-                ));
+                out.push_str(&format!("\n### `[[{}]]`\n\n{about} At most {max}.\n", field.key));
                 keys(&mut out, fields);
                 heirs(&mut out, field.key, fields);
             }
@@ -61,6 +58,8 @@ fn heirs(out: &mut String, list: &str, fields: &[Field]) {
         .collect();
     if !tables.is_empty() {
         let tables = tables.join(", ");
-        out.push_str(&format!("\nEach entry may have tables of its own, {tables}, with the keys of the global sections.\n"));
+        out.push_str(&format!(
+            "\nEach entry may have tables of its own, {tables}, with the keys of the global sections.\n"
+        ));
     }
 }

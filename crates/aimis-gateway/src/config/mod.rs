@@ -51,7 +51,7 @@ pub use tables::lan::{Lan, Language, UnknownFields};
 pub use tables::platform::Platform;
 pub use tables::process::{Drain, Log, LogFormat, LogLevel, Runtime, Telemetry};
 pub use tables::protocol::{
-    Clock, Crypto, Dates, HexCase, Identity, IdentityMode, KeyForm, MissingIdentity, Padding, Sign,
-    SignatureEncoding, TimestampUnit,
+    Clock, Crypto, Dates, HexCase, Identity, IdentityMode, KeyForm, MissingIdentity, Padding, Sign, SignatureEncoding,
+    TimestampUnit,
 };
 pub use tables::tenant::Tenant;

@@ -72,11 +72,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(origin) = self
-            .origin
-            .as_ref()
-            .filter(|origin| **origin != Origin::Default)
-        {
+        if let Some(origin) = self.origin.as_ref().filter(|origin| **origin != Origin::Default) {
             write!(f, "{origin}: ")?;
         }
         if !self.names_key && !self.key.is_empty() {

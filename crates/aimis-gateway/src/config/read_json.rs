@@ -21,8 +21,7 @@ const DEEPEST: usize = 16;
 /// Parses `text`.
 pub(super) fn parse(text: &str, source: &Source) -> Result<Node, Vec<Problem>> {
     let reading = Reading { text, source };
-    let raw: &RawValue =
-        serde_json::from_str(text).map_err(|error| vec![reading.syntax(0, &error)])?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| vec![reading.syntax(0, &error)])?;
     let node = reading.node(raw, 0).map_err(|problem| vec![problem])?;
     Ok(node.unwrap_or_else(|| Node::new(Value::Table(Vec::new()), source.origin(0))))
 }
@@ -45,31 +44,20 @@ impl<'a> Reading<'a> {
         let (text, at) = (raw.get(), self.offset(raw));
         let origin = self.source.origin(at);
         if depth > DEEPEST {
-            return Err(Problem::sentence(
-                Some(origin),
-                "",
-                "too many levels of nesting",
-            ));
+            return Err(Problem::sentence(Some(origin), "", "too many levels of nesting"));
         }
         let value = match text.as_bytes().first() {
             Some(b'n') => return Ok(None),
             Some(b't') => Value::Bool(true),
             Some(b'f') => Value::Bool(false),
-            Some(b'"') => {
-                Value::Text(serde_json::from_str(text).map_err(|error| self.syntax(at, &error))?)
-            }
+            Some(b'"') => Value::Text(serde_json::from_str(text).map_err(|error| self.syntax(at, &error))?),
             Some(b'[') => {
-                let items: Vec<&'a RawValue> =
-                    serde_json::from_str(text).map_err(|error| self.syntax(at, &error))?;
-                let items: Result<Vec<_>, _> = items
-                    .into_iter()
-                    .map(|item| self.node(item, depth + 1))
-                    .collect();
+                let items: Vec<&'a RawValue> = serde_json::from_str(text).map_err(|error| self.syntax(at, &error))?;
+                let items: Result<Vec<_>, _> = items.into_iter().map(|item| self.node(item, depth + 1)).collect();
                 Value::List(items?.into_iter().flatten().collect())
             }
             Some(b'{') => {
-                let Members(members) =
-                    serde_json::from_str(text).map_err(|error| self.syntax(at, &error))?;
+                let Members(members) = serde_json::from_str(text).map_err(|error| self.syntax(at, &error))?;
                 self.table(members, depth)?
             }
             _ => number(text),
@@ -83,11 +71,7 @@ impl<'a> Reading<'a> {
         for (key, raw) in members {
             if !seen.insert(key.clone()) {
                 let origin = self.source.origin(self.offset(raw));
-                return Err(Problem::about(
-                    Some(origin),
-                    &key,
-                    "stands twice in one object",
-                ));
+                return Err(Problem::about(Some(origin), &key, "stands twice in one object"));
             }
             if let Some(node) = self.node(raw, depth + 1)? {
                 entries.push((key, node));
@@ -128,9 +112,7 @@ fn number(text: &str) -> Value {
     /// Up to here every whole number is a float of its own.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match text.parse::<f64>() {
-        Ok(number) if number.fract() == 0.0 && number.abs() < EXACT => {
-            Value::Integer(number as i64)
-        }
+        Ok(number) if number.fract() == 0.0 && number.abs() < EXACT => Value::Integer(number as i64),
         _ => Value::Unusable {
             shown: super::problem::shown(text),
             hint: "",

@@ -14,18 +14,11 @@ use super::tree::{Node, Value};
 pub(super) fn parse(text: &str, source: &Source) -> Result<Node, Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
-        return Ok(Node::new(
-            entries(table.get_ref(), source),
-            source.origin(0),
-        ));
+        return Ok(Node::new(entries(table.get_ref(), source), source.origin(0)));
     }
     let complaint = |error: &toml::de::Error| {
         let at = error.span().map_or(0, |span| span.start);
-        let sentence = format!(
-            "column {}: not valid TOML: {}",
-            source.column(at),
-            error.message()
-        );
+        let sentence = format!("column {}: not valid TOML: {}", source.column(at), error.message());
         Problem::sentence(Some(source.origin(at)), "", sentence)
     };
     let mut problems: Vec<Problem> = errors.iter().map(complaint).collect();
@@ -67,9 +60,8 @@ fn value_of(value: &Spanned<DeValue<'_>>, source: &Source) -> Value {
             hint: "; put it in quotes",
         },
         DeValue::Array(items) => {
-            let node = |item: &Spanned<DeValue<'_>>| {
-                Node::new(value_of(item, source), source.origin(item.span().start))
-            };
+            let node =
+                |item: &Spanned<DeValue<'_>>| Node::new(value_of(item, source), source.origin(item.span().start));
             Value::List(items.iter().map(node).collect())
         }
         DeValue::Table(table) => entries(table, source),

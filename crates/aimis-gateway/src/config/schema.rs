@@ -10,10 +10,7 @@ use super::section::{Field, Form, Presence, Section};
 pub fn schema() -> Json {
     let mut schema = object(&Config::fields(), false);
     let root = schema.as_object_mut().expect("`object` makes an object");
-    root.insert(
-        "$schema".into(),
-        "https://json-schema.org/draft/2020-12/schema".into(),
-    );
+    root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
     root.insert("title".into(), "aimis-gateway configuration".into());
     root.insert("description".into(), "Configuration of aimis-gateway.".into());
     // A JSON file may name its schema.
@@ -32,14 +29,11 @@ fn object(fields: &[Field], inherits: bool) -> Json {
             Form::Value { shape, presence } => {
                 let mut schema = shape.schema.clone();
                 match presence {
-                    Presence::Default(default) if !inherits => {
-                        schema["default"] = default.to_json()
-                    }
+                    Presence::Default(default) if !inherits => schema["default"] = default.to_json(),
                     Presence::Required(_) => required.push(field.key),
                     Presence::Default(_) | Presence::Optional(_) => {}
                 }
-                schema["description"] =
-                    format!("{} Allowed: {}.", field.about, shape.allowed).into();
+                schema["description"] = format!("{} Allowed: {}.", field.about, shape.allowed).into();
                 schema
             }
             Form::Table { fields, inherits } => object(fields, *inherits),
@@ -52,8 +46,7 @@ fn object(fields: &[Field], inherits: bool) -> Json {
         }
         properties.insert(field.key.into(), property);
     }
-    let mut schema =
-        json!({"type": "object", "additionalProperties": false, "properties": properties});
+    let mut schema = json!({"type": "object", "additionalProperties": false, "properties": properties});
     if !required.is_empty() {
         schema["required"] = required.into();
     }

@@ -39,13 +39,7 @@ pub(super) trait Entry {
     /// The type of the field.
     type Value;
     /// Reads the value of the key `at`, which is not there if `node` is `None`.
-    fn read(
-        &self,
-        reader: &mut Reader,
-        at: &str,
-        node: Option<&Node>,
-        table: &Origin,
-    ) -> Option<Self::Value>;
+    fn read(&self, reader: &mut Reader, at: &str, node: Option<&Node>, table: &Origin) -> Option<Self::Value>;
     /// The effective value.
     fn show(&self, value: &Self::Value, at: &str, origins: &Origins) -> Content;
     /// For schema and documents.
@@ -132,16 +126,9 @@ impl Reader {
             }
             let full = child(at, key);
             let what = if at.is_empty() { "section" } else { "key" };
-            let sentence = format!(
-                "unknown {what} `{}`{}",
-                shown(&full),
-                self.suggestion(at, key, keys)
-            );
-            self.problems.push(Problem::sentence(
-                Some(entry.origin.clone()),
-                &full,
-                sentence,
-            ));
+            let sentence = format!("unknown {what} `{}`{}", shown(&full), self.suggestion(at, key, keys));
+            self.problems
+                .push(Problem::sentence(Some(entry.origin.clone()), &full, sentence));
         }
     }
 
@@ -149,10 +136,7 @@ impl Reader {
         if let Some(near) = nearest(key, keys.iter().copied()) {
             return format!(", did you mean `{}`?", child(at, near));
         }
-        let elsewhere = self
-            .known
-            .iter()
-            .find(|known| known.rsplit('.').next() == Some(key));
+        let elsewhere = self.known.iter().find(|known| known.rsplit('.').next() == Some(key));
         match elsewhere {
             Some(known) => format!(", did you mean `{known}`?"),
             None => format!("; known here: {}", keys.join(", ")),

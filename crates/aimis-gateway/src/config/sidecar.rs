@@ -21,11 +21,7 @@ pub(super) const NAMES: [&str; 5] = [KEYS[0].0, KEYS[1].0, KEYS[2].0, KEYS[3].0,
 ///
 /// Beside tenants from elsewhere it is refused: it would be a further hospital, while whoever sets
 /// `AIMIS_APP_ID` most likely means to change the one of the file, which is `AIMIS_TENANTS__0__APP_ID`.
-pub(super) fn overlay(
-    root: &mut Node,
-    env: &[(String, String)],
-    problems: &mut Vec<Problem>,
-) -> bool {
+pub(super) fn overlay(root: &mut Node, env: &[(String, String)], problems: &mut Vec<Problem>) -> bool {
     let value = |name: &str| {
         env.iter()
             .find(|(other, value)| other == name && !value.is_empty())
@@ -35,10 +31,7 @@ pub(super) fn overlay(
         .iter()
         .filter_map(|(name, key)| {
             let value = Value::Untyped(value(name)?.clone());
-            Some((
-                (*key).to_owned(),
-                Node::new(value, Origin::Sidecar((*name).into())),
-            ))
+            Some(((*key).to_owned(), Node::new(value, Origin::Sidecar((*name).into()))))
         })
         .collect();
     let Some(first) = entries.first().map(|(_, node)| node.origin.clone()) else {

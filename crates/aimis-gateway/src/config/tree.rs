@@ -77,10 +77,7 @@ impl Node {
 
     /// The entry `key` of a table.
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
-        self.table()?
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, node)| node)
+        self.table()?.iter().find(|(name, _)| name == key).map(|(_, node)| node)
     }
 
     /// The entry `key` of a table, to be changed.
@@ -88,10 +85,7 @@ impl Node {
         let Value::Table(entries) = &mut self.value else {
             return None;
         };
-        entries
-            .iter_mut()
-            .find(|(name, _)| name == key)
-            .map(|(_, node)| node)
+        entries.iter_mut().find(|(name, _)| name == key).map(|(_, node)| node)
     }
 
     /// The entry `key` of a table, made by `make` if it is not there; `None` if this is no table.
@@ -99,13 +93,10 @@ impl Node {
         let Value::Table(entries) = &mut self.value else {
             return None;
         };
-        let at = entries
-            .iter()
-            .position(|(name, _)| name == key)
-            .unwrap_or_else(|| {
-                entries.push((key.to_owned(), make()));
-                entries.len() - 1
-            });
+        let at = entries.iter().position(|(name, _)| name == key).unwrap_or_else(|| {
+            entries.push((key.to_owned(), make()));
+            entries.len() - 1
+        });
         entries.get_mut(at).map(|(_, node)| node)
     }
 
@@ -143,12 +134,9 @@ impl Node {
         let mut node = self.clone();
         change(&mut node);
         node.value = match node.value {
-            Value::Table(entries) => Value::Table(
-                entries
-                    .into_iter()
-                    .map(|(key, node)| (key, node.map(change)))
-                    .collect(),
-            ),
+            Value::Table(entries) => {
+                Value::Table(entries.into_iter().map(|(key, node)| (key, node.map(change))).collect())
+            }
             Value::List(items) => Value::List(items.iter().map(|node| node.map(change)).collect()),
             other => other,
         };

@@ -75,7 +75,13 @@ pub struct GuardedIo<S> {
 impl<S> GuardedIo<S> {
     /// Guards `stream`.
     pub fn new(stream: S, patience: Patience, activity: Activity) -> Self {
-        Self { stream, patience, activity, reading: Watch::default(), writing: Watch::default() }
+        Self {
+            stream,
+            patience,
+            activity,
+            reading: Watch::default(),
+            writing: Watch::default(),
+        }
     }
 }
 
@@ -90,7 +96,10 @@ struct Watch {
 impl Watch {
     /// Registers that the peer is awaited since the first call after [`Watch::progressed`], or since the
     /// phase changed. Ready when `limit` has passed.
-    #[expect(clippy::disallowed_methods, reason = "a time-out on tokio's timer, which a paused runtime controls")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a time-out on tokio's timer, which a paused runtime controls"
+    )]
     fn poll_expired(&mut self, phase: Phase, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = match self.waits_for {
             Some((since, deadline)) if since == phase => deadline,
@@ -100,7 +109,9 @@ impl Watch {
                 deadline
             }
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
         }
@@ -123,11 +134,7 @@ fn timed_out(what: &'static str) -> io::Error {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
         if let Poll::Ready(done) = Pin::new(&mut this.stream).poll_read(cx, buf) {
@@ -259,13 +266,15 @@ mod tests {
         peer.write_u8(b'G').await.unwrap();
 
         let mut byte = [0];
-        let end = std::future::poll_fn(|cx| loop {
-            let mut buf = ReadBuf::new(&mut byte);
-            let read = Pin::new(&mut guarded).poll_read(cx, &mut buf);
-            assert!(Pin::new(&mut guarded).poll_flush(cx).is_ready());
-            match ready!(read) {
-                Ok(()) => {}
-                Err(error) => return Poll::Ready(error),
+        let end = std::future::poll_fn(|cx| {
+            loop {
+                let mut buf = ReadBuf::new(&mut byte);
+                let read = Pin::new(&mut guarded).poll_read(cx, &mut buf);
+                assert!(Pin::new(&mut guarded).poll_flush(cx).is_ready());
+                match ready!(read) {
+                    Ok(()) => {}
+                    Err(error) => return Poll::Ready(error),
+                }
             }
         });
 

@@ -39,7 +39,10 @@ impl RequestId {
         }
         let mut text = [0; Self::MAX];
         text[..bytes.len()].copy_from_slice(bytes);
-        Some(Self { text, len: bytes.len() as u8 })
+        Some(Self {
+            text,
+            len: bytes.len() as u8,
+        })
     }
 
     /// The id's text.
@@ -75,7 +78,11 @@ fn could_hold_number(bytes: &[u8]) -> bool {
 fn is_uuid(bytes: &[u8]) -> bool {
     let mut groups = bytes.split(|b| *b == b'-');
     let form = [8, 4, 4, 4, 12];
-    let fits = |length: usize| groups.next().is_some_and(|g| g.len() == length && g.iter().all(u8::is_ascii_hexdigit));
+    let fits = |length: usize| {
+        groups
+            .next()
+            .is_some_and(|g| g.len() == length && g.iter().all(u8::is_ascii_hexdigit))
+    };
     form.into_iter().all(fits) && bytes.len() == 36 && bytes.iter().any(u8::is_ascii_alphabetic)
 }
 
@@ -101,7 +108,10 @@ impl RequestIds {
     pub fn new(clock: Clock) -> std::io::Result<Self> {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
-        Ok(Self { clock, state: u64::from_ne_bytes(seed) })
+        Ok(Self {
+            clock,
+            state: u64::from_ne_bytes(seed),
+        })
     }
 
     /// A new id: UUID version 7 (RFC 9562), so ids sort by time. The random part tells requests

@@ -19,13 +19,19 @@ impl Apis {
     /// The three queries of platform-api.md, sections 4 to 6.
     pub fn builtin() -> Self {
         let names = ["patientStudies", "patientConsultations", "patientReportUrl"];
-        let contracts =
-            [contract::patient_studies(), contract::patient_consultations(), contract::patient_report_url()];
+        let contracts = [
+            contract::patient_studies(),
+            contract::patient_consultations(),
+            contract::patient_report_url(),
+        ];
         Self(
             names
                 .into_iter()
                 .zip(contracts)
-                .map(|(name, contract)| Api { contract: Arc::new(contract), name })
+                .map(|(name, contract)| Api {
+                    contract: Arc::new(contract),
+                    name,
+                })
                 .collect(),
         )
     }

@@ -27,10 +27,10 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-use crate::app::Snapshot;
 use crate::clock::Clock;
 use crate::edge::connection::Body;
 use crate::rejection::Rejection;
+use crate::snapshot::Snapshot;
 use crate::telemetry::labels::Origin;
 use crate::tenant::Tenant;
 use crate::upstream::Platform;
@@ -53,13 +53,18 @@ impl Road {
     /// A road under one configuration. `clock` is the one that signatures carry, `clock.offset_ms` included: which
     /// day today is must not depend on a machine's clock that is known to be wrong.
     pub fn new(snapshot: Arc<Snapshot>, platform: Platform, clock: Clock) -> Self {
-        Self { snapshot, platform, clock }
+        Self {
+            snapshot,
+            platform,
+            clock,
+        }
     }
 
     /// What happens to a request.
     async fn handle(&self, request: Request<Incoming>, notes: &mut Notes) -> Result<Response<Body>, Rejection> {
         let (head, body) = request.into_parts();
-        notes.exchange.api = route::api_of(&head.uri, &self.snapshot.apis).map(|api| (api, self.snapshot.apis.name(api)));
+        notes.exchange.api =
+            route::api_of(&head.uri, &self.snapshot.apis).map(|api| (api, self.snapshot.apis.name(api)));
         let route = route::read(&head.method, &head.uri, &self.snapshot.apis)?;
 
         let waiting = self.clock.moment();
@@ -124,7 +129,10 @@ impl Road {
                 Unknown::Refused => return Err(Rejection::UnknownField { name }),
             }
         }
-        let rules = Rules { today: Some(Date::in_china(self.clock.now())), ..tenant.rules };
+        let rules = Rules {
+            today: Some(Date::in_china(self.clock.now())),
+            ..tenant.rules
+        };
         let order = builder.finish(&rules).map_err(Rejection::FieldInvalid)?;
         for repair in order.repairs() {
             notes.repair(repair.field, repair.kind);

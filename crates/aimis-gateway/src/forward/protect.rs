@@ -21,7 +21,11 @@ pub struct ProtectedRequest {
 /// Encrypts the personal fields of `order` under the tenant's key.
 pub fn protect(order: &Order, api: usize, tenant: &Arc<Tenant>) -> ProtectedRequest {
     let body = order.protected_body(tenant.cipher()).into_bytes();
-    ProtectedRequest { tenant: Arc::clone(tenant), api, body: body.into() }
+    ProtectedRequest {
+        tenant: Arc::clone(tenant),
+        api,
+        body: body.into(),
+    }
 }
 
 impl ProtectedRequest {

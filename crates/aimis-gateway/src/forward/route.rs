@@ -58,7 +58,11 @@ fn refuse_fields(query: &str, apis: &Apis) -> Result<(), Rejection> {
         .map(|pair| pair.split(|b| *b == b'=').next().unwrap_or(pair).trim_ascii())
         .any(|name| std::str::from_utf8(name).is_ok_and(|name| apis.knows_field(name)));
     let carries_number = query.split(|b| !b.is_ascii_digit()).any(|run| run.len() >= NUMBER);
-    if names_field || carries_number { Err(Rejection::FieldInUrl) } else { Ok(()) }
+    if names_field || carries_number {
+        Err(Rejection::FieldInUrl)
+    } else {
+        Ok(())
+    }
 }
 
 /// The bytes behind a query's percent-encoding and its `+` for a space; what is no encoding stays.
@@ -97,7 +101,10 @@ mod tests {
 
     #[test]
     fn the_platforms_own_paths_are_understood() {
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/900001"), Ok((0, Some("900001".into()))));
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/900001"),
+            Ok((0, Some("900001".into())))
+        );
         assert_eq!(route(Method::POST, "/thirdparty/patientConsultations"), Ok((1, None)));
         assert_eq!(route(Method::POST, "/thirdparty/patientReportUrl/?t=1"), Ok((2, None)));
     }
@@ -106,34 +113,82 @@ mod tests {
     fn other_paths_and_methods_are_refused() {
         assert_eq!(route(Method::POST, "/"), Err("no-such-api"));
         assert_eq!(route(Method::POST, "/thirdparty"), Err("no-such-api"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientstudies/900001"), Err("no-such-api"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/900001/x"), Err("no-such-api"));
-        assert_eq!(route(Method::POST, "//thirdparty/patientStudies/900001"), Err("no-such-api"));
-        assert_eq!(route(Method::GET, "/thirdparty/patientStudies/900001"), Err("method-not-allowed"));
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientstudies/900001"),
+            Err("no-such-api")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/900001/x"),
+            Err("no-such-api")
+        );
+        assert_eq!(
+            route(Method::POST, "//thirdparty/patientStudies/900001"),
+            Err("no-such-api")
+        );
+        assert_eq!(
+            route(Method::GET, "/thirdparty/patientStudies/900001"),
+            Err("method-not-allowed")
+        );
         assert_eq!(route(Method::GET, "/other"), Err("no-such-api"));
     }
 
     #[test]
     fn a_field_in_the_url_is_refused() {
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?a=b&idNum=x"), Err("field in url"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?PHONENUM"), Err("field in url"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?a=idNum"), Ok((0, Some("1".into()))));
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?a=b&idNum=x"),
+            Err("field in url")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?PHONENUM"),
+            Err("field in url")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?a=idNum"),
+            Ok((0, Some("1".into())))
+        );
     }
 
     #[test]
     fn percent_encoding_hides_no_field() {
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?a=b&%69dNum=x"), Err("field in url"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?id%4eum"), Err("field in url"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?+idNum+=x"), Err("field in url"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?a%26idNum%3dx"), Err("field in url"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?%6=%zz"), Ok((0, Some("1".into()))));
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?a=b&%69dNum=x"),
+            Err("field in url")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?id%4eum"),
+            Err("field in url")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?+idNum+=x"),
+            Err("field in url")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?a%26idNum%3dx"),
+            Err("field in url")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?%6=%zz"),
+            Ok((0, Some("1".into())))
+        );
     }
 
     #[test]
     fn a_number_in_the_url_is_refused() {
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?q=13800138000"), Err("field in url"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?q=138001%33%38000"), Err("field in url"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?11010119000101009X"), Err("field in url"));
-        assert_eq!(route(Method::POST, "/thirdparty/patientStudies/1?v=123456789"), Ok((0, Some("1".into()))));
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?q=13800138000"),
+            Err("field in url")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?q=138001%33%38000"),
+            Err("field in url")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?11010119000101009X"),
+            Err("field in url")
+        );
+        assert_eq!(
+            route(Method::POST, "/thirdparty/patientStudies/1?v=123456789"),
+            Ok((0, Some("1".into())))
+        );
     }
 }

@@ -84,7 +84,10 @@ pub struct RoadService {
 
 impl RoadService {
     /// `health` tells of the signal to stop; `draining` is set when no further request is to be taken.
-    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, named at the one call")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of its own, named at the one call"
+    )]
     pub fn new(
         road: Road,
         ids: RequestIds,
@@ -95,7 +98,16 @@ impl RoadService {
         health: Health,
         draining: Arc<AtomicBool>,
     ) -> Self {
-        Self { road, ids: RefCell::new(ids), clock, log, metrics, language, health, draining }
+        Self {
+            road,
+            ids: RefCell::new(ids),
+            clock,
+            log,
+            metrics,
+            language,
+            health,
+            draining,
+        }
     }
 
     /// Answers one request, whatever happens.
@@ -132,11 +144,18 @@ impl RoadService {
         decorate(response.headers_mut(), &notes);
         if self.health.draining() {
             // A client that is busy moves on by itself, before its connection is closed (`control`).
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let exchange = &mut notes.exchange;
         exchange.status = response.status().as_u16();
-        exchange.reply_size = response.body().size_hint().exact().and_then(|n| n.try_into().ok()).unwrap_or(0);
+        exchange.reply_size = response
+            .body()
+            .size_hint()
+            .exact()
+            .and_then(|n| n.try_into().ok())
+            .unwrap_or(0);
         exchange.total_time = self.clock.moment().since(start);
         exchange.count(&self.metrics);
         self.log.write(&Event::Request(exchange));
@@ -185,7 +204,9 @@ fn decorate(headers: &mut HeaderMap, notes: &Notes) {
 
 /// The first language that the caller names and we have, else the configured one.
 fn language(headers: &HeaderMap, default: Language) -> Language {
-    let Some(wanted) = headers.get(ACCEPT_LANGUAGE) else { return default };
+    let Some(wanted) = headers.get(ACCEPT_LANGUAGE) else {
+        return default;
+    };
     wanted
         .as_bytes()
         .split(|b| *b == b',')

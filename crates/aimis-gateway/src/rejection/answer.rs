@@ -66,7 +66,10 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
     let mut response = Response::new(Body::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/json; charset=utf-8"),
+    );
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(text::tag(language)));
     match rejection {
         Rejection::MethodNotAllowed => {
@@ -148,7 +151,14 @@ mod tests {
     fn a_defect_and_a_slow_connect_are_told_in_both_languages() {
         let id = RequestIds::new(Clock::manual(0)).unwrap().make();
         for (rejection, status, code, kind, en, zh) in [
-            (Rejection::Internal, 500, 800_900, "/errors/internal", "requestId", "requestId"),
+            (
+                Rejection::Internal,
+                500,
+                800_900,
+                "/errors/internal",
+                "requestId",
+                "requestId",
+            ),
             (
                 Rejection::Upstream(UpstreamError::ConnectTimeout),
                 502,
@@ -162,7 +172,13 @@ mod tests {
                 let response = to_response(&rejection, language, &id);
                 assert_eq!(response.status().as_u16(), status);
                 assert_eq!(response.headers()[CONTENT_LANGUAGE], text::tag(language));
-                let body = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
+                let body = response
+                    .into_body()
+                    .collect()
+                    .now_or_never()
+                    .unwrap()
+                    .unwrap()
+                    .to_bytes();
                 let body: Value = serde_json::from_slice(&body).unwrap();
                 assert_eq!((&body["code"], &body["type"]), (&code.into(), &kind.into()));
                 assert_eq!(body["requestId"], id.as_str());

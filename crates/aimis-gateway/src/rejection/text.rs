@@ -138,12 +138,12 @@ pub(super) fn tenant_hint(language: Language) -> &'static str {
 
 fn incomplete(received: usize, expected: Option<u64>, language: Language) -> String {
     match (expected, language) {
-        (Some(expected), Language::En) => format!(
-            "{received} of {expected} bytes of the body came. Does Content-Length count bytes, not characters?"
-        ),
-        (Some(expected), Language::Zh) => format!(
-            "请求体共 {expected} 字节，只收到 {received} 字节。Content-Length 是否按字节（而非字符）计算？"
-        ),
+        (Some(expected), Language::En) => {
+            format!("{received} of {expected} bytes of the body came. Does Content-Length count bytes, not characters?")
+        }
+        (Some(expected), Language::Zh) => {
+            format!("请求体共 {expected} 字节，只收到 {received} 字节。Content-Length 是否按字节（而非字符）计算？")
+        }
         (None, Language::En) => format!("The body ended after {received} bytes, before its last chunk."),
         (None, Language::Zh) => format!("请求体在 {received} 字节后中断，未收到最后一个分块。"),
     }

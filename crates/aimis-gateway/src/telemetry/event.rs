@@ -2,10 +2,9 @@
 //!
 //! Names and fields are a contract with whoever searches the log (`config/log-fields.json`).
 
-use std::net::SocketAddr;
-
 use super::exchange::Exchange;
 use super::log::{Level, Line, Loggable};
+use crate::listener::Bound;
 use crate::tenant::TenantName;
 use aimis_core::token::Fingerprint;
 
@@ -23,7 +22,7 @@ pub enum Event<'a> {
         /// `lan` or `telemetry`.
         listener: &'static str,
         /// Where.
-        address: SocketAddr,
+        address: &'a Bound,
     },
     /// A tenant's token is loaded.
     SecretLoaded {
@@ -76,7 +75,9 @@ impl Event<'_> {
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::Request(exchange) => exchange.level(),
-            Event::UnaskedAnswer | Event::AcceptFailed { .. } | Event::DrainTimedOut { .. } | Event::Notice { .. } => Level::Warn,
+            Event::UnaskedAnswer | Event::AcceptFailed { .. } | Event::DrainTimedOut { .. } | Event::Notice { .. } => {
+                Level::Warn
+            }
             Event::Panicked { .. } => Level::Error,
         }
     }

@@ -102,7 +102,9 @@ impl Exchange {
         let tenant = self.tenant.as_ref().map(|(index, _)| *index);
         let api = self.api.map(|(index, _)| index);
         metrics.requests(tenant, api, self.class, self.origin).inc();
-        metrics.request_seconds(api, self.origin).observe(self.total_time.as_secs_f64());
+        metrics
+            .request_seconds(api, self.origin)
+            .observe(self.total_time.as_secs_f64());
         let ours = self.total_time.saturating_sub(self.upstream_time + self.caller_time);
         metrics.overhead_seconds(api).observe(ours.as_secs_f64());
         for repair in &self.repairs {
@@ -117,20 +119,16 @@ impl Exchange {
         match self.class {
             CodeClass::Ok | CodeClass::Data => Level::Info,
             CodeClass::Gateway if self.error == Some("internal") => Level::Error,
-            CodeClass::Auth
-            | CodeClass::Limit
-            | CodeClass::Platform
-            | CodeClass::Transport
-            | CodeClass::Gateway => Level::Warn,
+            CodeClass::Auth | CodeClass::Limit | CodeClass::Platform | CodeClass::Transport | CodeClass::Gateway => {
+                Level::Warn
+            }
         }
     }
 
     pub(super) fn message(&self) -> &'static str {
         match (self.origin, self.class) {
             (Origin::Platform, CodeClass::Ok) => "answered by the platform",
-            (Origin::Platform, CodeClass::Auth) => {
-                "the platform refuses us: check token, appId, contract and clock"
-            }
+            (Origin::Platform, CodeClass::Auth) => "the platform refuses us: check token, appId, contract and clock",
             (Origin::Platform, _) => "answered by the platform with a failure",
             (Origin::Cache, _) => "answered from the cache",
             (Origin::Gateway, CodeClass::Transport) => "no answer from the platform",
@@ -150,7 +148,10 @@ impl Exchange {
             .field("origin", self.origin.as_str())
             .field("attempts", self.attempts)
             // Codes have six digits at most; a longer number that a platform puts there could be a person's.
-            .maybe("business.code", self.code.filter(|code| code.unsigned_abs() < 1_000_000))
+            .maybe(
+                "business.code",
+                self.code.filter(|code| code.unsigned_abs() < 1_000_000),
+            )
             .field("code_class", self.class.as_str())
             .maybe("error.type", self.error)
             .maybe("error.detail", self.error_detail)

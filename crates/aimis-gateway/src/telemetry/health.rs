@@ -23,7 +23,11 @@ impl Health {
     /// Nothing is good yet.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let checks = ReadyCheck::ALL.iter().map(|_| AtomicBool::new(false)).collect();
-        Self(Arc::new(Inner { checks, draining: AtomicBool::new(false), metrics }))
+        Self(Arc::new(Inner {
+            checks,
+            draining: AtomicBool::new(false),
+            metrics,
+        }))
     }
 
     /// Sets one check.

@@ -38,11 +38,17 @@ impl Telemetry {
         let known = ["/metrics", "/livez", "/readyz", "/startupz", "/healthz"];
         let path = request.uri().path();
         if !known.contains(&path) {
-            return response(StatusCode::NOT_FOUND, PLAIN, format!("not found; here are {}\n", known.join(" ")));
+            return response(
+                StatusCode::NOT_FOUND,
+                PLAIN,
+                format!("not found; here are {}\n", known.join(" ")),
+            );
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "use GET\n".to_owned());
-            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            refusal
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
         }
         match path {
@@ -59,13 +65,18 @@ impl Telemetry {
     }
 
     fn bad_checks(&self) -> Vec<&'static str> {
-        let bad = ReadyCheck::ALL.iter().filter(|check| !self.health.good(**check)).map(|c| c.as_str());
+        let bad = ReadyCheck::ALL
+            .iter()
+            .filter(|check| !self.health.good(**check))
+            .map(|c| c.as_str());
         bad.chain(self.health.draining().then_some("draining")).collect()
     }
 
     fn healthz(&self) -> Response<Body> {
-        let checks: serde_json::Map<_, _> =
-            ReadyCheck::ALL.iter().map(|c| (c.as_str().to_owned(), json!(self.health.good(*c)))).collect();
+        let checks: serde_json::Map<_, _> = ReadyCheck::ALL
+            .iter()
+            .map(|c| (c.as_str().to_owned(), json!(self.health.good(*c))))
+            .collect();
         let ready = self.health.ready();
         let body = json!({
             "status": if ready { "ok" } else { "unavailable" },
@@ -73,7 +84,11 @@ impl Telemetry {
             "draining": self.health.draining(),
             "checks": checks,
         });
-        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status = if ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
         response(status, JSON, format!("{body}\n"))
     }
 

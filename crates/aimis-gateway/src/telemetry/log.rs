@@ -227,13 +227,25 @@ impl Log {
             .name("aimis-log".to_owned())
             .spawn(move || theirs.write_until_stopped(output))?;
         let _ = shared.writer.set(thread.thread().clone());
-        let log = Log { lane: shared.new_lane(), shared: Arc::clone(&shared) };
-        Ok((log, LogGuard { shared, thread: Some(thread) }))
+        let log = Log {
+            lane: shared.new_lane(),
+            shared: Arc::clone(&shared),
+        };
+        Ok((
+            log,
+            LogGuard {
+                shared,
+                thread: Some(thread),
+            },
+        ))
     }
 
     /// A handle with a lane of its own, for a worker.
     pub fn own_lane(&self) -> Log {
-        Log { lane: self.shared.new_lane(), shared: Arc::clone(&self.shared) }
+        Log {
+            lane: self.shared.new_lane(),
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Whether events of this level are written.
@@ -283,7 +295,9 @@ impl Log {
 
 impl Shared {
     fn new_lane(&self) -> Arc<Lane> {
-        let lane = Arc::new(Lane { pending: Mutex::default() });
+        let lane = Arc::new(Lane {
+            pending: Mutex::default(),
+        });
         lock(&self.lanes).push(Arc::clone(&lane));
         lane
     }
@@ -323,7 +337,9 @@ impl Shared {
             }
             self.asleep.store(true, Ordering::Release);
             // A line may have come between the look and the store; its writer saw nobody asleep.
-            if lock(&self.lanes).iter().all(|lane| lock(&lane.pending).lines.is_empty())
+            if lock(&self.lanes)
+                .iter()
+                .all(|lane| lock(&lane.pending).lines.is_empty())
                 && !self.stopping.load(Ordering::Acquire)
             {
                 std::thread::park();
@@ -419,8 +435,7 @@ mod tests {
     fn every_line_is_out_when_the_guard_is_gone() {
         let sink = Sink::default();
         let clock = Clock::manual(0);
-        let (log, guard) =
-            Log::start(clock, Level::Info, "test", Box::new(sink.clone())).unwrap();
+        let (log, guard) = Log::start(clock, Level::Info, "test", Box::new(sink.clone())).unwrap();
 
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -9,21 +9,19 @@ use aimis_core::codes::Codes;
 use aimis_core::order::RepairKind;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
-use super::labels::{
-    AttemptResult, CodeClass, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck, RejectReason,
-};
+use super::labels::{AttemptResult, CodeClass, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck, RejectReason};
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
-const REQUEST_SECONDS: &[f64] =
-    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const REQUEST_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
 /// Bounds of the gateway's own share of a request, in seconds.
-const OVERHEAD_SECONDS: &[f64] =
-    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05];
+const OVERHEAD_SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05];
 /// Bounds of the delay of a runtime's turn, in seconds.
 const DELAY_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
 
@@ -74,7 +72,9 @@ pub struct Metrics {
 impl Metrics {
     /// Makes every series that can exist for these tenants and APIs.
     pub fn new(tenants: &[&str], apis: &[&str], codes: &Codes) -> Arc<Self> {
-        let maker = Maker { registry: Registry::new() };
+        let maker = Maker {
+            registry: Registry::new(),
+        };
         let tenant_labels: Vec<&str> = tenants.iter().copied().chain([NO_TENANT]).collect();
         let api_labels: Vec<&str> = apis.iter().copied().chain([NO_API]).collect();
 
@@ -150,10 +150,14 @@ impl Metrics {
             &["api", "code"],
         );
         let by_api = |code: &str| -> Vec<IntCounter> {
-            apis.iter().map(|api| business.with_label_values(&[*api, code])).collect()
+            apis.iter()
+                .map(|api| business.with_label_values(&[*api, code]))
+                .collect()
         };
-        let mut business_codes: Vec<(i64, Vec<IntCounter>)> =
-            codes.documented().map(|code| (code, by_api(&code.to_string()))).collect();
+        let mut business_codes: Vec<(i64, Vec<IntCounter>)> = codes
+            .documented()
+            .map(|code| (code, by_api(&code.to_string())))
+            .collect();
         business_codes.sort_unstable_by_key(|(code, _)| *code);
         let other_codes = by_api(OTHER_CODE);
         let last_success = maker.gauges(
@@ -161,12 +165,13 @@ impl Metrics {
             "When the platform last answered with code 0, in seconds since 1970; 0 before the first.",
             &["api"],
         );
-        let connections =
-            maker.int_gauges("upstream_connections", "Connections to the platform.", &["state"]);
-        let log_records =
-            maker.counters("log_records_total", "Log lines written, by level.", &["level"]);
-        let ready =
-            maker.int_gauges("ready", "1 when the check is good; all of them make /readyz.", &["check"]);
+        let connections = maker.int_gauges("upstream_connections", "Connections to the platform.", &["state"]);
+        let log_records = maker.counters("log_records_total", "Log lines written, by level.", &["level"]);
+        let ready = maker.int_gauges(
+            "ready",
+            "1 when the check is good; all of them make /readyz.",
+            &["check"],
+        );
         let secret_loaded = maker.gauges(
             "secret_loaded_timestamp_seconds",
             "When the secret was last loaded, in seconds since 1970.",
@@ -202,21 +207,22 @@ impl Metrics {
                 .iter()
                 .map(|l| log_records.with_label_values(&[l.as_str()]))
                 .collect(),
-            ready: ReadyCheck::ALL.iter().map(|c| ready.with_label_values(&[c.as_str()])).collect(),
+            ready: ReadyCheck::ALL
+                .iter()
+                .map(|c| ready.with_label_values(&[c.as_str()]))
+                .collect(),
             apis: api_labels.len(),
             tenants: tenant_labels.len(),
             secret_loaded,
             secret_not_after,
-            active_requests: maker
-                .int_gauge("http_server_active_requests", "Requests being answered now."),
+            active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
             unasked_answers: maker.counter(
                 "upstream_unasked_answers_total",
                 "Times that the platform, or something in between, sent bytes that nobody asked for.",
             ),
-            lan_connections: maker
-                .int_gauge("lan_connections", "Connections of HIS clients that are open."),
+            lan_connections: maker.int_gauge("lan_connections", "Connections of HIS clients that are open."),
             lan_connections_refused: maker.counter(
                 "lan_connections_refused_total",
                 "Connections of HIS clients closed at once because lan.max_connections were open.",
@@ -236,13 +242,7 @@ impl Metrics {
     }
 
     /// Counter of finished requests.
-    pub fn requests(
-        &self,
-        tenant: TenantIndex,
-        api: ApiIndex,
-        class: CodeClass,
-        origin: Origin,
-    ) -> &IntCounter {
+    pub fn requests(&self, tenant: TenantIndex, api: ApiIndex, class: CodeClass, origin: Origin) -> &IntCounter {
         let tenant = tenant.unwrap_or(self.tenants - 1);
         let row = (tenant * self.apis + self.api(api)) * Origin::ALL.len() + origin.index();
         &self.requests[row * CodeClass::ALL.len() + class.index()]
@@ -329,9 +329,7 @@ fn possible(tenant: &str, api: &str, class: CodeClass, origin: Origin) -> bool {
         }
         Origin::Cache => tenant != NO_TENANT && api != NO_API && class == Ok,
         Origin::Gateway if tenant == NO_TENANT => matches!(class, Data | Auth | Limit | Gateway),
-        Origin::Gateway => {
-            api != NO_API && matches!(class, Data | Auth | Limit | Platform | Transport | Gateway)
-        }
+        Origin::Gateway => api != NO_API && matches!(class, Data | Auth | Limit | Platform | Transport | Gateway),
     }
 }
 

@@ -26,8 +26,7 @@ impl PatientTagger {
         let mut mac = self.0.clone();
         order.patient().feed(|part| mac.update(part));
         let mut digits = [0; 16];
-        hex::encode_to_slice(&mac.finalize().into_bytes()[..8], &mut digits)
-            .expect("8 bytes are 16 hex digits");
+        hex::encode_to_slice(&mac.finalize().into_bytes()[..8], &mut digits).expect("8 bytes are 16 hex digits");
         PatientTag(digits)
     }
 }

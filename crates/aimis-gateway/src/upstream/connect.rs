@@ -43,7 +43,12 @@ impl Connector {
         tls: Option<(ServerName<'static>, Arc<rustls::ClientConfig>)>,
         timeout: Duration,
     ) -> Self {
-        Self { host, port, tls, timeout }
+        Self {
+            host,
+            port,
+            tls,
+            timeout,
+        }
     }
 
     /// Opens a connection.
@@ -106,15 +111,15 @@ where
 }
 
 fn tls_error(error: &io::Error) -> UpstreamError {
-    let Some(inner) = error.get_ref() else { return UpstreamError::Tls };
+    let Some(inner) = error.get_ref() else {
+        return UpstreamError::Tls;
+    };
     let Some(rustls::Error::InvalidCertificate(reason)) = inner.downcast_ref::<rustls::Error>() else {
         return UpstreamError::Tls;
     };
     UpstreamError::Certificate(match reason {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateFault::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            CertificateFault::NotYetValid
-        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => CertificateFault::NotYetValid,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             CertificateFault::WrongName
         }

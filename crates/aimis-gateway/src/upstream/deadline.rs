@@ -27,7 +27,11 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = Deadline<S>;
 
     fn layer(&self, inner: S) -> Deadline<S> {
-        Deadline { inner, limit: self.limit, metrics: Arc::clone(&self.metrics) }
+        Deadline {
+            inner,
+            limit: self.limit,
+            metrics: Arc::clone(&self.metrics),
+        }
     }
 }
 
@@ -69,4 +73,3 @@ where
         })
     }
 }
-

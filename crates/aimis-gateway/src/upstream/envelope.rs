@@ -40,7 +40,9 @@ impl Envelope {
             [b'<', ..] => Err(Foreign::Html),
             [b'{', inner @ .., b'}'] => {
                 let code = Scan { rest: inner }.find_code().or_else(|| find_code_in_gb18030(inner));
-                Ok(Self { code: code.ok_or(Foreign::NotJson)? })
+                Ok(Self {
+                    code: code.ok_or(Foreign::NotJson)?,
+                })
             }
             _ => Err(Foreign::NotJson),
         }
@@ -52,7 +54,10 @@ fn trimmed(body: &[u8]) -> &[u8] {
 }
 
 fn find_code_in_gb18030(inner: &[u8]) -> Option<Option<i64>> {
-    Scan { rest: &masked_gb18030(inner)? }.find_code()
+    Scan {
+        rest: &masked_gb18030(inner)?,
+    }
+    .find_code()
 }
 
 /// A second look at what is not UTF-8: in GB18030 the last byte of a character can be that of a backslash or
@@ -143,8 +148,11 @@ impl<'a> Scan<'a> {
                 Some(self.take(length))
             }
             _ => {
-                let length =
-                    self.rest.iter().position(|b| matches!(b, b',' | b'}' | b']')).unwrap_or(self.rest.len());
+                let length = self
+                    .rest
+                    .iter()
+                    .position(|b| matches!(b, b',' | b'}' | b']'))
+                    .unwrap_or(self.rest.len());
                 let scalar = self.take(length).trim_ascii_end();
                 is_scalar(scalar).then_some(scalar)
             }
@@ -190,7 +198,10 @@ fn nested_length(text: &[u8]) -> Option<usize> {
 }
 
 fn code(value: &[u8]) -> Option<i64> {
-    let digits = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+    let digits = value
+        .strip_prefix(b"\"")
+        .and_then(|v| v.strip_suffix(b"\""))
+        .unwrap_or(value);
     std::str::from_utf8(digits).ok()?.trim().parse().ok()
 }
 
@@ -206,7 +217,10 @@ mod tests {
     #[test]
     fn the_code_is_found_wherever_it_stands() {
         assert_eq!(code_of(r#"{"code":0,"message":"success","data":[]}"#), Ok(Some(0)));
-        assert_eq!(code_of(" \n{ \"data\" : [{\"code\":7}, \"]}\"], \"code\" : 100004 }\n"), Ok(Some(100_004)));
+        assert_eq!(
+            code_of(" \n{ \"data\" : [{\"code\":7}, \"]}\"], \"code\" : 100004 }\n"),
+            Ok(Some(100_004))
+        );
         assert_eq!(code_of(r#"{"message":"a\"code\":1","code":"90001"}"#), Ok(Some(90_001)));
         assert_eq!(code_of("\u{feff}{\"code\":-1}"), Ok(Some(-1)));
     }
@@ -245,7 +259,10 @@ mod tests {
     fn characters_of_gb18030_that_end_like_punctuation_are_seen_through() {
         let code = |body: &[u8]| Envelope::inspect(body).map(Envelope::code);
         assert_eq!(code(b"{\"message\":\"\xd5\x5c\",\"code\":0}"), Ok(Some(0)));
-        assert_eq!(code(b"{\"data\":[\"\x81\x5b\xd5\x5c\",\"\x81\x30\x81\x30\"],\"code\":7}"), Ok(Some(7)));
+        assert_eq!(
+            code(b"{\"data\":[\"\x81\x5b\xd5\x5c\",\"\x81\x30\x81\x30\"],\"code\":7}"),
+            Ok(Some(7))
+        );
         assert_eq!(code(b"{\"message\":\"\xd5\x5c,\"code\":0}"), Err(Foreign::NotJson));
     }
 

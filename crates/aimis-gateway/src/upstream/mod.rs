@@ -96,16 +96,27 @@ impl Platform {
             .layer(RetryLayer)
             .layer(SignLayer::new(signing_clock.clone()))
             .service(pool);
-        Self { stack, clock: clock.clone() }
+        Self {
+            stack,
+            clock: clock.clone(),
+        }
     }
 
     /// Asks the platform.
     pub async fn send(&self, request: ProtectedRequest) -> Sent {
         let start = self.clock.moment();
         let count = AttemptCount::default();
-        let first = Attempt { request, fresh_connection: false, count: count.clone() };
+        let first = Attempt {
+            request,
+            fresh_connection: false,
+            count: count.clone(),
+        };
         let result = self.stack.clone().call(first).await;
-        Sent { result, attempts: count.0.get(), took: self.clock.moment().since(start) }
+        Sent {
+            result,
+            attempts: count.0.get(),
+            took: self.clock.moment().since(start),
+        }
     }
 
     /// Closes pooled connections that were idle for too long; called now and then by the worker.

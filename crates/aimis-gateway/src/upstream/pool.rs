@@ -117,12 +117,10 @@ impl Pool {
     /// Closes connections that waited for longer than `platform.idle_timeout_ms`, or that the peer closed.
     pub fn close_idle(&self) {
         let now = self.0.clock.moment();
-        let (kept, closed): (Vec<_>, Vec<_>) = self
-            .0
-            .idle
-            .take()
-            .into_iter()
-            .partition(|idle| now.since(idle.since) < self.0.limits.idle_time && !idle.connection.sender.is_closed());
+        let (kept, closed): (Vec<_>, Vec<_>) =
+            self.0.idle.take().into_iter().partition(|idle| {
+                now.since(idle.since) < self.0.limits.idle_time && !idle.connection.sender.is_closed()
+            });
         self.0.metrics.connections_idle.sub(closed.len() as i64);
         *self.0.idle.borrow_mut() = kept;
     }
@@ -170,7 +168,9 @@ impl Inner {
     }
 
     fn distrusts(&self) -> bool {
-        self.distrusted_at.get().is_some_and(|at| self.clock.moment().since(at) < DISTRUST)
+        self.distrusted_at
+            .get()
+            .is_some_and(|at| self.clock.moment().since(at) < DISTRUST)
     }
 
     /// The connection used last. Its own function, so that nothing is borrowed while its user waits.
@@ -188,30 +188,43 @@ impl Inner {
         }
         let place = Place::take(&self.open);
         let (sender, wire) = self.connector.connect().await?;
-        Ok(Connection { sender, wire, requests: 0, _place: place })
+        Ok(Connection {
+            sender,
+            wire,
+            requests: 0,
+            _place: place,
+        })
     }
 
     fn give_back(&self, mut connection: Connection) {
         connection.requests += 1;
         connection.wire.settled();
-        let spent = self.distrusts()
-            || self.limits.requests != 0 && connection.requests >= self.limits.requests;
+        let spent = self.distrusts() || self.limits.requests != 0 && connection.requests >= self.limits.requests;
         let mut idle = self.idle.borrow_mut();
         if !spent && !connection.sender.is_closed() && idle.len() < self.limits.idle {
             self.metrics.connections_idle.inc();
-            idle.push(Idle { connection, since: self.clock.moment() });
+            idle.push(Idle {
+                connection,
+                since: self.clock.moment(),
+            });
         }
     }
 
     async fn exchange(&self, signed: Request<Full<Bytes>>, fresh: bool) -> Result<Reply, AttemptError> {
-        let (mut connection, reused) =
-            self.checkout(fresh).await.map_err(|error| AttemptError { error, reused: false })?;
+        let (mut connection, reused) = self
+            .checkout(fresh)
+            .await
+            .map_err(|error| AttemptError { error, reused: false })?;
         let active = Active::new(&self.metrics);
         let result = async {
             connection.wire.asked();
             let response = connection.sender.send_request(signed).await.map_err(|error| {
                 let flooded = connection.wire.flooded();
-                if flooded { UpstreamError::NotHttp } else { reply::classify(&error, false) }
+                if flooded {
+                    UpstreamError::NotHttp
+                } else {
+                    reply::classify(&error, false)
+                }
             })?;
             connection.wire.answering();
             reply::read(response, self.limits.body).await

@@ -37,9 +37,7 @@ impl<S> Retry<S> {
 
 impl<S> Service<Attempt> for Retry<S>
 where
-    S: Service<Attempt, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>>
-        + Clone
-        + 'static,
+    S: Service<Attempt, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>> + Clone + 'static,
 {
     type Response = Reply;
     type Error = UpstreamError;
@@ -59,9 +57,10 @@ where
         let first = self.inner.call(attempt);
         Box::pin(async move {
             match first.await {
-                Err(AttemptError { error: UpstreamError::NoAnswer, reused: true }) => {
-                    inner.call(again).await.map_err(|failed| failed.error)
-                }
+                Err(AttemptError {
+                    error: UpstreamError::NoAnswer,
+                    reused: true,
+                }) => inner.call(again).await.map_err(|failed| failed.error),
                 other => other.map_err(|failed| failed.error),
             }
         })

@@ -52,7 +52,10 @@ impl<S> Layer<S> for SignLayer {
     type Service = Sign<S>;
 
     fn layer(&self, inner: S) -> Sign<S> {
-        Sign { inner, clock: self.clock.clone() }
+        Sign {
+            inner,
+            clock: self.clock.clone(),
+        }
     }
 }
 
@@ -70,7 +73,11 @@ impl<S> Sign<S> {
 
     fn sign(&self, attempt: Attempt) -> SignedRequest {
         attempt.count.add();
-        let Attempt { request, fresh_connection, .. } = attempt;
+        let Attempt {
+            request,
+            fresh_connection,
+            ..
+        } = attempt;
         let tenant = request.tenant();
         let signed = tenant.sign(self.clock.now());
         let mut out = Request::new(Full::new(request.body()));
@@ -84,7 +91,11 @@ impl<S> Sign<S> {
         headers.insert(APP_ID, tenant.app_id_header());
         headers.insert(TIMESTAMP, header(signed.timestamp()));
         headers.insert(SIGNATURE, header(signed.signature()));
-        SignedRequest { request: out, api: request.api(), fresh_connection }
+        SignedRequest {
+            request: out,
+            api: request.api(),
+            fresh_connection,
+        }
     }
 }
 

@@ -30,7 +30,9 @@ pub enum TrustError {
 /// # Errors
 /// When `extra_ca` is not a file of PEM certificates.
 pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
     if let Some(path) = extra_ca {
         let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect)
@@ -39,7 +41,9 @@ pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, Trust
             return Err(TrustError::Empty);
         }
         for (index, certificate) in certificates.into_iter().enumerate() {
-            roots.add(certificate).map_err(|_| TrustError::NotAnAuthority(index + 1))?;
+            roots
+                .add(certificate)
+                .map_err(|_| TrustError::NotAnAuthority(index + 1))?;
         }
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

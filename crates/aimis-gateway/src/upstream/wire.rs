@@ -73,7 +73,10 @@ impl Wire {
 
     /// The stream that hyper is given.
     pub(super) fn watch<S>(&self, stream: S) -> WatchedIo<S> {
-        WatchedIo { stream, state: Rc::clone(&self.0) }
+        WatchedIo {
+            stream,
+            state: Rc::clone(&self.0),
+        }
     }
 
     /// A question goes out.
@@ -136,7 +139,10 @@ impl State {
             }
             Phase::Asked | Phase::Quiet => self.unasked.set(true),
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, "the peer sent more than was asked for"))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the peer sent more than was asked for",
+        ))
     }
 }
 

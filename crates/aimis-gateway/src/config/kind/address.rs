@@ -53,9 +53,7 @@ impl Kind for Address {
     type Value = ListenAddr;
 
     fn read(&self, node: &Node, _directory: &Path) -> Result<ListenAddr, Refusal> {
-        let text = node
-            .text()
-            .ok_or_else(|| Refusal::not("an address", node))?;
+        let text = node.text().ok_or_else(|| Refusal::not("an address", node))?;
         if let Some(path) = text.strip_prefix("unix:") {
             if !path.starts_with('/') || path.contains(char::is_control) {
                 return Err(Refusal::new(
@@ -80,9 +78,6 @@ impl Kind for Address {
 
     fn shape(&self) -> Shape {
         let schema = json!({"type": "string", "pattern": "^(unix:/.+|[0-9.]+:[0-9]+|\\[[0-9A-Fa-f:.%]+\\]:[0-9]+)$"});
-        Shape::new(
-            schema,
-            "`\"127.0.0.1:8080\"`, `\"[::1]:8080\"`, `\"unix:/path\"`",
-        )
+        Shape::new(schema, "`\"127.0.0.1:8080\"`, `\"[::1]:8080\"`, `\"unix:/path\"`")
     }
 }

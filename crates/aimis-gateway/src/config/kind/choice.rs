@@ -31,10 +31,7 @@ impl<C: Choice> Kind for OneOf<C> {
             .text()
             .and_then(|text| C::ALL.iter().find(|(_, name, _)| *name == text));
         found.map(|(value, ..)| *value).ok_or_else(|| {
-            let names: Vec<_> = C::ALL
-                .iter()
-                .map(|(_, name, _)| format!("\"{name}\""))
-                .collect();
+            let names: Vec<_> = C::ALL.iter().map(|(_, name, _)| format!("\"{name}\"")).collect();
             Refusal::new(format!("is not allowed, only {}", names.join(", ")))
         })
     }
@@ -53,10 +50,7 @@ impl<C: Choice> Kind for OneOf<C> {
             "" => format!("`{name}`"),
             about => format!("`{name}`: {}", uncapitalised(about.trim_end_matches('.'))),
         });
-        Shape::new(
-            json!({"enum": names}),
-            meanings.collect::<Vec<_>>().join("; "),
-        )
+        Shape::new(json!({"enum": names}), meanings.collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -64,9 +58,7 @@ impl<C: Choice> Kind for OneOf<C> {
 fn uncapitalised(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {
-        (Some(first), Some(second)) if !second.is_uppercase() => {
-            first.to_lowercase().chain(chars).collect()
-        }
+        (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
         _ => text.to_owned(),
     }
 }

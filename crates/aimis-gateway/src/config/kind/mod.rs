@@ -125,8 +125,7 @@ impl Kind for Switch {
     type Value = bool;
 
     fn read(&self, node: &Node, _directory: &Path) -> Result<bool, Refusal> {
-        node.bool()
-            .ok_or_else(|| Refusal::not("true or false", node))
+        node.bool().ok_or_else(|| Refusal::not("true or false", node))
     }
 
     fn show(&self, value: &bool) -> Plain {
@@ -153,9 +152,7 @@ impl<K: Kind> Kind for OneOrMore<K> {
         let items = match &node.value {
             Value::List(items) => items.clone(),
             Value::Untyped(text) => {
-                let part = |text: &str| {
-                    Node::new(Value::Untyped(text.trim().to_owned()), node.origin.clone())
-                };
+                let part = |text: &str| Node::new(Value::Untyped(text.trim().to_owned()), node.origin.clone());
                 text.split(',').map(part).collect()
             }
             _ => vec![node.clone()],

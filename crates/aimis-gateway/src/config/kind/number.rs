@@ -51,10 +51,7 @@ impl<T> Integer<T> {
         if (self.min..=self.max).contains(&number) {
             Ok(number)
         } else {
-            Err(Refusal::new(format!(
-                "is out of range, allowed is {}",
-                self.bounds()
-            )))
+            Err(Refusal::new(format!("is out of range, allowed is {}", self.bounds())))
         }
     }
 }
@@ -116,12 +113,7 @@ pub(in crate::config) fn size(min: usize, max: usize) -> Size {
     Size { min, max }
 }
 
-const UNITS: [(&str, usize); 4] = [
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-];
+const UNITS: [(&str, usize); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 impl Kind for Size {
     type Value = usize;
@@ -129,13 +121,9 @@ impl Kind for Size {
     fn read(&self, node: &Node, _directory: &Path) -> Result<usize, Refusal> {
         let bytes = match node.text() {
             Some(text) => bytes(text),
-            None => node
-                .integer()
-                .and_then(|number| usize::try_from(number).ok()),
+            None => node.integer().and_then(|number| usize::try_from(number).ok()),
         };
-        let bytes = bytes.ok_or_else(|| {
-            Refusal::not("a size like \"64KiB\", \"8MiB\" or a number of bytes", node)
-        })?;
+        let bytes = bytes.ok_or_else(|| Refusal::not("a size like \"64KiB\", \"8MiB\" or a number of bytes", node))?;
         if (self.min..=self.max).contains(&bytes) {
             return Ok(bytes);
         }
@@ -169,9 +157,7 @@ impl Kind for Size {
 
 fn bytes(text: &str) -> Option<usize> {
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = unit.trim_start();
     let factor = if unit.is_empty() {

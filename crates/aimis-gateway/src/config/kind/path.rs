@@ -39,9 +39,7 @@ impl Kind for FilePath {
                 Refusal::new(reason)
             }
         };
-        let text = node
-            .text()
-            .ok_or_else(|| refuse("is not the path of a file"))?;
+        let text = node.text().ok_or_else(|| refuse("is not the path of a file"))?;
         if text.is_empty() || text.contains(char::is_control) {
             return Err(refuse("is not the path of a file"));
         }
@@ -61,10 +59,7 @@ impl Kind for FilePath {
     }
 
     fn shape(&self) -> Shape {
-        Shape::new(
-            json!({"type": "string", "minLength": 1}),
-            "the path of a file",
-        )
+        Shape::new(json!({"type": "string", "minLength": 1}), "the path of a file")
     }
 }
 

@@ -80,10 +80,7 @@ impl Kind for Characters {
         if bounded && text.chars().all(self.allowed) && !matches!(text, "." | "..") {
             return Ok(Text(text.into()));
         }
-        Err(Refusal::new(format!(
-            "is not 1 to {} {}",
-            self.max, self.words
-        )))
+        Err(Refusal::new(format!("is not 1 to {} {}", self.max, self.words)))
     }
 
     fn show(&self, value: &Text) -> Plain {

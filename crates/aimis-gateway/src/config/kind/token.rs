@@ -108,9 +108,6 @@ impl Kind for Token {
 
     fn shape(&self) -> Shape {
         let shape = Shape::new(json!(false), "from the environment only");
-        Shape {
-            secret: true,
-            ..shape
-        }
+        Shape { secret: true, ..shape }
     }
 }

@@ -31,17 +31,10 @@ impl Host {
 
     fn parse(text: &str) -> Option<Self> {
         if let Some(inner) = text.strip_prefix('[') {
-            return Some(Self::Ip(
-                inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into(),
-            ));
+            return Some(Self::Ip(inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into()));
         }
         // What ends in a number is an IPv4 address or nothing (WHATWG URL, "ends in a number").
-        if text
-            .rsplit('.')
-            .next()?
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-        {
+        if text.rsplit('.').next()?.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(Self::Ip(text.parse::<Ipv4Addr>().ok()?.into()));
         }
         let letters = |label: &str| {
@@ -50,13 +43,9 @@ impl Host {
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         };
         let label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && letters(label)
-                && !label.starts_with('-')
-                && !label.ends_with('-')
+            (1..=63).contains(&label.len()) && letters(label) && !label.starts_with('-') && !label.ends_with('-')
         };
-        (text.len() <= 253 && text.split('.').all(label))
-            .then(|| Self::Name(text.to_ascii_lowercase().into()))
+        (text.len() <= 253 && text.split('.').all(label)).then(|| Self::Name(text.to_ascii_lowercase().into()))
     }
 }
 
@@ -169,8 +158,7 @@ impl Kind for Base {
                 "has a path; the paths are the platform's own and are added to it",
             ));
         }
-        let (host, port) =
-            authority(rest).ok_or_else(|| Refusal::new("has no valid host or port"))?;
+        let (host, port) = authority(rest).ok_or_else(|| Refusal::new("has no valid host or port"))?;
         Ok(BaseUrl {
             https,
             host,
@@ -183,8 +171,7 @@ impl Kind for Base {
     }
 
     fn shape(&self) -> Shape {
-        let schema =
-            json!({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?$"});
+        let schema = json!({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?$"});
         Shape::new(schema, "`\"https://host\"`, `\"https://host:port\"`")
     }
 }

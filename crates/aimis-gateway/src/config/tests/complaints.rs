@@ -196,7 +196,8 @@ fn each_fault_in_a_file_has_its_text() {
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let text = "[runtime]\nworkers = 999\n[nonsense]\n[platform]\nbase_url = 5\nmax_body = \"1B\"\n[[tenants]]\nname = \"\"\n";
+    let text =
+        "[runtime]\nworkers = 999\n[nonsense]\n[platform]\nbase_url = 5\nmax_body = \"1B\"\n[[tenants]]\nname = \"\"\n";
     let expected = "\
 gateway.toml:2: runtime.workers: 999 is out of range, allowed is 0 to 256
 gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, telemetry, platform, crypto, sign, identity, dates, \
@@ -259,8 +260,7 @@ fn each_fault_in_the_environment_has_its_text() {
         ),
     ];
     for (env, expected) in cases {
-        let sources =
-            Sources::text("gateway.toml", format!("\n{TENANT}")).with_env(env.iter().copied());
+        let sources = Sources::text("gateway.toml", format!("\n{TENANT}")).with_env(env.iter().copied());
         assert_eq!(complaints(&sources), *expected, "{env:?}");
     }
 }
@@ -305,28 +305,19 @@ fn faults_of_json_have_their_line() {
             "{\n \"lan\": }\n}",
             "gateway.json:2: column 9: not valid JSON: expected value",
         ),
-        (
-            "[]",
-            "gateway.json:1: the file is not an object of sections",
-        ),
+        ("[]", "gateway.json:1: the file is not an object of sections"),
         (
             "{\"tenants\": {}}",
             "gateway.json:1: tenants: is not a list of tables; head each with [[tenants]]",
         ),
     ] {
-        assert_eq!(
-            complaints(&Sources::text("gateway.json", text)),
-            expected,
-            "{text}"
-        );
+        assert_eq!(complaints(&Sources::text("gateway.json", text)), expected, "{text}");
     }
 }
 
 #[test]
 fn the_eleventh_tenant_is_refused() {
-    let tenant = |index: usize| {
-        format!("[[tenants]]\nname = \"t{index}\"\napp_id = \"{index}\"\ntoken_file = \"f\"\n")
-    };
+    let tenant = |index: usize| format!("[[tenants]]\nname = \"t{index}\"\napp_id = \"{index}\"\ntoken_file = \"f\"\n");
     let text: String = (0..11).map(tenant).collect();
     assert_eq!(
         complaints(&Sources::text("gateway.toml", text)),

@@ -43,10 +43,7 @@ fn every_example_is_accepted() {
         load(&Sources::path(directory.join(name))).unwrap_or_else(|refused| panic!("{refused}"));
     }
     // The sidecar's tenant comes from the environment.
-    let tenant = [
-        ("AIMIS_APP_ID", "900001"),
-        ("AIMIS_TOKEN_FILE", "/run/secrets/token"),
-    ];
+    let tenant = [("AIMIS_APP_ID", "900001"), ("AIMIS_TOKEN_FILE", "/run/secrets/token")];
     load(&Sources::path(directory.join("profiles/sidecar.toml")).with_env(tenant))
         .unwrap_or_else(|refused| panic!("{refused}"));
 }
@@ -74,9 +71,7 @@ fn no_example_is_left_out_of_the_tests() {
 
 #[test]
 fn the_full_file_has_the_defaults() {
-    let full = load(&Sources::text("gateway.full.toml", full_toml()))
-        .unwrap()
-        .config;
+    let full = load(&Sources::text("gateway.full.toml", full_toml())).unwrap().config;
     let defaults = config("");
     assert_eq!(
         Config {
@@ -94,12 +89,8 @@ fn the_full_file_has_the_defaults() {
 
 #[test]
 fn the_full_file_uncommented_is_accepted_too() {
-    let key = |line: &&str| {
-        line.starts_with("# ")
-            && line[2..]
-                .split_once(" = ")
-                .is_some_and(|(key, _)| !key.contains(' '))
-    };
+    let key =
+        |line: &&str| line.starts_with("# ") && line[2..].split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
     let lines: Vec<String> = full_toml()
         .lines()
         .map(|line| {
@@ -110,12 +101,9 @@ fn the_full_file_uncommented_is_accepted_too() {
             }
         })
         .collect();
-    let loaded = load(&Sources::text("gateway.full.toml", lines.join("\n")))
-        .unwrap_or_else(|refused| panic!("{refused}"));
-    assert!(
-        loaded.config.platform.connect_to.is_some()
-            && loaded.config.log.patient_tag_key_file.is_some()
-    );
+    let loaded =
+        load(&Sources::text("gateway.full.toml", lines.join("\n"))).unwrap_or_else(|refused| panic!("{refused}"));
+    assert!(loaded.config.platform.connect_to.is_some() && loaded.config.log.patient_tag_key_file.is_some());
 }
 
 #[test]
@@ -124,8 +112,5 @@ fn the_complaints_in_the_documentation_are_real() {
                 [[tenants]]\nname = \"a\"\ntoken_file = \"t\"\n";
     let env = [("AIMIS_LAN__MAX_BODY", "64KB")];
     let refused = complaints(&Sources::text("gateway.toml", text).with_env(env));
-    assert!(
-        markdown().contains(&format!("```text\n{refused}\n```")),
-        "{refused}"
-    );
+    assert!(markdown().contains(&format!("```text\n{refused}\n```")), "{refused}");
 }

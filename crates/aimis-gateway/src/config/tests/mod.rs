@@ -32,17 +32,10 @@ fn complaints(sources: &Sources) -> String {
 fn origin(loaded: &Loaded, key: &str) -> String {
     fn find(settings: &[Setting], path: &[&str]) -> Option<String> {
         let (first, rest) = path.split_first()?;
-        match &settings
-            .iter()
-            .find(|setting| setting.key == *first)?
-            .content
-        {
+        match &settings.iter().find(|setting| setting.key == *first)?.content {
             Content::Value { origin, .. } => Some(origin.to_string()),
             Content::Table(settings) => find(settings, rest),
-            Content::Tables(entries) => find(
-                entries.get(rest.first()?.parse::<usize>().ok()?)?,
-                &rest[1..],
-            ),
+            Content::Tables(entries) => find(entries.get(rest.first()?.parse::<usize>().ok()?)?, &rest[1..]),
         }
     }
     find(loaded.settings(), &key.split('.').collect::<Vec<_>>()).expect("a known key")

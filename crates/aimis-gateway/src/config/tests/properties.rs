@@ -97,11 +97,7 @@ fn deep_nesting_is_refused() {
 
 #[test]
 fn the_environment_of_a_process_is_only_ours() {
-    assert!(
-        environment()
-            .iter()
-            .all(|(name, _)| name.starts_with("AIMIS_"))
-    );
+    assert!(environment().iter().all(|(name, _)| name.starts_with("AIMIS_")));
 }
 
 #[test]

@@ -55,12 +55,7 @@ fn a_token_in_a_wrong_place_is_not_shown() {
         let shown = everything(&Sources::text("gateway.toml", &text));
         assert!(!shown.contains(CANARY), "{text} -> {shown}");
     }
-    for name in [
-        "AIMIS_TOKN",
-        "AIMIS_TENANTS",
-        "AIMIS_TENANTS__0__TOKEN",
-        "AIMIS_TOKEN",
-    ] {
+    for name in ["AIMIS_TOKN", "AIMIS_TENANTS", "AIMIS_TENANTS__0__TOKEN", "AIMIS_TOKEN"] {
         let shown = everything(&Sources::text("gateway.toml", TENANT).with_env([(name, CANARY)]));
         assert!(!shown.contains(CANARY), "{name} -> {shown}");
     }
@@ -87,9 +82,7 @@ fn a_complaint_is_one_line_whatever_the_value() {
         "[log]\nlevel = \"x\\nERROR forged \\u001b[2J{}\"\n{TENANT}",
         "y".repeat(500)
     );
-    let shown = load(&Sources::text("gateway.toml", text))
-        .unwrap_err()
-        .to_string();
+    let shown = load(&Sources::text("gateway.toml", text)).unwrap_err().to_string();
     assert_eq!(shown.lines().count(), 1);
     assert!(!shown.contains('\u{1b}') && shown.len() < 300, "{shown}");
 }

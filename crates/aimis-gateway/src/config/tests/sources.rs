@@ -5,34 +5,22 @@ use std::time::Duration;
 
 use super::{TENANT, config, origin, with_tenant};
 use crate::config::{
-    Config, Format, HexCase, IdentityMode, Language, ListenAddr, LogLevel, Padding,
-    SignatureEncoding, Sources, TokenSource, load,
+    Config, Format, HexCase, IdentityMode, Language, ListenAddr, LogLevel, Padding, SignatureEncoding, Sources,
+    TokenSource, load,
 };
 
 #[test]
 fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     let text = format!("[platform]\ndeadline_ms = 4000\nmax_idle_per_worker = 8\n{TENANT}");
-    let loaded = load(
-        &Sources::text("etc/gateway.toml", text)
-            .with_env([("AIMIS_PLATFORM__DEADLINE_MS", "2000")]),
-    )
-    .unwrap();
+    let loaded =
+        load(&Sources::text("etc/gateway.toml", text).with_env([("AIMIS_PLATFORM__DEADLINE_MS", "2000")])).unwrap();
 
     assert_eq!(loaded.config.platform.deadline, Duration::from_secs(2));
     assert_eq!(loaded.config.platform.max_idle_per_worker, 8);
-    assert_eq!(
-        loaded.config.platform.connect_timeout,
-        Duration::from_secs(3)
-    );
+    assert_eq!(loaded.config.platform.connect_timeout, Duration::from_secs(3));
 
-    assert_eq!(
-        origin(&loaded, "platform.deadline_ms"),
-        "AIMIS_PLATFORM__DEADLINE_MS"
-    );
-    assert_eq!(
-        origin(&loaded, "platform.max_idle_per_worker"),
-        "etc/gateway.toml:3"
-    );
+    assert_eq!(origin(&loaded, "platform.deadline_ms"), "AIMIS_PLATFORM__DEADLINE_MS");
+    assert_eq!(origin(&loaded, "platform.max_idle_per_worker"), "etc/gateway.toml:3");
     assert_eq!(origin(&loaded, "platform.connect_timeout_ms"), "default");
     assert_eq!(origin(&loaded, "tenants.0.app_id"), "etc/gateway.toml:6");
 }
@@ -47,10 +35,7 @@ fn json_and_toml_say_the_same() {
         "tenants": [{"name": "a", "app_id": "1", "token_file": "t", "union_id": null, "crypto": {"hex_case": "upper"}}]}"#;
     let toml = load(&Sources::text("gateway.toml", toml)).unwrap().config;
 
-    assert_eq!(
-        load(&Sources::text("gateway.json", json)).unwrap().config,
-        toml
-    );
+    assert_eq!(load(&Sources::text("gateway.json", json)).unwrap().config, toml);
     assert_eq!(
         load(&Sources::text("gateway.toml", json)).unwrap().config,
         toml,
@@ -58,9 +43,7 @@ fn json_and_toml_say_the_same() {
     );
     let with_mark = format!("\u{feff}{json}");
     assert_eq!(
-        load(&Sources::text("gateway.conf", with_mark))
-            .unwrap()
-            .config,
+        load(&Sources::text("gateway.conf", with_mark)).unwrap().config,
         toml,
         "behind a byte order mark"
     );
@@ -88,26 +71,13 @@ fn variables_reach_lists_and_tables() {
         config.lan.listen,
         ["127.0.0.1:1", "[::1]:2"].map(|text| ListenAddr::Tcp(text.parse().unwrap()))
     );
-    assert_eq!(
-        config.telemetry.listen,
-        [ListenAddr::Tcp("0.0.0.0:3".parse().unwrap())]
-    );
-    assert_eq!(
-        (config.lan.language, config.lan.max_body),
-        (Language::En, 128 << 10)
-    );
-    assert_eq!(
-        config.log.level,
-        LogLevel::Info,
-        "an empty variable counts as not set"
-    );
+    assert_eq!(config.telemetry.listen, [ListenAddr::Tcp("0.0.0.0:3".parse().unwrap())]);
+    assert_eq!((config.lan.language, config.lan.max_body), (Language::En, 128 << 10));
+    assert_eq!(config.log.level, LogLevel::Info, "an empty variable counts as not set");
     assert_eq!(config.tenants[0].crypto.padding, Padding::Zero);
     assert_eq!(config.tenants[1].crypto.padding, Padding::Pkcs7);
     // A path of the file begins at its directory, one of the environment does not.
-    assert_eq!(
-        config.tenants[0].token,
-        TokenSource::File(Path::new("conf/t").into())
-    );
+    assert_eq!(config.tenants[0].token, TokenSource::File(Path::new("conf/t").into()));
     assert_eq!(config.tenants[1].token, TokenSource::File("u".into()));
 }
 
@@ -191,25 +161,16 @@ fn a_tenant_takes_over_key_by_key_what_it_does_not_say() {
     );
     assert_eq!(own.sign.encoding, SignatureEncoding::Base64);
     assert_eq!(own.identity.mode, IdentityMode::Strict);
-    assert_eq!(
-        origin(&loaded, "tenants.0.crypto.padding"),
-        "gateway.toml:2"
-    );
+    assert_eq!(origin(&loaded, "tenants.0.crypto.padding"), "gateway.toml:2");
     assert_eq!(origin(&loaded, "tenants.0.crypto.key_form"), "default");
 }
 
 #[test]
 fn plain_http_is_for_this_machine_or_by_an_explicit_word() {
-    for url in [
-        "http://127.0.0.1:8090",
-        "http://localhost",
-        "http://[::1]:1/",
-    ] {
+    for url in ["http://127.0.0.1:8090", "http://localhost", "http://[::1]:1/"] {
         config(&format!("[platform]\nbase_url = \"{url}\""));
     }
-    let platform =
-        config("[platform]\nbase_url = \"HTTP://Pacs.Example:8080\"\nallow_plaintext = true")
-            .platform;
+    let platform = config("[platform]\nbase_url = \"HTTP://Pacs.Example:8080\"\nallow_plaintext = true").platform;
     assert_eq!(platform.base_url.to_string(), "http://pacs.example:8080");
     assert_eq!(platform.base_url.authority(), "pacs.example:8080");
     assert_eq!(config("").platform.base_url.authority(), "pacs.qq.com");

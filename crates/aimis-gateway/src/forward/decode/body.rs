@@ -28,7 +28,9 @@ pub struct BodyBounds {
 /// # Errors
 /// [`Rejection::BodyTooLarge`], or [`Rejection::BodyIncomplete`] when it is slower than the deadline or cut.
 pub async fn read(headers: &HeaderMap, mut body: Incoming, bounds: BodyBounds) -> Result<Bytes, Rejection> {
-    let expected = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let expected = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if expected.is_some_and(|length| length > bounds.max as u64) && headers.contains_key(EXPECT) {
         // The caller asks before it sends; the refusal is the answer to that.
         return Err(Rejection::BodyTooLarge { limit: bounds.max });

@@ -58,12 +58,16 @@ pub fn read<'a>(body: &'a [u8], content_type: Option<&HeaderValue>) -> Result<(T
         Err(fault) => {
             let declared = declared.filter(|encoding| *encoding != encoding_rs::UTF_8);
             let as_declared = declared.and_then(|encoding| convert(body, bytes, encoding).ok());
-            let repair = if as_declared.is_some() { RepairKind::CharsetConverted } else { RepairKind::CharsetGuessed };
+            let repair = if as_declared.is_some() {
+                RepairKind::CharsetConverted
+            } else {
+                RepairKind::CharsetGuessed
+            };
             repairs.push(repair);
             let bom = body.len() - bytes.len();
-            as_declared.map_or_else(|| convert(body, bytes, GB18030), Ok).map_err(|_| {
-                not_understood(body, bom + fault.valid_up_to(), BodyFault::NotUtf8)
-            })?
+            as_declared
+                .map_or_else(|| convert(body, bytes, GB18030), Ok)
+                .map_err(|_| not_understood(body, bom + fault.valid_up_to(), BodyFault::NotUtf8))?
         }
     };
     Ok((without_nul(text, &mut repairs), repairs))
@@ -112,7 +116,10 @@ fn charset_of(content_type: &HeaderValue) -> Option<String> {
         let mut parts = parameter.splitn(2, |b| *b == b'=');
         let name = parts.next()?.trim_ascii();
         let value = parts.next()?.trim_ascii();
-        let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+        let value = value
+            .strip_prefix(b"\"")
+            .and_then(|v| v.strip_suffix(b"\""))
+            .unwrap_or(value);
         name.eq_ignore_ascii_case(b"charset")
             .then(|| String::from_utf8_lossy(value).to_ascii_lowercase())
             .filter(|label| !label.is_empty())
@@ -142,8 +149,7 @@ mod tests {
 
     #[test]
     fn every_charset_of_the_vectors_is_read() {
-        let vectors: Value =
-            serde_json::from_str(include_str!("../../../../../tests/vectors/vectors.json")).unwrap();
+        let vectors: Value = serde_json::from_str(include_str!("../../../../../tests/vectors/vectors.json")).unwrap();
         for vector in vectors["charset"].as_array().unwrap() {
             let bytes = hex::decode(vector["bytes_hex"].as_str().unwrap()).unwrap();
             let (text, _) = of(&bytes, None).unwrap();
@@ -157,15 +163,36 @@ mod tests {
     fn what_was_done_is_told() {
         let gbk = b"{\"a\":\"\xd5\xc5\xc8\xfd\"}";
         let text = "{\"a\":\"张三\"}".to_owned();
-        assert_eq!(of(text.as_bytes(), Some("application/json; charset=GB2312")), Ok((text.clone(), vec![])));
+        assert_eq!(
+            of(text.as_bytes(), Some("application/json; charset=GB2312")),
+            Ok((text.clone(), vec![]))
+        );
         assert_eq!(of(gbk, None), Ok((text.clone(), vec!["charset-guessed"])));
-        assert_eq!(of(gbk, Some("text/plain;charset=utf-8")), Ok((text.clone(), vec!["charset-guessed"])));
-        assert_eq!(of(gbk, Some("text/plain; Charset=\"GBK\"")), Ok((text.clone(), vec!["charset-converted"])));
-        assert_eq!(of(gbk, Some("text/plain; charset=euc-kr")).unwrap().1, vec!["charset-converted"]);
-        assert_eq!(of(gbk, Some("text/plain; charset=cp936")), Ok((text, vec!["charset-converted"])));
-        assert_eq!(of(b"\xef\xbb\xbf{}\0\0", None), Ok(("{}".into(), vec!["bom-removed", "trailing-nul"])));
+        assert_eq!(
+            of(gbk, Some("text/plain;charset=utf-8")),
+            Ok((text.clone(), vec!["charset-guessed"]))
+        );
+        assert_eq!(
+            of(gbk, Some("text/plain; Charset=\"GBK\"")),
+            Ok((text.clone(), vec!["charset-converted"]))
+        );
+        assert_eq!(
+            of(gbk, Some("text/plain; charset=euc-kr")).unwrap().1,
+            vec!["charset-converted"]
+        );
+        assert_eq!(
+            of(gbk, Some("text/plain; charset=cp936")),
+            Ok((text, vec!["charset-converted"]))
+        );
+        assert_eq!(
+            of(b"\xef\xbb\xbf{}\0\0", None),
+            Ok(("{}".into(), vec!["bom-removed", "trailing-nul"]))
+        );
         assert_eq!(of(b"{\0}\0", None), Ok(("{}".into(), vec!["charset-converted"])));
-        assert_eq!(of(b"\0{\0}", Some("a/b; charset=utf-16")), Ok(("{}".into(), vec!["charset-converted"])));
+        assert_eq!(
+            of(b"\0{\0}", Some("a/b; charset=utf-16")),
+            Ok(("{}".into(), vec!["charset-converted"]))
+        );
     }
 
     #[test]

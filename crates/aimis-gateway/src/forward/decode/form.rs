@@ -20,7 +20,9 @@ pub fn is_form(body: &[u8], content_type: Option<&HeaderValue>) -> bool {
     let begins_so = name.len() < start.len()
         && !name.is_empty()
         && name.len() <= 64
-        && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'%'));
+        && name
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'%'));
     begins_so || (labelled && !start.is_empty() && !matches!(start[0], b'{' | b'[' | b'"' | 0xef..))
 }
 

@@ -20,7 +20,11 @@ use crate::rejection::{BodyFault, Rejection};
 /// [`Rejection::BodyNotUnderstood`] with the place of the first fault.
 pub fn read(text: &str, members: &mut Members<'_>) -> Result<(), Rejection> {
     if text.trim_ascii().is_empty() {
-        return Err(Rejection::BodyNotUnderstood { line: 1, column: 1, fault: BodyFault::Empty });
+        return Err(Rejection::BodyNotUnderstood {
+            line: 1,
+            column: 1,
+            fault: BodyFault::Empty,
+        });
     }
     let mut reader = MemberReader { members, fault: None };
     let mut json = serde_json::Deserializer::from_str(text);
@@ -32,7 +36,11 @@ pub fn read(text: &str, members: &mut Members<'_>) -> Result<(), Rejection> {
             serde_json::error::Category::Data if !text.trim_start().starts_with('{') => BodyFault::NotObject,
             _ => BodyFault::Syntax,
         });
-        Rejection::BodyNotUnderstood { line: error.line().max(1), column: error.column().max(1), fault }
+        Rejection::BodyNotUnderstood {
+            line: error.line().max(1),
+            column: error.column().max(1),
+            fault,
+        }
     })?;
     json.end().map_err(|error| Rejection::BodyNotUnderstood {
         line: error.line(),

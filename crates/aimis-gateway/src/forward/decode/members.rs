@@ -29,7 +29,12 @@ pub struct Members<'o> {
 impl<'o> Members<'o> {
     /// Members for `order`.
     pub fn new(order: &'o mut OrderBuilder, policy: UnknownFields) -> Self {
-        Self { order, policy, names: Vec::new(), unknown: Vec::new() }
+        Self {
+            order,
+            policy,
+            names: Vec::new(),
+            unknown: Vec::new(),
+        }
     }
 
     /// Whether the contract has a field of this name.
@@ -84,7 +89,9 @@ impl<'o> Members<'o> {
 fn repeatable(name: &str) -> String {
     let plain = name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
         && name.bytes().filter(u8::is_ascii_digit).count() < 5;
     if plain { name.to_owned() } else { "?".to_owned() }
 }

@@ -86,7 +86,8 @@ mod tests {
 
     const FORM: &str = "application/x-www-form-urlencoded";
     const MULTIPART: &str = "multipart/form-data; boundary=XX";
-    const JSON: &str = r#"{"reportId":"R+1 %","phoneNum":"13800138000","idNum":"11010119000101009X","hospitalId":"H0001"}"#;
+    const JSON: &str =
+        r#"{"reportId":"R+1 %","phoneNum":"13800138000","idNum":"11010119000101009X","hospitalId":"H0001"}"#;
 
     /// The fields understood, as the plaintext body of the order, and the repairs told.
     fn read_as(body: &[u8], content_type: &str) -> Result<(String, Vec<&'static str>), BodyFault> {
@@ -99,7 +100,9 @@ mod tests {
         let content_type = HeaderValue::from_str(content_type).unwrap();
         match read(body, Some(&content_type), &dialects, &mut order) {
             Ok(_) => {
-                let order = order.finish(&Rules::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
+                let order = order
+                    .finish(&Rules::default())
+                    .unwrap_or_else(|problems| panic!("{problems:?}"));
                 let text = String::from_utf8(order.revealed_body().to_vec()).unwrap();
                 Ok((text, order.repairs().map(|repair| repair.kind.as_str()).collect()))
             }
@@ -114,7 +117,12 @@ mod tests {
         let (text, told) = read_as(body, content_type).unwrap_or_else(|fault| {
             panic!("{fault:?}: {}", String::from_utf8_lossy(body));
         });
-        assert_eq!((text, told), (plain.0, repairs.to_vec()), "{}", String::from_utf8_lossy(body));
+        assert_eq!(
+            (text, told),
+            (plain.0, repairs.to_vec()),
+            "{}",
+            String::from_utf8_lossy(body)
+        );
     }
 
     fn encoded(text: &str) -> String {
@@ -128,7 +136,11 @@ mod tests {
         same_as_json(JSON.as_bytes(), "text/xml", &[]);
         same_as_json(wrapped.as_bytes(), FORM, &["form-wrapped"]);
         same_as_json(wrapped.as_bytes(), "application/json", &["form-wrapped"]);
-        same_as_json(format!("sign=1&data={}&x=y\r\n", encoded(JSON)).as_bytes(), FORM, &["form-wrapped"]);
+        same_as_json(
+            format!("sign=1&data={}&x=y\r\n", encoded(JSON)).as_bytes(),
+            FORM,
+            &["form-wrapped"],
+        );
         let fields = b"reportId=R%2B1+%25&phoneNum=13800138000&idNum=11010119000101009X&hospitalId=H0001";
         same_as_json(fields, FORM, &["form-fields"]);
         let part = |name: &str, value: &str| {
@@ -141,7 +153,11 @@ mod tests {
             + "--XX--\r\n";
         same_as_json(parts.as_bytes(), MULTIPART, &["multipart"]);
         let wrapped = part("param", JSON) + "--XX--";
-        same_as_json(wrapped.as_bytes(), "multipart/form-data; boundary=\"XX\"", &["form-wrapped"]);
+        same_as_json(
+            wrapped.as_bytes(),
+            "multipart/form-data; boundary=\"XX\"",
+            &["form-wrapped"],
+        );
         same_as_json(wrapped.replace("\r\n", "\n").as_bytes(), MULTIPART, &["form-wrapped"]);
         same_as_json(JSON.as_bytes(), MULTIPART, &[]);
     }
@@ -174,7 +190,13 @@ mod tests {
     fn broken_forms_are_refused() {
         assert_eq!(read_as(b"reportId=%4", FORM), Err(BodyFault::Syntax));
         assert_eq!(read_as(b"reportId=%zz", FORM), Err(BodyFault::Syntax));
-        assert_eq!(read_as(b"--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n", MULTIPART), Err(BodyFault::EndsEarly));
+        assert_eq!(
+            read_as(
+                b"--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n",
+                MULTIPART
+            ),
+            Err(BodyFault::EndsEarly)
+        );
         assert_eq!(read_as(b"--XX\r\n\r\n1\r\n--XX--", MULTIPART), Err(BodyFault::Syntax));
         let many: String = (0..300).map(|n| format!("x{n}=1&")).collect();
         assert_eq!(read_as(many.as_bytes(), FORM), Err(BodyFault::TooManyMembers));

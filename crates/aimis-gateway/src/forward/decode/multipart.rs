@@ -24,7 +24,10 @@ pub fn boundary(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Vec<u
         let (name, value) = parameter.split_at_checked(9)?;
         name.eq_ignore_ascii_case(b"boundary=").then_some(value)
     })?;
-    let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+    let value = value
+        .strip_prefix(b"\"")
+        .and_then(|v| v.strip_suffix(b"\""))
+        .unwrap_or(value);
     let delimiter = [b"--", value].concat();
     ((1..=70).contains(&value.len()) && body.trim_ascii_start().starts_with(&delimiter)).then_some(delimiter)
 }
@@ -73,7 +76,10 @@ fn next_delimiter(part: &[u8], delimiter: &[u8]) -> Option<End> {
         for line_end in [&b"\r\n"[..], b"\n"] {
             if part[..at].ends_with(line_end) {
                 let at = at - line_end.len();
-                return Some(End { at, length: line_end.len() + delimiter.len() });
+                return Some(End {
+                    at,
+                    length: line_end.len() + delimiter.len(),
+                });
             }
         }
         from = at + 1;
@@ -90,15 +96,26 @@ fn field(part: &[u8], place: usize) -> Option<Field> {
         let lower = line.to_ascii_lowercase();
         lower.starts_with(b"content-disposition:").then(|| name_of(line))?
     })?;
-    Some(Field { name: Zeroizing::new(name.to_vec()), value: Zeroizing::new(content.to_vec()), place })
+    Some(Field {
+        name: Zeroizing::new(name.to_vec()),
+        value: Zeroizing::new(content.to_vec()),
+        place,
+    })
 }
 
 /// The `name` parameter of a disposition.
 fn name_of(line: &[u8]) -> Option<&[u8]> {
     line.split(|b| *b == b';').skip(1).find_map(|parameter| {
         let parameter = parameter.trim_ascii();
-        let value = parameter.strip_prefix(b"name=").or_else(|| parameter.strip_prefix(b"Name="))?;
-        Some(value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value))
+        let value = parameter
+            .strip_prefix(b"name=")
+            .or_else(|| parameter.strip_prefix(b"Name="))?;
+        Some(
+            value
+                .strip_prefix(b"\"")
+                .and_then(|v| v.strip_suffix(b"\""))
+                .unwrap_or(value),
+        )
     })
 }
 

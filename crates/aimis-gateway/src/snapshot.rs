@@ -1,0 +1,39 @@
+//! What every request is judged by: one configuration, read and checked.
+
+use aimis_core::codes::Codes;
+
+use crate::forward::apis::Apis;
+use crate::forward::decode::Dialects;
+use crate::forward::decode::body::BodyBounds;
+use crate::telemetry::labels::CodeClass;
+use crate::telemetry::patient_tag::PatientTagger;
+use crate::tenant::Tenants;
+
+/// What every request is judged by: one configuration, read and checked. Never changed, only replaced.
+pub struct Snapshot {
+    /// The APIs.
+    pub apis: Apis,
+    /// The hospitals.
+    pub tenants: Tenants,
+    /// What the platform's codes mean.
+    pub codes: Codes,
+    /// Makes the patient's tag for the log.
+    pub tagger: PatientTagger,
+    /// Bounds of a request's body.
+    pub body_bounds: BodyBounds,
+    /// How bodies are understood.
+    pub dialects: Dialects,
+}
+
+impl Snapshot {
+    /// Class of an answer of the platform.
+    pub fn class_of(&self, api: usize, code: Option<i64>) -> CodeClass {
+        let Some(code) = code else { return CodeClass::Platform };
+        let class = self.codes.lookup(self.apis.name(api), code).class.metric_class();
+        CodeClass::ALL
+            .iter()
+            .copied()
+            .find(|known| known.as_str() == class)
+            .unwrap_or(CodeClass::Platform)
+    }
+}
