@@ -180,7 +180,7 @@ mod tests {
     use serde_json::Value;
 
     fn vectors() -> Value {
-        serde_json::from_str(include_str!("../tests/vectors.json")).unwrap()
+        serde_json::from_str(include_str!("../../../tests/vectors/vectors.json")).unwrap()
     }
 
     fn text<'a>(vector: &'a Value, name: &str) -> &'a str {

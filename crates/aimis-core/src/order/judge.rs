@@ -334,15 +334,18 @@ impl Judge<'_> {
                 self.problems.push(FieldProblem {
                     field: "body".to_owned(),
                     reason: Reason::Repair(kind),
+                    kind: None,
                 });
             }
         }
     }
 
     fn problem(&mut self, index: usize, reason: Reason) {
+        let field = &self.contract.fields()[index];
         self.problems.push(FieldProblem {
-            field: self.contract.fields()[index].name.clone(),
+            field: field.name.clone(),
             reason,
+            kind: Some(field.kind),
         });
     }
 }

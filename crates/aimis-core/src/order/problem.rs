@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::contract::FieldKind;
 use crate::datetime::DateProblem;
 use crate::identity::{IdProblem, PhoneProblem};
 
@@ -14,6 +15,54 @@ pub struct FieldProblem {
     pub field: String,
     /// What is wrong.
     pub reason: Reason,
+    /// What the field is, if the problem is about one.
+    pub kind: Option<FieldKind>,
+}
+
+impl FieldProblem {
+    /// What the caller should do, in English; names the type or the values that the field takes.
+    pub fn hint_en(&self) -> String {
+        match (self.reason, self.kind) {
+            (Reason::WrongType | Reason::OutOfRange, Some(kind)) => format!("send {}", wanted_en(kind)),
+            (reason, _) => reason.hint_en(),
+        }
+    }
+
+    /// What the caller should do, in Chinese; names the type or the values that the field takes.
+    pub fn hint_zh(&self) -> String {
+        match (self.reason, self.kind) {
+            (Reason::WrongType | Reason::OutOfRange, Some(kind)) => format!("请填写{}", wanted_zh(kind)),
+            (reason, _) => reason.hint_zh(),
+        }
+    }
+}
+
+fn wanted_en(kind: FieldKind) -> String {
+    match kind {
+        FieldKind::Text => "a text (JSON string)".to_owned(),
+        FieldKind::Phone => "a telephone number as text".to_owned(),
+        FieldKind::IdNumber => "an identity number as text".to_owned(),
+        FieldKind::Integer {
+            min: i64::MIN,
+            max: i64::MAX,
+        } => "a whole number".to_owned(),
+        FieldKind::Integer { min, max } => format!("a whole number from {min} to {max}"),
+        FieldKind::DateTime(_) => "a date and time as text: yyyy-MM-dd HH:mm:ss".to_owned(),
+    }
+}
+
+fn wanted_zh(kind: FieldKind) -> String {
+    match kind {
+        FieldKind::Text => "文本（JSON 字符串）".to_owned(),
+        FieldKind::Phone => "文本形式的电话号码".to_owned(),
+        FieldKind::IdNumber => "文本形式的证件号".to_owned(),
+        FieldKind::Integer {
+            min: i64::MIN,
+            max: i64::MAX,
+        } => "整数".to_owned(),
+        FieldKind::Integer { min, max } => format!(" {min} 到 {max} 的整数"),
+        FieldKind::DateTime(_) => "日期时间文本：yyyy-MM-dd HH:mm:ss".to_owned(),
+    }
 }
 
 /// Something that looks wrong and was let through. `Display` is its place in `X-Aimis-Warnings`: `idNum=check-digit`.
@@ -79,7 +128,7 @@ impl Reason {
     /// What the caller should do, in English.
     pub fn hint_en(self) -> String {
         let hint = match self {
-            Self::Missing => "fill in the field; a dash, a word for \"none\" or a run of one digit counts as empty",
+            Self::Missing => "fill in this field; a placeholder such as a dash counts as empty",
             Self::WrongType => "send the type that the interface description names",
             Self::OutOfRange => "send one of the values that the interface description names",
             Self::Date(problem) => return problem.to_string(),
@@ -101,7 +150,7 @@ impl Reason {
     /// What the caller should do, in Chinese.
     pub fn hint_zh(self) -> String {
         let hint = match self {
-            Self::Missing => "请填写该字段；短横线、“无”“不详”“未知”或同一数字重复视为未填写",
+            Self::Missing => "请填写（必填；“-”“无”等占位符视为未填写）",
             Self::WrongType => "字段类型不符，请按接口说明填写",
             Self::OutOfRange => "取值超出范围，请按接口说明填写",
             Self::Date(problem) => problem.hint_zh(),

@@ -596,3 +596,33 @@ fn every_reason_has_a_hint_in_both_languages() {
     names.dedup();
     assert_eq!(names.len(), reasons.len(), "names are distinct");
 }
+
+#[test]
+fn a_refusal_names_what_the_field_takes() {
+    let contract = Arc::new(contract::patient_studies());
+    let mut builder = OrderBuilder::new(&contract, 100);
+    for (name, value) in [
+        ("studyType", Value::Integer(9)),
+        ("dataFlag", Value::Text("x")),
+        ("patientName", Value::Nested),
+    ] {
+        assert_eq!(builder.set(name, value), Ok(Slot::Known));
+    }
+
+    let problems = builder.finish(&Rules::default()).err().unwrap();
+
+    let hint = |field: &str| {
+        let problem = problems.iter().find(|problem| problem.field == field).unwrap();
+        (problem.hint_en(), problem.hint_zh())
+    };
+    assert_eq!(
+        hint("studyType"),
+        ("send a whole number from 0 to 5".into(), "请填写 0 到 5 的整数".into())
+    );
+    assert_eq!(
+        hint("dataFlag"),
+        ("send a whole number from 0 to 4".into(), "请填写 0 到 4 的整数".into())
+    );
+    assert_eq!(hint("patientName").0, "send a text (JSON string)");
+    assert!(hint("usage").0.starts_with("fill in this field"));
+}

@@ -117,8 +117,8 @@ fn errors<'a>(rejection: &'a Rejection, language: Language) -> Vec<FieldError<'a
                 field: &problem.field,
                 reason: problem.reason.as_str(),
                 hint: match language {
-                    Language::En => problem.reason.hint_en(),
-                    Language::Zh => problem.reason.hint_zh(),
+                    Language::En => problem.hint_en(),
+                    Language::Zh => problem.hint_zh(),
                 },
             })
             .collect(),

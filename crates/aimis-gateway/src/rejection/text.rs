@@ -78,8 +78,8 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
                 .iter()
                 .map(|p| {
                     let hint = match language {
-                        Language::En => p.reason.hint_en(),
-                        Language::Zh => p.reason.hint_zh(),
+                        Language::En => p.hint_en(),
+                        Language::Zh => p.hint_zh(),
                     };
                     format!("{}: {hint}", p.field)
                 })
