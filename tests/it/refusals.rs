@@ -227,7 +227,11 @@ async fn what_a_caller_sends_wrongly_is_refused_in_full() {
             "POST",
             STUDIES,
             wrong_types.as_bytes(),
-            FIELD("studyType: send the type", "studyType: 字段类型不符").errors(&[
+            FIELD(
+                "studyType: send a whole number from 0 to 5",
+                "studyType: 请填写 0 到 5 的整数",
+            )
+            .errors(&[
                 ("idNum", "wrong-type"),
                 ("hospitalId", "wrong-type"),
                 ("studyType", "wrong-type"),
@@ -238,7 +242,11 @@ async fn what_a_caller_sends_wrongly_is_refused_in_full() {
             "POST",
             STUDIES,
             out_of_range.as_bytes(),
-            FIELD("studyType: send one of", "studyType: 取值超出范围").errors(&[
+            FIELD(
+                "studyType: send a whole number from 0 to 5",
+                "studyType: 请填写 0 到 5 的整数",
+            )
+            .errors(&[
                 ("studyType", "out-of-range"),
                 ("dataFlag", "out-of-range"),
                 ("usage", "wrong-type"),
