@@ -244,7 +244,7 @@ impl Source {
 /// Answers a connection for which there is no place, and closes it.
 ///
 /// The request is read and thrown away behind the answer: closing with unread bytes would be a reset, and
-/// many a client loses the answer with it. All of it has [`FAREWELL`], since such a peer is one too many.
+/// many a client loses the answer with it. All of it has one second, since such a peer is one too many.
 pub async fn refuse(connection: Accepted, answer: Vec<u8>) {
     async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &[u8]) -> io::Result<()> {
         stream.write_all(answer).await?;

@@ -7,7 +7,7 @@
 //! HTTP/1.1 knows answers by their order only. A peer that sends more answers than it was asked for can
 //! therefore not be told from an honest one if the surplus arrives just after a question was written. Such
 //! a peer shows itself on the same connection moments later; from then on no connection is reused for
-//! [`DISTRUST`]. `platform.max_requests_per_connection = 1` rules it out from the start, for the price of a
+//! ten minutes. `platform.max_requests_per_connection = 1` rules it out from the start, for the price of a
 //! connection a question.
 
 use std::cell::{Cell, RefCell};
