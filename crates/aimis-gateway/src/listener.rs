@@ -22,7 +22,7 @@ use crate::telemetry::log::{Log, Loggable, write_string};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// Pause after a failed accept: without one, a process out of descriptors would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Time for a peer that is refused to take its answer.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -209,12 +209,13 @@ pub async fn accept(
             Ok(connection) => take(connection),
             // The peer was gone before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // Without descriptors every accept fails at once: the stop has to be seen here as well.
             Err(error) => {
-                log.write(&Event::AcceptFailed {
-                    listener: name,
-                    kind: error.kind(),
-                });
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                log.write(&Event::AcceptFailed { listener: name, kind: error.kind() });
+                tokio::select! {
+                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                    _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                }
             }
         }
     }

@@ -104,6 +104,8 @@ pub enum BodyFault {
     TooManyMembers,
     /// Something follows the object.
     TrailingData,
+    /// JSON in a form field of which only a part is percent-encoded.
+    HalfEncoded,
 }
 
 /// What the outside learns of a kind of refusal: the rows of design.md's table.
@@ -227,6 +229,7 @@ impl BodyFault {
             Self::TooDeep => "too-deep",
             Self::TooManyMembers => "too-many-members",
             Self::TrailingData => "trailing-data",
+            Self::HalfEncoded => "half-encoded",
         }
     }
 }

@@ -169,6 +169,10 @@ fn body_fault(fault: BodyFault) -> (&'static str, &'static str) {
         BodyFault::TooDeep => ("The JSON is nested deeper than 32 levels", "JSON 嵌套超过 32 层"),
         BodyFault::TooManyMembers => ("The JSON has more than 256 members", "JSON 字段超过 256 个"),
         BodyFault::TrailingData => ("Something follows the JSON object", "JSON 对象之后还有多余内容"),
+        BodyFault::HalfEncoded => (
+            "The form field holds JSON of which only a part is percent-encoded; encode all of it",
+            "表单字段中的 JSON 只有一部分做了百分号编码；请对整个值编码",
+        ),
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! In this order: a byte order mark; UTF-16 that shows itself by its zero bytes; valid UTF-8; the declared
 //! charset; GB18030, which contains GBK and GB2312. Valid UTF-8 comes before the declaration, because
-//! clients label more than they convert, and text in GB18030 is hardly ever valid UTF-8 by chance. Bytes
-//! that are in no charset are refused: replacing them would change a name or a number in silence.
+//! clients label more than they convert. One kind of text can be both: a short name in GBK may be valid
+//! UTF-8 by chance, then always of two-byte characters (U+0080 to U+07FF), in which no Chinese is written.
+//! Such text is what its label says; without one it stays UTF-8, and the guess is told. Bytes that are in
+//! no charset are refused: replacing them would change a name or a number in silence.
 
 use std::borrow::Cow;
 
@@ -54,6 +56,17 @@ pub fn read<'a>(body: &'a [u8], content_type: Option<&HeaderValue>) -> Result<(T
         return convert(body, rest, utf16).map(|text| (without_nul(text, &mut repairs), repairs));
     }
     let text = match std::str::from_utf8(bytes) {
+        Ok(text) if could_be_gb18030(text) => match declared {
+            Some(encoding) if [GB18030, encoding_rs::GBK].contains(&encoding) => {
+                repairs.push(RepairKind::CharsetConverted);
+                convert(body, bytes, GB18030)?
+            }
+            Some(_) => Text::Borrowed(text),
+            None => {
+                repairs.push(RepairKind::CharsetGuessed);
+                Text::Borrowed(text)
+            }
+        },
         Ok(text) => Text::Borrowed(text),
         Err(fault) => {
             let declared = declared.filter(|encoding| *encoding != encoding_rs::UTF_8);
@@ -71,6 +84,14 @@ pub fn read<'a>(body: &'a [u8], content_type: Option<&HeaderValue>) -> Result<(T
         }
     };
     Ok((without_nul(text, &mut repairs), repairs))
+}
+
+/// Whether text that is valid UTF-8 may as well be GB18030: it has no character beyond U+07FF, though some
+/// beyond ASCII, and they are pairs of that charset too.
+fn could_be_gb18030(text: &str) -> bool {
+    !text.is_ascii()
+        && text.chars().all(|c| c < '\u{800}')
+        && GB18030.decode_without_bom_handling_and_without_replacement(text.as_bytes()).is_some()
 }
 
 /// UTF-16 by its byte order mark, or by the zero byte that every ASCII character has in it: JSON and forms
@@ -107,6 +128,11 @@ fn without_nul<'a>(text: Text<'a>, repairs: &mut Vec<RepairKind>) -> Text<'a> {
             Text::Converted(text)
         }
     }
+}
+
+/// The charset that a `Content-Type` declares, if it is a known one.
+pub(super) fn declared(content_type: Option<&HeaderValue>) -> Option<&'static Encoding> {
+    content_type.and_then(charset_of).and_then(|label| encoding(&label))
 }
 
 /// The `charset` parameter of a media type, in lower case and without quotes.
@@ -193,6 +219,18 @@ mod tests {
             of(b"\0{\0}", Some("a/b; charset=utf-16")),
             Ok(("{}".into(), vec!["charset-converted"]))
         );
+    }
+
+    #[test]
+    fn a_gbk_name_that_is_valid_utf8_by_chance_is_what_its_label_says() {
+        let gbk = b"{\"a\":\"\xc7\xae\xc7\xbf\"}"; // 钱强
+        let text = "{\"a\":\"钱强\"}".to_owned();
+        assert_eq!(of(gbk, Some("application/json; charset=GBK")), Ok((text.clone(), vec!["charset-converted"])));
+        assert_eq!(of(gbk, Some("application/json; charset=gb2312")), Ok((text, vec!["charset-converted"])));
+        assert_eq!(of(gbk, None).unwrap().1, ["charset-guessed"]);
+        assert_eq!(of(gbk, Some("application/json; charset=utf-8")).unwrap().1, Vec::<&str>::new());
+        let cyrillic = "{\"a\":\"Анна 张\"}";
+        assert_eq!(of(cyrillic.as_bytes(), Some("a/b; charset=GBK")), Ok((cyrillic.to_owned(), vec![])));
     }
 
     #[test]

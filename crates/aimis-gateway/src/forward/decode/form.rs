@@ -12,9 +12,12 @@ use super::members::Members;
 use super::{Dialects, charset, is_media_type, json, not_understood};
 use crate::rejection::{BodyFault, Rejection};
 
+/// What some clients write in front of UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// Whether a body is a form: it does not look like JSON, and is labelled as one or begins like one.
 pub fn is_form(body: &[u8], content_type: Option<&HeaderValue>) -> bool {
-    let start = body.trim_ascii_start();
+    let start = body.strip_prefix(BOM).unwrap_or(body).trim_ascii_start();
     let labelled = is_media_type(content_type, b"application/x-www-form-urlencoded");
     let name = start.split(|b| *b == b'=').next().unwrap_or_default();
     let begins_so = name.len() < start.len()
@@ -36,27 +39,58 @@ pub fn read(
     dialects: &Dialects,
     members: &mut Members<'_>,
 ) -> Result<(), Rejection> {
+    let bom = usize::from(body.starts_with(BOM)) * BOM.len();
     let mut fields = Vec::new();
-    let mut at = 0;
-    for pair in body.split(|b| *b == b'&') {
+    let mut at = bom;
+    while at < body.len() {
         let place = at;
+        let rest = &body[at..];
+        let fault = |fault| not_understood(body, place, fault);
+        if fields.len() >= super::MAX_MEMBERS {
+            return Err(fault(BodyFault::TooManyMembers));
+        }
+        if let Some((name, json)) = raw_json(rest, dialects) {
+            let json = json.ok_or_else(|| fault(BodyFault::HalfEncoded))?;
+            at += name.len() + 1 + json.len() + 1;
+            fields.push(Field { name: copied(name), value: copied(json), place });
+            continue;
+        }
+        let pair = rest.split(|b| *b == b'&').next().unwrap_or_default();
         at += pair.len() + 1;
         let pair = if at > body.len() { pair.trim_ascii_end() } else { pair };
         if pair.is_empty() {
             continue;
         }
-        if fields.len() >= super::MAX_MEMBERS {
-            return Err(not_understood(body, place, BodyFault::TooManyMembers));
-        }
         let mut parts = pair.splitn(2, |b| *b == b'=');
         let name = percent_decoded(parts.next().unwrap_or_default());
         let value = percent_decoded(parts.next().unwrap_or_default());
         let (Some(name), Some(value)) = (name, value) else {
-            return Err(not_understood(body, place, BodyFault::Syntax));
+            return Err(fault(BodyFault::Syntax));
         };
         fields.push(Field { name, value, place });
     }
     take(body, fields, content_type, dialects, RepairKind::FormFields, members)
+}
+
+/// JSON that was put behind `param=` as it is, by clients that encode nothing: a quote stands in it, which an
+/// encoded value never has. It goes to the last brace, and none of its `+`, `&` and `%` means anything.
+/// `Some((_, None))` when a part of it is encoded nevertheless: which part cannot be told.
+fn raw_json<'a>(rest: &'a [u8], dialects: &Dialects) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    let equals = memchr::memchr(b'=', rest.get(..rest.len().min(65))?)?;
+    let (name, value) = (&rest[..equals], &rest[equals + 1..]);
+    let known = dialects.form_fields.iter().any(|field| field.as_bytes() == name);
+    if !known || !value.trim_ascii_start().starts_with(b"{") || memchr::memchr(b'"', value).is_none() {
+        return None;
+    }
+    let end = memchr::memrchr(b'}', value).map_or(value.len(), |at| at + 1);
+    let (json, behind) = value.split_at(end);
+    let ends_well = behind.trim_ascii().is_empty() || behind.starts_with(b"&");
+    let encoded = json.windows(3).any(|w| w[0] == b'%' && w[1].is_ascii_hexdigit() && w[2].is_ascii_hexdigit());
+    Some((name, (ends_well && !encoded).then_some(json)))
+}
+
+fn copied(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(bytes.to_vec())
 }
 
 /// One field of a form, in whatever charset, and where it stands in the body.
@@ -75,13 +109,22 @@ pub(super) fn take(
     repair: RepairKind,
     members: &mut Members<'_>,
 ) -> Result<(), Rejection> {
+    // One body has one charset: a name that is valid UTF-8 by chance is read like its neighbours.
+    let mixed = fields.iter().any(|field| std::str::from_utf8(&field.value).is_err());
+    let gbk = HeaderValue::from_static("text/plain; charset=GB18030");
+    let undeclared = mixed && charset::declared(content_type).is_none();
+    let content_type = if undeclared { Some(&gbk) } else { content_type };
+    if undeclared {
+        members.note(RepairKind::CharsetGuessed);
+    }
     let mut wrapped = false;
     let mut plain = false;
     for field in fields {
         let fault = |fault| not_understood(body, field.place, fault);
         let (name, _) = charset::read(&field.name, content_type).map_err(|_| fault(BodyFault::NotUtf8))?;
         let (value, repairs) = charset::read(&field.value, content_type)?;
-        repairs.into_iter().for_each(|repair| members.note(repair));
+        let told = repairs.into_iter().filter(|repair| !(undeclared && *repair == RepairKind::CharsetConverted));
+        told.for_each(|repair| members.note(repair));
         let (name, value) = (name.as_str().trim(), value.as_str());
         if dialects.form_fields.iter().any(|known| known == name) && value.trim_start().starts_with('{') {
             if wrapped || plain {

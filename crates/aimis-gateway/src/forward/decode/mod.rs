@@ -163,6 +163,47 @@ mod tests {
     }
 
     #[test]
+    fn json_that_nobody_encoded_is_taken_as_it_stands() {
+        let raw = JSON.replace("R+1 %", "A+B & 100% =");
+        let plain = read_as(raw.as_bytes(), "application/json").unwrap().0;
+        for body in [
+            format!("param={raw}"),
+            format!("\u{feff}param={raw}\r\n"),
+            format!("sign=x&param={raw}&time=1"),
+        ] {
+            let (text, repairs) = read_as(body.as_bytes(), FORM).unwrap_or_else(|fault| panic!("{fault:?}: {body}"));
+            assert_eq!((text, repairs.contains(&"form-wrapped")), (plain.clone(), true), "{body}");
+        }
+        let half = format!("param={}", JSON.replace("R+1 %", "A%2BB"));
+        assert_eq!(read_as(half.as_bytes(), FORM), Err(BodyFault::HalfEncoded));
+    }
+
+    #[test]
+    fn a_form_has_one_charset_for_all_its_fields() {
+        // The report's id is GBK and valid UTF-8 by chance; the other field says that the body is GBK.
+        let fields = "&phoneNum=13800138000&idNum=11010119000101009X&hospitalId=";
+        let body = format!("reportId=%C7%AE%C7%BF{fields}%D5%C5");
+
+        let (text, repairs) = read_as(body.as_bytes(), FORM).unwrap();
+
+        assert!(text.contains("\"reportId\":\"钱强\"") && text.contains("\"hospitalId\":\"张\""), "{text}");
+        assert_eq!(repairs, ["charset-guessed", "form-fields"]);
+    }
+
+    #[test]
+    fn a_part_is_never_taken_for_another_value() {
+        let part = |head: &str, content: &str| {
+            format!("--XX\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n--XX--")
+        };
+        let encoded = part("name=\"reportId\"\r\nContent-Transfer-Encoding: base64", "SDk5");
+        assert_eq!(read_as(encoded.as_bytes(), MULTIPART), Err(BodyFault::Syntax));
+        let wrapped = part("NAME = param\r\nContent-Transfer-Encoding: 8bit", JSON);
+        same_as_json(wrapped.as_bytes(), MULTIPART, &["form-wrapped"]);
+        let spaced = part("name=param", &JSON.replace(',', ",\r\n\r\n")).replace("X\r\nC", "X\nC");
+        same_as_json(spaced.replacen("\r\n\r\n", "\n\n", 1).as_bytes(), MULTIPART, &["form-wrapped"]);
+    }
+
+    #[test]
     fn gbk_behind_percent_signs_is_converted() {
         let body = b"reportId=%D5%C5&phoneNum=13800138000&idNum=11010119000101009X&hospitalId=H0001";
 

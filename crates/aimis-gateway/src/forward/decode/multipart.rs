@@ -88,14 +88,23 @@ fn next_delimiter(part: &[u8], delimiter: &[u8]) -> Option<End> {
 
 /// A part's name and content; `None` when it has no name or no end of its head.
 fn field(part: &[u8], place: usize) -> Option<Field> {
-    let (head, content) = [&b"\r\n\r\n"[..], b"\n\n"].iter().find_map(|gap| {
-        let at = find(part, gap)?;
-        Some((&part[..at], &part[at + gap.len()..]))
-    })?;
-    let name = head.split(|b| *b == b'\n').find_map(|line| {
+    // The blank line that comes first ends the head; the content may hold others.
+    let gaps = [&b"\r\n\r\n"[..], b"\n\n"];
+    let (at, gap) = gaps.into_iter().filter_map(|gap| Some((find(part, gap)?, gap))).min_by_key(|(at, _)| *at)?;
+    let (head, content) = (&part[..at], &part[at + gap.len()..]);
+    let mut name = None;
+    for line in head.split(|b| *b == b'\n') {
         let lower = line.to_ascii_lowercase();
-        lower.starts_with(b"content-disposition:").then(|| name_of(line))?
-    })?;
+        if lower.starts_with(b"content-disposition:") {
+            name = name_of(line);
+        } else if let Some(encoding) = lower.strip_prefix(b"content-transfer-encoding:")
+            && ![&b"7bit"[..], b"8bit", b"binary"].contains(&encoding.trim_ascii())
+        {
+            // Base64 taken for text would be another value than was meant.
+            return None;
+        }
+    }
+    let name = name?;
     Some(Field {
         name: Zeroizing::new(name.to_vec()),
         value: Zeroizing::new(content.to_vec()),
@@ -107,9 +116,11 @@ fn field(part: &[u8], place: usize) -> Option<Field> {
 fn name_of(line: &[u8]) -> Option<&[u8]> {
     line.split(|b| *b == b';').skip(1).find_map(|parameter| {
         let parameter = parameter.trim_ascii();
-        let value = parameter
-            .strip_prefix(b"name=")
-            .or_else(|| parameter.strip_prefix(b"Name="))?;
+        let equals = memchr::memchr(b'=', parameter)?;
+        let value = parameter[equals + 1..].trim_ascii();
+        if !parameter[..equals].trim_ascii().eq_ignore_ascii_case(b"name") {
+            return None;
+        }
         Some(
             value
                 .strip_prefix(b"\"")
