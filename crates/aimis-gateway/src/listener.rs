@@ -211,7 +211,10 @@ pub async fn accept(
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             // Without descriptors every accept fails at once: the stop has to be seen here as well.
             Err(error) => {
-                log.write(&Event::AcceptFailed { listener: name, kind: error.kind() });
+                log.write(&Event::AcceptFailed {
+                    listener: name,
+                    kind: error.kind(),
+                });
                 tokio::select! {
                     () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                     _ = stop.wait_for(|stop| *stop) => return Ok(()),

@@ -70,6 +70,12 @@ pub enum NotForwarded {
     /// It is an array or an object, or a number that is none.
     #[error("only texts, numbers, true, false and null are forwarded")]
     NotScalar,
+    /// Its name is not made of ASCII letters, digits and `_`: what a reader makes of it cannot be foreseen.
+    #[error("the name is no plain identifier")]
+    NotIdentifier,
+    /// Its value holds ten digits, as telephone and identity numbers do, or JSON of its own.
+    #[error("the value could hold a person's number")]
+    CouldBePersonal,
 }
 
 impl OrderBuilder {
@@ -148,12 +154,24 @@ impl OrderBuilder {
     /// out in plaintext, as it is.
     ///
     /// # Errors
-    /// [`NotForwarded`] for names too like a field's, repeated names, and values that are no scalars.
+    /// [`NotForwarded`] for names too like a field's or not plain, repeated names, and values that are no scalars or
+    /// could hold a person's number.
     pub fn forward(&mut self, name: &str, value: Value<'_>) -> Result<(), NotForwarded> {
         let folded_name = folded(name);
         let fields = self.contract.fields().iter().map(|field| &*field.name);
         if fields.chain(SIGNATURE_NAMES).any(|taken| folded(taken) == folded_name) {
             return Err(NotForwarded::NameOfField);
+        }
+        if !is_identifier(name) {
+            return Err(NotForwarded::NotIdentifier);
+        }
+        let personal = match value {
+            Value::Text(text) | Value::Number(text) => could_be_personal(text),
+            Value::Integer(number) => number.unsigned_abs() >= 1_000_000_000,
+            Value::Null | Value::Bool(_) | Value::Nested => false,
+        };
+        if personal {
+            return Err(NotForwarded::CouldBePersonal);
         }
         if self.extras.iter().any(|extra| self.arena.get(extra.name) == name) {
             return Err(NotForwarded::Duplicate);
@@ -192,6 +210,28 @@ fn folded(name: &str) -> String {
         .flat_map(char::to_lowercase)
         .filter(|c| !overlooked(*c))
         .collect()
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Ten digits in a row, whatever separates them, or a document of its own in which a field could stand.
+fn could_be_personal(text: &str) -> bool {
+    let mut run = 0;
+    for c in text.chars().map(half_width) {
+        match c {
+            '0'..='9' => run += 1,
+            c if c.is_alphabetic() => run = 0,
+            _ => {}
+        }
+        if run >= 10 {
+            return true;
+        }
+    }
+    text.trim_matches(is_space).starts_with(['{', '['])
 }
 
 /// Whether a trimmed text stands for "absent" in any field.

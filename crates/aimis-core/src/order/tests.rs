@@ -523,8 +523,15 @@ fn a_member_that_looks_like_a_field_is_not_forwarded() {
             "{name:?}"
         );
     }
-    for name in ["idNumType", "phone", "证件号", "_", ""] {
+    for name in ["idNumType", "phone", "_"] {
         assert_eq!(build(&members()).forward(name, Value::Text("x")), Ok(()), "{name:?}");
+    }
+    for name in ["证件号", ""] {
+        assert_eq!(
+            build(&members()).forward(name, Value::Text("x")),
+            Err(NotForwarded::NotIdentifier),
+            "{name:?}"
+        );
     }
 }
 
@@ -625,4 +632,41 @@ fn a_refusal_names_what_the_field_takes() {
     );
     assert_eq!(hint("patientName").0, "send a text (JSON string)");
     assert!(hint("usage").0.starts_with("fill in this field"));
+}
+
+#[test]
+fn what_could_hold_a_number_is_not_forwarded() {
+    let forward = |name: &str, value| OrderBuilder::new(&STUDIES, 100).forward(name, value);
+
+    for name in [
+        "phoneNum[]",
+        "$.phoneNum",
+        "phone.Num",
+        "\"phoneNum\"",
+        "phoneNum\u{2063}",
+        "phone\u{2010}Num",
+        "1a",
+    ] {
+        assert!(forward(name, Value::Bool(true)).is_err(), "{name}");
+    }
+    for value in [
+        PHONE,
+        ID,
+        "tel: 138-0013-8000",
+        "１３８００１３８０００",
+        r#" {"phoneNum":1}"#,
+        "[1]",
+    ] {
+        assert_eq!(
+            forward("mobile", Value::Text(value)),
+            Err(NotForwarded::CouldBePersonal),
+            "{value}"
+        );
+    }
+    assert_eq!(
+        forward("mobile", Value::Integer(13_800_138_000)),
+        Err(NotForwarded::CouldBePersonal)
+    );
+    assert_eq!(forward("ward", Value::Text("3 West, 2024-01-05")), Ok(()));
+    assert_eq!(forward("bed", Value::Integer(12)), Ok(()));
 }

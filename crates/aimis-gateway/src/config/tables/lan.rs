@@ -56,7 +56,7 @@ choices! {
     pub enum UnknownFields {
         /// Left out, and named in `X-Aimis-Repairs`.
         Drop = "drop",
-        /// Texts, numbers, true, false and null leave for the platform in clear, whatever they hold, except under names that look like a field of the interface, `appId`, `signature` or `timestamp`.
+        /// Texts, numbers, true, false and null leave for the platform in clear, if the name is a plain identifier that looks like no field of the interface, `appId`, `signature` or `timestamp`, and the value holds neither ten digits nor JSON; the others are left out. A name of a person would leave: use it only for fields you know.
         Forward = "forward",
         /// The request is refused.
         Reject = "reject",

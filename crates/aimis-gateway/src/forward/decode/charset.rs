@@ -91,7 +91,9 @@ pub fn read<'a>(body: &'a [u8], content_type: Option<&HeaderValue>) -> Result<(T
 fn could_be_gb18030(text: &str) -> bool {
     !text.is_ascii()
         && text.chars().all(|c| c < '\u{800}')
-        && GB18030.decode_without_bom_handling_and_without_replacement(text.as_bytes()).is_some()
+        && GB18030
+            .decode_without_bom_handling_and_without_replacement(text.as_bytes())
+            .is_some()
 }
 
 /// UTF-16 by its byte order mark, or by the zero byte that every ASCII character has in it: JSON and forms
@@ -225,12 +227,24 @@ mod tests {
     fn a_gbk_name_that_is_valid_utf8_by_chance_is_what_its_label_says() {
         let gbk = b"{\"a\":\"\xc7\xae\xc7\xbf\"}"; // 钱强
         let text = "{\"a\":\"钱强\"}".to_owned();
-        assert_eq!(of(gbk, Some("application/json; charset=GBK")), Ok((text.clone(), vec!["charset-converted"])));
-        assert_eq!(of(gbk, Some("application/json; charset=gb2312")), Ok((text, vec!["charset-converted"])));
+        assert_eq!(
+            of(gbk, Some("application/json; charset=GBK")),
+            Ok((text.clone(), vec!["charset-converted"]))
+        );
+        assert_eq!(
+            of(gbk, Some("application/json; charset=gb2312")),
+            Ok((text, vec!["charset-converted"]))
+        );
         assert_eq!(of(gbk, None).unwrap().1, ["charset-guessed"]);
-        assert_eq!(of(gbk, Some("application/json; charset=utf-8")).unwrap().1, Vec::<&str>::new());
+        assert_eq!(
+            of(gbk, Some("application/json; charset=utf-8")).unwrap().1,
+            Vec::<&str>::new()
+        );
         let cyrillic = "{\"a\":\"Анна 张\"}";
-        assert_eq!(of(cyrillic.as_bytes(), Some("a/b; charset=GBK")), Ok((cyrillic.to_owned(), vec![])));
+        assert_eq!(
+            of(cyrillic.as_bytes(), Some("a/b; charset=GBK")),
+            Ok((cyrillic.to_owned(), vec![]))
+        );
     }
 
     #[test]

@@ -52,7 +52,11 @@ pub fn read(
         if let Some((name, json)) = raw_json(rest, dialects) {
             let json = json.ok_or_else(|| fault(BodyFault::HalfEncoded))?;
             at += name.len() + 1 + json.len() + 1;
-            fields.push(Field { name: copied(name), value: copied(json), place });
+            fields.push(Field {
+                name: copied(name),
+                value: copied(json),
+                place,
+            });
             continue;
         }
         let pair = rest.split(|b| *b == b'&').next().unwrap_or_default();
@@ -85,7 +89,9 @@ fn raw_json<'a>(rest: &'a [u8], dialects: &Dialects) -> Option<(&'a [u8], Option
     let end = memchr::memrchr(b'}', value).map_or(value.len(), |at| at + 1);
     let (json, behind) = value.split_at(end);
     let ends_well = behind.trim_ascii().is_empty() || behind.starts_with(b"&");
-    let encoded = json.windows(3).any(|w| w[0] == b'%' && w[1].is_ascii_hexdigit() && w[2].is_ascii_hexdigit());
+    let encoded = json
+        .windows(3)
+        .any(|w| w[0] == b'%' && w[1].is_ascii_hexdigit() && w[2].is_ascii_hexdigit());
     Some((name, (ends_well && !encoded).then_some(json)))
 }
 
@@ -123,7 +129,9 @@ pub(super) fn take(
         let fault = |fault| not_understood(body, field.place, fault);
         let (name, _) = charset::read(&field.name, content_type).map_err(|_| fault(BodyFault::NotUtf8))?;
         let (value, repairs) = charset::read(&field.value, content_type)?;
-        let told = repairs.into_iter().filter(|repair| !(undeclared && *repair == RepairKind::CharsetConverted));
+        let told = repairs
+            .into_iter()
+            .filter(|repair| !(undeclared && *repair == RepairKind::CharsetConverted));
         told.for_each(|repair| members.note(repair));
         let (name, value) = (name.as_str().trim(), value.as_str());
         if dialects.form_fields.iter().any(|known| known == name) && value.trim_start().starts_with('{') {

@@ -172,7 +172,11 @@ mod tests {
             format!("sign=x&param={raw}&time=1"),
         ] {
             let (text, repairs) = read_as(body.as_bytes(), FORM).unwrap_or_else(|fault| panic!("{fault:?}: {body}"));
-            assert_eq!((text, repairs.contains(&"form-wrapped")), (plain.clone(), true), "{body}");
+            assert_eq!(
+                (text, repairs.contains(&"form-wrapped")),
+                (plain.clone(), true),
+                "{body}"
+            );
         }
         let half = format!("param={}", JSON.replace("R+1 %", "A%2BB"));
         assert_eq!(read_as(half.as_bytes(), FORM), Err(BodyFault::HalfEncoded));
@@ -186,7 +190,10 @@ mod tests {
 
         let (text, repairs) = read_as(body.as_bytes(), FORM).unwrap();
 
-        assert!(text.contains("\"reportId\":\"钱强\"") && text.contains("\"hospitalId\":\"张\""), "{text}");
+        assert!(
+            text.contains("\"reportId\":\"钱强\"") && text.contains("\"hospitalId\":\"张\""),
+            "{text}"
+        );
         assert_eq!(repairs, ["charset-guessed", "form-fields"]);
     }
 
@@ -200,7 +207,11 @@ mod tests {
         let wrapped = part("NAME = param\r\nContent-Transfer-Encoding: 8bit", JSON);
         same_as_json(wrapped.as_bytes(), MULTIPART, &["form-wrapped"]);
         let spaced = part("name=param", &JSON.replace(',', ",\r\n\r\n")).replace("X\r\nC", "X\nC");
-        same_as_json(spaced.replacen("\r\n\r\n", "\n\n", 1).as_bytes(), MULTIPART, &["form-wrapped"]);
+        same_as_json(
+            spaced.replacen("\r\n\r\n", "\n\n", 1).as_bytes(),
+            MULTIPART,
+            &["form-wrapped"],
+        );
     }
 
     #[test]

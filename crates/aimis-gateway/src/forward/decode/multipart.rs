@@ -90,7 +90,10 @@ fn next_delimiter(part: &[u8], delimiter: &[u8]) -> Option<End> {
 fn field(part: &[u8], place: usize) -> Option<Field> {
     // The blank line that comes first ends the head; the content may hold others.
     let gaps = [&b"\r\n\r\n"[..], b"\n\n"];
-    let (at, gap) = gaps.into_iter().filter_map(|gap| Some((find(part, gap)?, gap))).min_by_key(|(at, _)| *at)?;
+    let (at, gap) = gaps
+        .into_iter()
+        .filter_map(|gap| Some((find(part, gap)?, gap)))
+        .min_by_key(|(at, _)| *at)?;
     let (head, content) = (&part[..at], &part[at + gap.len()..]);
     let mut name = None;
     for line in head.split(|b| *b == b'\n') {
