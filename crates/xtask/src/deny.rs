@@ -3,7 +3,7 @@
 //! The same list and verdicts as cargo-deny's for the keys we use. Installing that tool takes longer than the rest of
 //! the checks together, and its larger half, advisories, needs a database from the network.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 
@@ -37,8 +37,8 @@ pub(crate) fn check() -> Result<()> {
     let mut complaints: Vec<String> = crates.iter().flat_map(|one| policy.complaints(one)).collect();
     for file in ["Cargo.lock", "fuzz/Cargo.lock"] {
         complaints.extend(
-            policy
-                .foreign_sources(&read(file)?)
+            Policy::foreign_sources(&read(file)?)
+                .into_iter()
                 .map(|source| format!("{file}: source {source}")),
         );
     }
@@ -55,7 +55,6 @@ struct Policy {
     targets: Vec<String>,
     licences: Vec<String>,
     bans: Vec<Ban>,
-    registries: Vec<String>,
 }
 
 /// A crate that may not be there: in any version, or in those below one.
@@ -97,7 +96,6 @@ impl Policy {
                 .skip(1)
                 .map(Ban::read)
                 .collect::<Result<_>>()?,
-            registries: list("sources", "allow-registry")?,
         })
     }
 
@@ -118,18 +116,18 @@ impl Policy {
         complaints
     }
 
-    /// Sources in a lock file that are no allowed registry.
-    fn foreign_sources<'a>(&self, lock: &'a str) -> impl Iterator<Item = &'a str> {
-        let sources: BTreeSet<&str> = lock
-            .lines()
-            .filter_map(|line| line.strip_prefix("source = "))
-            .map(|source| source.trim_matches('"'))
-            .filter(|source| {
-                let registry = source.strip_prefix("registry+");
-                !registry.is_some_and(|registry| self.registries.iter().any(|allowed| allowed == registry))
-            })
-            .collect();
-        sources.into_iter()
+    /// Sources in a lock file beside the one registry that everything else comes from: repositories, and further
+    /// registries.
+    fn foreign_sources(lock: &str) -> Vec<&str> {
+        let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
+        for line in lock.lines() {
+            if let Some(source) = line.strip_prefix("source = ") {
+                *uses.entry(source.trim_matches('"')).or_default() += 1;
+            }
+        }
+        let registries = uses.iter().filter(|(source, _)| source.starts_with("registry+"));
+        let common = registries.max_by_key(|(_, uses)| **uses).map(|(source, _)| *source);
+        uses.into_keys().filter(|source| Some(*source) != common).collect()
     }
 }
 
@@ -198,8 +196,6 @@ deny = [
   { crate = "ring", reason = "one provider" },
   { crate = "sha2:<0.11", reason = "one generation" },
 ]
-[sources]
-allow-registry = ["https://github.com/rust-lang/crates.io-index"]
 "#;
 
     fn complaints(line: &str) -> Vec<String> {
@@ -222,14 +218,14 @@ allow-registry = ["https://github.com/rust-lang/crates.io-index"]
     }
 
     #[test]
-    fn a_source_must_be_listed() {
-        let lock = "source = \"registry+https://github.com/rust-lang/crates.io-index\"\n\
-                    source = \"git+https://example.com/a#0123\"\nsource = \"registry+https://example.com/index\"\n";
-        let policy = Policy::read(POLICY).unwrap();
-        let foreign: Vec<&str> = policy.foreign_sources(lock).collect();
+    fn everything_comes_from_one_registry() {
+        let line = |source: &str| format!("source = \"{source}\"\n");
+        let usual = line("registry+https://example.com/usual").repeat(3);
+        assert_eq!(Policy::foreign_sources(&usual), [""; 0]);
+        let lock = usual + &line("git+https://example.com/a#0123") + &line("registry+https://example.com/other");
         assert_eq!(
-            foreign,
-            ["git+https://example.com/a#0123", "registry+https://example.com/index"]
+            Policy::foreign_sources(&lock),
+            ["git+https://example.com/a#0123", "registry+https://example.com/other"]
         );
     }
 
