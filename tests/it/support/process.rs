@@ -105,10 +105,19 @@ impl Process {
         String::from_utf8(self.stderr.bytes()).unwrap()
     }
 
-    /// Waits for its end.
+    /// Waits for its end; a panic that shows what it wrote instead, if it goes on.
+    #[track_caller]
+    #[expect(clippy::disallowed_methods, reason = "a bound against hanging, never a figure")]
     pub fn ended(mut self) -> Ended {
+        let begin = std::time::Instant::now();
         // Both outputs end with the process; lines that nobody asked for are let go.
-        while self.lines.recv_timeout(PATIENCE).is_ok() {}
+        loop {
+            match self.lines.recv_timeout(PATIENCE.saturating_sub(begin.elapsed())) {
+                Ok(_) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(error) => panic!("{error}; stdout {:?}, stderr {:?}", self.stdout(), self.stderr()),
+            }
+        }
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use socket2::{SockRef, Socket};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -33,7 +33,7 @@ struct State {
     before_head: Cell<usize>,
     unasked: Cell<bool>,
     /// The socket, to look at what lies in it unread. Over TLS those bytes may be the protocol's own.
-    probe: Option<Socket>,
+    probe: Option<std::net::TcpStream>,
     encrypted: bool,
 }
 
@@ -66,7 +66,7 @@ impl Wire {
             written: Cell::new(false),
             before_head: Cell::new(0),
             unasked: Cell::new(false),
-            probe: SockRef::from(socket).try_clone().ok(),
+            probe: SockRef::from(socket).try_clone().ok().map(Into::into),
             encrypted,
         }))
     }
@@ -112,13 +112,20 @@ impl Wire {
             return Look::Unasked;
         }
         let Some(probe) = &self.0.probe else { return Look::Stale };
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        match probe.peek(&mut byte) {
+        let mut start = [0; FAREWELL.len()];
+        match probe.peek(&mut start) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Look::Quiet,
-            Ok(1..) if !self.0.encrypted => Look::Unasked,
+            Ok(read @ 1..) if !self.0.encrypted && !is_farewell(&start[..read]) => Look::Unasked,
             Ok(_) | Err(_) => Look::Stale,
         }
     }
+}
+
+/// How a server may say that it waited for a question long enough (RFC 9110, section 15.5.9): an end, no answer.
+const FAREWELL: &[u8; 12] = b"HTTP/1.1 408";
+
+fn is_farewell(bytes: &[u8]) -> bool {
+    bytes.starts_with(FAREWELL) || bytes.starts_with(b"HTTP/1.0 408")
 }
 
 /// A stream whose reads and writes are noted.
@@ -128,16 +135,16 @@ pub(super) struct WatchedIo<S> {
 }
 
 impl State {
-    fn note_read(&self, bytes: usize) -> io::Result<()> {
+    fn note_read(&self, bytes: &[u8]) -> io::Result<()> {
         match self.phase.get() {
             Phase::Answering => return Ok(()),
             Phase::Asked if self.written.get() => {
-                self.before_head.set(self.before_head.get() + bytes);
+                self.before_head.set(self.before_head.get() + bytes.len());
                 if self.before_head.get() <= MAX_BEFORE_HEAD {
                     return Ok(());
                 }
             }
-            Phase::Asked | Phase::Quiet => self.unasked.set(true),
+            Phase::Asked | Phase::Quiet => self.unasked.set(!is_farewell(bytes)),
         }
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -152,8 +159,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedIo<S> {
         let before = buf.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = read {
-            let bytes = buf.filled().len() - before;
-            if bytes > 0
+            let bytes = &buf.filled()[before..];
+            if !bytes.is_empty()
                 && let Err(error) = this.state.note_read(bytes)
             {
                 // A failed read must not have read anything.
@@ -217,6 +224,23 @@ mod tests {
 
         assert_eq!(wire.look(), Look::Unasked);
         assert_eq!(Wire::new(&ours, true).look(), Look::Stale);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_gives_up_waiting_is_stale_and_no_suspect() {
+        let (ours, mut theirs) = connected().await;
+        let wire = Wire::new(&ours, false);
+        theirs
+            .write_all(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .unwrap();
+        ours.readable().await.unwrap();
+        assert_eq!(wire.look(), Look::Stale);
+
+        let mut stream = wire.watch(ours);
+
+        assert!(stream.read(&mut [0; 64]).await.is_err());
+        assert!(!wire.unasked());
     }
 
     #[tokio::test]
