@@ -270,7 +270,7 @@ impl Scrapes {
         tokio::task::spawn_local(async move {
             let _open = open;
             match connection {
-                Accepted::Tcp(stream) => {
+                Accepted::Tcp(stream, _) => {
                     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
                         return;
                     };

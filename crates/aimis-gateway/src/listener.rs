@@ -5,7 +5,7 @@
 //! or three connections, which the kernel's own spreading would put on one core as often as not.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -37,8 +37,8 @@ pub enum Listener {
 
 /// An accepted connection, not yet in any runtime.
 pub enum Accepted {
-    /// TCP.
-    Tcp(TcpStream),
+    /// TCP, and who connected.
+    Tcp(TcpStream, IpAddr),
     /// A unix socket.
     Unix(UnixStream),
 }
@@ -233,9 +233,11 @@ impl Source {
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                stream.into_std().map(Accepted::Tcp)
+                stream
+                    .into_std()
+                    .map(|stream| Accepted::Tcp(stream, address.ip().to_canonical()))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -259,7 +261,7 @@ pub async fn refuse(connection: Accepted, answer: Vec<u8>) {
     }
     let said = async {
         match connection {
-            Accepted::Tcp(stream) => farewell(tokio::net::TcpStream::from_std(stream)?, &answer).await,
+            Accepted::Tcp(stream, _) => farewell(tokio::net::TcpStream::from_std(stream)?, &answer).await,
             Accepted::Unix(stream) => farewell(tokio::net::UnixStream::from_std(stream)?, &answer).await,
         }
     };

@@ -17,6 +17,7 @@ use tokio::task::LocalSet;
 
 use crate::clock::Clock;
 use crate::edge::connection::{self, Bounds};
+use crate::edge::peer::Peer;
 use crate::forward::service::RoadService;
 use crate::listener::Accepted;
 use crate::telemetry::metrics::Metrics;
@@ -121,17 +122,21 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
             running.spawn_local(async move {
                 let _open = open;
                 match connection {
-                    Accepted::Tcp(stream) => {
+                    Accepted::Tcp(stream, address) => {
                         let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
                             return;
                         };
-                        serve(stream, bounds, stop, service).await;
+                        let peer = Peer {
+                            address: Some(address),
+                            ..Peer::default()
+                        };
+                        serve(stream, peer, bounds, stop, service).await;
                     }
                     Accepted::Unix(stream) => {
                         let Ok(stream) = tokio::net::UnixStream::from_std(stream) else {
                             return;
                         };
-                        serve(stream, bounds, stop, service).await;
+                        serve(stream, Peer::default(), bounds, stop, service).await;
                     }
                 }
             });
@@ -145,13 +150,14 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
     }
 }
 
-async fn serve<S>(stream: S, bounds: Bounds, stop: watch::Receiver<bool>, service: Rc<RoadService>)
+async fn serve<S>(stream: S, peer: Peer, bounds: Bounds, stop: watch::Receiver<bool>, service: Rc<RoadService>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    let peer = Rc::new(peer);
     connection::serve(stream, bounds, stop, |request| {
-        let service = Rc::clone(&service);
-        async move { service.answer(request).await }
+        let (service, peer) = (Rc::clone(&service), Rc::clone(&peer));
+        async move { service.answer(request, &peer).await }
     })
     .await;
 }

@@ -2,4 +2,5 @@
 
 pub mod connection;
 pub mod guarded_io;
+pub mod peer;
 pub mod request_id;

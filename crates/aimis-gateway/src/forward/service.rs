@@ -17,6 +17,7 @@ use super::{Road, cache_status};
 use crate::clock::Clock;
 use crate::config::Language;
 use crate::edge::connection::Body;
+use crate::edge::peer::Peer;
 use crate::edge::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use crate::rejection::{self, Rejection};
 use crate::telemetry::event::Event;
@@ -110,8 +111,8 @@ impl RoadService {
         }
     }
 
-    /// Answers one request, whatever happens.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    /// Answers one request of `peer`, whatever happens.
+    pub async fn answer(&self, request: Request<Incoming>, _peer: &Peer) -> Response<Body> {
         let start = self.clock.moment();
         let active = Active::new(&self.metrics);
         let id = request
