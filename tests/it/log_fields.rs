@@ -178,8 +178,9 @@ fn the_validator_sees_what_departs() {
 async fn every_line_of_every_event_is_what_the_contract_says() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let gateway = Settings::calling(&platform)
-        .with("log", "level = \"debug\"")
+        .with("log", "level = \"debug\"\nclient_address = true")
         .with("drain", "timeout_ms = 50")
+        .client("name = \"his\"\nnetworks = \"127.0.0.1\"")
         .start();
     gateway.studies().await;
     for body in ["", "{", "{\"a\":1,\"a\":2}", "[]", "{\"studyType\":9}"] {
@@ -454,5 +455,8 @@ fn the_documentation_has_the_contracts_events() {
         std::fs::write(path, format!("{before}{begin}{wanted}{end}{after}")).unwrap();
         return;
     }
-    assert_eq!(table, wanted, "IT_UPDATE=1 cargo test -p aimis --test it documentation");
+    assert_eq!(
+        table, wanted,
+        "IT_UPDATE=1 cargo test -p aimis --test it documentation -- --test-threads=1"
+    );
 }

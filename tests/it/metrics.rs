@@ -438,7 +438,10 @@ fn the_documentation_has_the_contracts_table() {
         std::fs::write(path, format!("{before}{begin}{wanted}{end}{after}")).unwrap();
         return;
     }
-    assert_eq!(table, wanted, "IT_UPDATE=1 cargo test -p aimis --test it documentation");
+    assert_eq!(
+        table, wanted,
+        "IT_UPDATE=1 cargo test -p aimis --test it documentation -- --test-threads=1"
+    );
 }
 
 fn table_of(contract: &[Value]) -> String {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::client::failures::Failures;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
@@ -129,12 +130,13 @@ impl Gateway {
 
         let controls = control::Controls::new();
         let signing_clock = clock.shifted(config.clock.offset_ms);
+        let failures = Arc::new(Failures::new(config.lan.max_failed_sign_ins, clock.clone()));
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
             let (snapshot, connector) = (Arc::clone(&snapshot), prepared.connector.clone());
-            let (settings, metrics, language) = (config.platform.clone(), Arc::clone(&metrics), config.lan.language);
+            let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
@@ -146,8 +148,8 @@ impl Gateway {
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
                     let platform = Platform::new(&settings, connector, &clock, &signing_clock, &metrics, log.clone());
-                    let road = Road::new(snapshot, platform, signing_clock);
-                    RoadService::new(road, ids, clock, log, metrics, language, health, draining)
+                    let road = Road::new(snapshot, failures, platform, signing_clock);
+                    RoadService::new(road, ids, clock, log, metrics, health, draining)
                 }),
             };
             let (worker, thread) = Worker::start(index, parts)?;

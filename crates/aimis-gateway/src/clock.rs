@@ -104,6 +104,15 @@ impl Clock {
     }
 }
 
+/// For limits: [`Clock::moment`] on the scale that governor counts in.
+impl governor::clock::Clock for Clock {
+    type Instant = governor::nanos::Nanos;
+
+    fn now(&self) -> Self::Instant {
+        self.moment().0.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@
 //! | what happens to a request? | [`forward`], read along its `mod.rs` |
 //! | how is the platform reached? | [`upstream`], a layer a file |
 //! | what does a refusal say? | [`rejection`] |
+//! | who may ask what? | [`client`] |
 //! | how are connections served and bounded? | [`edge`], [`listener`] |
 //! | which threads are there? | [`app`], [`worker`], `control` |
 //! | what can be set? | [`config`] |
@@ -18,6 +19,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 mod control;

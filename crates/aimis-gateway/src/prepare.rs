@@ -12,9 +12,9 @@ use aimis_core::token::{self, Fingerprint, Token};
 use http::{HeaderValue, Uri};
 use rustls_pki_types::ServerName;
 
+use crate::client;
 use crate::config::{self, Config, Host, TokenSource};
 use crate::forward::apis::Apis;
-use crate::forward::decode::Dialects;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
 use crate::snapshot::Snapshot;
@@ -104,17 +104,15 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
         connector: connector(config)?,
         fingerprints,
         snapshot: Snapshot {
-            apis,
+            clients: client::clients(config, &apis),
             tenants: Tenants::new(tenants),
             codes: Codes::builtin(),
             tagger: PatientTagger::new(&tag_key),
+            apis,
+            log_client_address: config.log.client_address,
             body_bounds: BodyBounds {
                 max: config.lan.max_body,
                 timeout: config.lan.body_timeout,
-            },
-            dialects: Dialects {
-                form_fields: config.lan.form_fields.iter().map(ToString::to_string).collect(),
-                unknown_fields: config.lan.unknown_fields,
             },
         },
     })

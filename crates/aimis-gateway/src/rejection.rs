@@ -7,9 +7,13 @@
 mod answer;
 mod text;
 
+use std::time::Duration;
+
 use aimis_core::order::FieldProblem;
 use http::StatusCode;
 
+use crate::client::SignInFault;
+use crate::client::permissions::Rule;
 use crate::telemetry::labels::{CodeClass, RejectReason};
 use crate::upstream::error::UpstreamError;
 
@@ -69,6 +73,24 @@ pub enum Rejection {
     /// A personal field stands in the URL.
     #[error("a field of the request stands in the URL")]
     FieldInUrl,
+    /// Who asks is not known.
+    #[error("client unknown: {}", fault.name())]
+    ClientUnknown {
+        /// Why; for the log only.
+        fault: SignInFault,
+    },
+    /// Too many sign-ins of this address have failed.
+    #[error("too many failed sign-ins")]
+    SignInsLimited {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// The client may not ask this.
+    #[error("not permitted by the client's rule {}", rule.as_str())]
+    NotPermitted {
+        /// Which of its rules forbids it.
+        rule: Rule,
+    },
     /// The gateway is full.
     #[error("overloaded")]
     Overloaded,
@@ -134,6 +156,9 @@ impl Rejection {
             }
             Self::NoSuchApi | Self::NoSuchTenant => (800_006, StatusCode::NOT_FOUND, "no-such-api"),
             Self::MethodNotAllowed => (800_007, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+            Self::ClientUnknown { .. } => (800_101, StatusCode::UNAUTHORIZED, "client-unknown"),
+            Self::NotPermitted { .. } => (800_102, StatusCode::FORBIDDEN, "not-permitted"),
+            Self::SignInsLimited { .. } => (800_201, StatusCode::TOO_MANY_REQUESTS, "quota-exceeded"),
             Self::Overloaded => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Draining => (800_203, StatusCode::SERVICE_UNAVAILABLE, "draining"),
             Self::Upstream(error) => return upstream(*error),
@@ -155,7 +180,11 @@ impl Rejection {
             | Self::TenantUnclear
             | Self::NoSuchApi
             | Self::NoSuchTenant
-            | Self::MethodNotAllowed => CodeClass::Data,
+            | Self::MethodNotAllowed
+            // Not `Auth`: that class pages somebody because the platform refuses the hospital.
+            | Self::ClientUnknown { .. }
+            | Self::NotPermitted { .. } => CodeClass::Data,
+            Self::SignInsLimited { .. } => CodeClass::Limit,
             Self::Upstream(UpstreamError::Busy) | Self::Overloaded | Self::Draining | Self::Internal => {
                 CodeClass::Gateway
             }
@@ -174,6 +203,9 @@ impl Rejection {
             | Self::NoSuchApi
             | Self::NoSuchTenant
             | Self::MethodNotAllowed => Some(RejectReason::Malformed),
+            Self::ClientUnknown { .. } => Some(RejectReason::Unauthenticated),
+            Self::NotPermitted { .. } => Some(RejectReason::Forbidden),
+            Self::SignInsLimited { .. } => Some(RejectReason::RateLimited),
             Self::CharsetNotSupported => Some(RejectReason::Charset),
             Self::BodyTooLarge { .. } => Some(RejectReason::TooLarge),
             Self::BodyIncomplete { .. } => Some(RejectReason::Slow),
@@ -193,6 +225,9 @@ impl Rejection {
             Self::BodyNotUnderstood { fault, .. } => ("body-not-understood", Some(fault.name())),
             Self::FieldInUrl => ("body-not-understood", Some("field-in-url")),
             Self::UnknownField { .. } => ("field-invalid", Some("unknown-field")),
+            Self::ClientUnknown { fault } => ("client-unknown", Some(fault.name())),
+            Self::NotPermitted { rule } => ("not-permitted", Some(rule.as_str())),
+            Self::SignInsLimited { .. } => ("quota-exceeded", Some("failed-sign-ins")),
             other => (other.public().kind, None),
         }
     }

@@ -2,8 +2,8 @@
 
 use aimis_core::codes::Codes;
 
+use crate::client::Clients;
 use crate::forward::apis::Apis;
-use crate::forward::decode::Dialects;
 use crate::forward::decode::body::BodyBounds;
 use crate::telemetry::labels::CodeClass;
 use crate::telemetry::patient_tag::PatientTagger;
@@ -13,16 +13,18 @@ use crate::tenant::Tenants;
 pub struct Snapshot {
     /// The APIs.
     pub apis: Apis,
+    /// Who may ask.
+    pub clients: Clients,
     /// The hospitals.
     pub tenants: Tenants,
     /// What the platform's codes mean.
     pub codes: Codes,
     /// Makes the patient's tag for the log.
     pub tagger: PatientTagger,
+    /// `log.client_address`.
+    pub log_client_address: bool,
     /// Bounds of a request's body.
     pub body_bounds: BodyBounds,
-    /// How bodies are understood.
-    pub dialects: Dialects,
 }
 
 impl Snapshot {

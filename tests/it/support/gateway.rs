@@ -42,6 +42,7 @@ pub struct Settings {
     base_url: String,
     sections: Vec<(String, String)>,
     tenants: Vec<(String, Account)>,
+    clients: Vec<String>,
     clock: Clock,
 }
 
@@ -57,6 +58,7 @@ impl Settings {
             base_url: base_url.to_owned(),
             sections: Vec::new(),
             tenants: vec![("first-hospital".to_owned(), Account::demo())],
+            clients: Vec::new(),
             clock: Clock::system(),
         }
     }
@@ -70,6 +72,12 @@ impl Settings {
     /// One more hospital.
     pub fn tenant(mut self, name: &str, account: Account) -> Self {
         self.tenants.push((name.to_owned(), account));
+        self
+    }
+
+    /// A system that may ask, by the lines of its `[[clients]]` table.
+    pub fn client(mut self, lines: &str) -> Self {
+        self.clients.push(lines.to_owned());
         self
     }
 
@@ -110,6 +118,9 @@ impl Settings {
                 account.app_id, account.hospital_id, account.union_id
             )
             .unwrap();
+        }
+        for lines in &self.clients {
+            writeln!(text, "[[clients]]\n{lines}").unwrap();
         }
         text
     }

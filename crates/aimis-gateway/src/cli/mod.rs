@@ -4,6 +4,7 @@
 //! 2 wrong usage, 69 cannot bind, 78 bad configuration.
 
 mod check;
+mod client_key;
 mod config;
 mod crypto;
 mod demo;
@@ -48,6 +49,9 @@ enum Command {
     Encrypt(crypto::FieldArguments),
     /// Decrypt the field on standard input.
     Decrypt(crypto::FieldArguments),
+    /// Keys of the clients that may ask.
+    #[command(subcommand)]
+    ClientKey(client_key::Command),
     /// Compute the golden vectors, and show each tenant's under its switches.
     Selftest(selftest::Arguments),
     /// Run a platform and a HIS of made-up patients, to test against.
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Sign(arguments) => crypto::sign(&arguments),
         Command::Encrypt(arguments) => crypto::encrypt(&arguments),
         Command::Decrypt(arguments) => crypto::decrypt(&arguments),
+        Command::ClientKey(command) => client_key::run(&command),
         Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use aimis_core::contract;
+
 use super::origin::Origin;
 use super::problem::{Problem, quoted};
 use super::section::Origins;
-use super::{Config, ListenAddr};
+use super::suggest::nearest;
+use super::{Client, Config, ListenAddr};
 
 /// Complaints about values that are right alone and wrong together.
 pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
@@ -17,6 +20,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.platform(config);
     check.dates(config);
     check.tenants(config);
+    check.clients(config);
     check.problems
 }
 
@@ -33,11 +37,12 @@ impl Check<'_> {
     }
 
     fn listeners(&mut self, config: &Config) {
-        for address in config.lan.listen.iter().filter(|address| !address.is_loopback()) {
+        let reachable = config.lan.listen.iter().filter(|address| !address.is_loopback());
+        for address in reachable.filter(|_| config.clients.is_empty()) {
             self.refuse(
                 "lan.listen",
                 quoted(&address.to_string()),
-                "can be reached from other machines, and client authorisation is not configured; use a loopback address",
+                "can be reached from other machines, and there are no [[clients]] to tell who may ask; add one, or use a loopback address",
             );
         }
         let mut seen: Vec<&ListenAddr> = Vec::new();
@@ -80,21 +85,110 @@ impl Check<'_> {
     }
 
     fn tenants(&mut self, config: &Config) {
-        self.unique("name", config.tenants.iter().map(|tenant| &*tenant.name));
-        self.unique("app_id", config.tenants.iter().map(|tenant| &*tenant.app_id));
+        self.unique("tenants", "name", config.tenants.iter().map(|tenant| &*tenant.name));
+        self.unique("tenants", "app_id", config.tenants.iter().map(|tenant| &*tenant.app_id));
     }
 
-    fn unique<'a>(&mut self, key: &str, values: impl Iterator<Item = &'a str>) {
+    fn clients(&mut self, config: &Config) {
+        self.unique("clients", "name", config.clients.iter().map(|client| &*client.name));
+        let digests = config.clients.iter().enumerate();
+        let mut keys: BTreeMap<[u8; 32], usize> = BTreeMap::new();
+        for (index, digest) in digests.flat_map(|(index, c)| c.key_sha256.iter().flatten().map(move |d| (index, d.0))) {
+            if let Some(other) = keys.insert(digest, index) {
+                let reason = format!("has a key of clients[{other}]; each client needs its own");
+                self.refuse(&format!("clients[{index}].key_sha256"), "the value".into(), &reason);
+            }
+        }
+        for (index, client) in config.clients.iter().enumerate() {
+            self.client(&format!("clients[{index}]"), client, config);
+        }
+    }
+
+    fn client(&mut self, at: &str, client: &Client, config: &Config) {
+        let name = || quoted(&client.name);
+        if client.key_sha256.is_none() && client.networks.is_none() && client.certificates.is_none() {
+            let reason = "has none of `key_sha256`, `networks` and `certificates`: anybody would be this client";
+            self.refuse(&format!("{at}.name"), name(), reason);
+        }
+        if client.key_sha256.as_ref().is_some_and(|keys| keys.len() > 2) {
+            let reason = "are more keys than two, the old one and the new one";
+            self.refuse(&format!("{at}.key_sha256"), "these".into(), reason);
+        }
+        match &client.tenants {
+            None if config.tenants.len() > 1 => {
+                let reason = "does not say which `tenants` it may ask for, and there are several";
+                self.refuse(&format!("{at}.name"), name(), reason);
+            }
+            None => {}
+            Some(tenants) => {
+                for tenant in tenants {
+                    if !config.tenants.iter().any(|known| known.name == *tenant) {
+                        let names = config.tenants.iter().map(|tenant| &*tenant.name);
+                        let hint =
+                            nearest(tenant, names).map_or_else(String::new, |near| format!(", did you mean {near}?"));
+                        self.refuse(
+                            &format!("{at}.tenants"),
+                            quoted(tenant),
+                            &format!("is no tenant's name{hint}"),
+                        );
+                    }
+                }
+            }
+        }
+        for api in client.apis.iter().flatten() {
+            let apis = contract::queries();
+            if !apis.iter().any(|known| known.name() == &**api) {
+                let hint = nearest(api, apis.iter().map(|known| known.name()));
+                let hint = hint.map_or_else(String::new, |near| format!(", did you mean {near}?"));
+                self.refuse(
+                    &format!("{at}.apis"),
+                    quoted(api),
+                    &format!("is no API of the platform{hint}"),
+                );
+            }
+        }
+        let index = config.clients.iter().position(|other| std::ptr::eq(other, client));
+        let rivals = config
+            .clients
+            .iter()
+            .take(index.unwrap_or(0))
+            .filter(|other| by_network_alone(other));
+        for (rival, network) in rivals.filter(|_| by_network_alone(client)).flat_map(|other| {
+            let theirs = other.networks.iter().flatten();
+            theirs
+                .filter(|network| client.networks.iter().flatten().any(|own| own == *network))
+                .map(move |n| (other, n))
+        }) {
+            let reason = format!(
+                "is the network of client {} as well; nothing else tells the two apart",
+                rival.name
+            );
+            self.refuse(&format!("{at}.networks"), quoted(&network.to_string()), &reason);
+        }
+        if let (Some(injected), Some(allowed)) = (&client.hospital_id, &client.hospital_ids)
+            && !allowed.iter().any(|id| id == injected || &**id == "*")
+        {
+            let reason = "is not among the client's `hospital_ids`, so its own requests would be refused";
+            self.refuse(&format!("{at}.hospital_id"), quoted(injected), reason);
+        }
+    }
+
+    fn unique<'a>(&mut self, list: &str, key: &str, values: impl Iterator<Item = &'a str>) {
         let mut first: BTreeMap<&str, usize> = BTreeMap::new();
         for (index, value) in values.enumerate() {
             if let Some(other) = first.get(value) {
-                let reason = format!("is that of tenants[{other}] already");
-                self.refuse(&format!("tenants[{index}].{key}"), quoted(value), &reason);
+                let reason = format!("is that of {list}[{other}] already");
+                self.refuse(&format!("{list}[{index}].{key}"), quoted(value), &reason);
             } else {
                 first.insert(value, index);
             }
         }
     }
+}
+
+/// Nothing but its address tells this client.
+fn by_network_alone(client: &Client) -> bool {
+    client.key_sha256.is_none() && client.certificates.is_none()
 }
 
 /// The complaint about a configuration without tenants. It tells both ways out.

@@ -156,13 +156,24 @@ impl<S: Section> Entry for Table<S> {
 /// A list of sections.
 pub(super) struct Tables<S> {
     max: usize,
+    needed: bool,
     section: PhantomData<S>,
 }
 
-/// At most `max` sections of one kind: `[[name]]` in TOML.
+/// One section of a kind, or up to `max` of them: `[[name]]` in TOML.
 pub(super) fn tables<S: Section>(max: usize) -> Tables<S> {
     Tables {
         max,
+        needed: true,
+        section: PhantomData,
+    }
+}
+
+/// No section of a kind, or up to `max` of them.
+pub(super) fn any_tables<S: Section>(max: usize) -> Tables<S> {
+    Tables {
+        max,
+        needed: false,
         section: PhantomData,
     }
 }
@@ -214,6 +225,7 @@ impl<S: Section> Entry for Tables<S> {
             about: S::about(),
             fields: S::fields(),
             max: self.max,
+            needed: self.needed,
         }
     }
 }

@@ -26,10 +26,20 @@ pub fn full_toml() -> String {
                 out.push_str(&format!("[{}]\n", field.key));
                 fields.iter().for_each(|field| value(&mut out, field, Within::Table));
             }
-            Form::Tables { about, fields, max } => {
+            Form::Tables {
+                about,
+                fields,
+                max,
+                needed,
+            } => {
                 comment(&mut out, &format!("{about} At most {max}."));
-                out.push_str(&format!("[[{}]]\n", field.key));
-                fields.iter().for_each(|field| value(&mut out, field, Within::Example));
+                let (mark, within) = if *needed {
+                    ("", Within::Example)
+                } else {
+                    ("# ", Within::Option)
+                };
+                out.push_str(&format!("{mark}[[{}]]\n", field.key));
+                fields.iter().for_each(|field| value(&mut out, field, within));
                 fields.iter().for_each(|inner| heir(&mut out, field.key, inner));
             }
         }
@@ -44,7 +54,9 @@ enum Within {
     Table,
     /// An entry that is an example as a whole shows them.
     Example,
-    /// All is commented out, optional or not.
+    /// In an entry that may be left out as a whole all is commented out.
+    Option,
+    /// All is commented out, and told elsewhere.
     Comment,
 }
 
@@ -60,7 +72,9 @@ fn value(out: &mut String, field: &Field, within: Within) {
         comment(out, &format!("Allowed: {}.", shape.allowed));
     }
     let (live, value): (bool, &Plain) = match presence {
-        Presence::Default(value) | Presence::Required(value) => (within != Within::Comment, value),
+        Presence::Default(value) | Presence::Required(value) => {
+            (!matches!(within, Within::Comment | Within::Option), value)
+        }
         Presence::Optional(value) => (within == Within::Example, value),
     };
     let mark = if live { "" } else { "# " };

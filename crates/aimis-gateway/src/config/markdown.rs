@@ -16,7 +16,7 @@ pub fn markdown() -> String {
                 out.push_str(&format!("\n### `[{}]`\n\n{}\n", field.key, field.about));
                 keys(&mut out, fields);
             }
-            Form::Tables { about, fields, max } => {
+            Form::Tables { about, fields, max, .. } => {
                 out.push_str(&format!("\n### `[[{}]]`\n\n{about} At most {max}.\n", field.key));
                 keys(&mut out, fields);
                 heirs(&mut out, field.key, fields);

@@ -64,6 +64,8 @@ pub(super) enum Form {
         about: String,
         fields: Vec<Field>,
         max: usize,
+        /// One at least; otherwise an example of it is commented out.
+        needed: bool,
     },
 }
 

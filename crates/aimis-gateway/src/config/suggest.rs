@@ -2,7 +2,7 @@
 
 /// The candidate that was most likely meant, if any is near enough.
 ///
-/// Near is: at most a third of the letters differ (but one may always), or the typed name is the beginning
+/// Near is: at most a third of the shorter name's letters differ (but one may always), or the typed name is the beginning
 /// of the known one, as `deadline` of `deadline_ms`.
 pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = normal(typed);
@@ -15,7 +15,7 @@ pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
             let name = normal(candidate);
             let begins = typed.len() >= 3 && name.starts_with(&typed);
             let distance = if begins { 1 } else { distance(&typed, &name) };
-            let bearable = (typed.chars().count().max(name.chars().count()) / 3).max(1);
+            let bearable = (typed.chars().count().min(name.chars().count()) / 3).max(1);
             (distance <= bearable).then_some((distance, candidate))
         })
         .min_by_key(|(distance, _)| *distance)

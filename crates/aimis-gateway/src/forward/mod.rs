@@ -2,40 +2,47 @@
 //!
 //! | stage | from | to |
 //! |---|---|---|
+//! | [`crate::client`] | connection and headers | who asks |
 //! | [`route`] | the request's line | API and appId |
-//! | [`decode`] | the body's bytes | a checked [`Order`] |
+//! | [`decode`] | the body's bytes | a draft of an order |
+//! | [`authorize`] | client, tenant, order | whether this client may ask this |
+//! | [`understand()`] | the three before | a checked [`aimis_core::order::Order`] of one tenant |
 //! | [`protect`] | the order | a [`protect::ProtectedRequest`]: personal fields encrypted |
 //! | [`crate::upstream`] | that | the platform's [`crate::upstream::reply::Reply`], signed for anew in each attempt |
 //! | [`relay`] | the reply | the caller's answer, byte for byte |
 //!
 //! A stage names types of earlier stages only. What surrounds a request whatever becomes of it (its id,
-//! its log line, the headers on every answer) is in [`service`].
+//! its log line, the headers on every answer) is in [`service`]; what is learnt about it in [`notes`].
 
 pub mod apis;
+pub mod authorize;
 pub mod decode;
+pub mod notes;
 pub mod protect;
 pub mod relay;
 pub mod route;
 pub mod service;
+mod understand;
 
 use std::sync::Arc;
 
-use aimis_core::contract::{HOSPITAL_ID, UNION_ID};
 use aimis_core::datetime::Date;
-use aimis_core::order::{Order, OrderBuilder, RepairKind, Rules};
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
+use crate::client::Client;
+use crate::client::failures::Failures;
 use crate::clock::Clock;
 use crate::edge::connection::Body;
+use crate::edge::peer::Peer;
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
 use crate::telemetry::labels::Origin;
-use crate::tenant::Tenant;
 use crate::upstream::Platform;
-use decode::members::Unknown;
-use service::Notes;
+use notes::Notes;
+
+pub use understand::understand;
 
 /// Levels of nesting that a request's body may have.
 pub const MAX_DEPTH: usize = 32;
@@ -45,6 +52,7 @@ pub const MAX_MEMBERS: usize = 256;
 /// The road of one worker.
 pub struct Road {
     snapshot: Arc<Snapshot>,
+    failures: Arc<Failures>,
     platform: Platform,
     clock: Clock,
 }
@@ -52,20 +60,28 @@ pub struct Road {
 impl Road {
     /// A road under one configuration. `clock` is the one that signatures carry, `clock.offset_ms` included: which
     /// day today is must not depend on a machine's clock that is known to be wrong.
-    pub fn new(snapshot: Arc<Snapshot>, platform: Platform, clock: Clock) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, failures: Arc<Failures>, platform: Platform, clock: Clock) -> Self {
         Self {
             snapshot,
+            failures,
             platform,
             clock,
         }
     }
 
     /// What happens to a request.
-    async fn handle(&self, request: Request<Incoming>, notes: &mut Notes) -> Result<Response<Body>, Rejection> {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Response<Body>, Rejection> {
         let (head, body) = request.into_parts();
+        let client = self.identify(&head.headers, peer, notes)?;
         notes.exchange.api =
             route::api_of(&head.uri, &self.snapshot.apis).map(|api| (api, self.snapshot.apis.name(api)));
         let route = route::read(&head.method, &head.uri, &self.snapshot.apis)?;
+        authorize::api(client, route.api)?;
 
         let waiting = self.clock.moment();
         let body = decode::body::read(&head.headers, body, self.snapshot.body_bounds).await;
@@ -73,7 +89,9 @@ impl Road {
         let body = body?;
         notes.exchange.request_size = body.len();
 
-        let (order, tenant) = self.understand(&route, &body, head.headers.get(CONTENT_TYPE), notes)?;
+        let content_type = head.headers.get(CONTENT_TYPE);
+        let today = Date::in_china(self.clock.now());
+        let (order, tenant) = understand(&self.snapshot, client, &route, &body, content_type, today, notes)?;
         let protected = protect::protect(&order, route.api, tenant);
         drop((order, body));
 
@@ -92,56 +110,20 @@ impl Road {
         Ok(relay::to_caller(&reply))
     }
 
-    /// Body and path become an order of one tenant.
-    fn understand(
-        &self,
-        route: &route::Route<'_>,
-        body: &[u8],
-        content_type: Option<&HeaderValue>,
-        notes: &mut Notes,
-    ) -> Result<(Order, &Arc<Tenant>), Rejection> {
-        let named = match route.app_id {
-            Some(app_id) => Some(self.snapshot.tenants.by_app_id(app_id).ok_or(Rejection::NoSuchTenant)?),
-            None => None,
-        };
-        let mut builder = OrderBuilder::new(self.snapshot.apis.contract(route.api), body.len());
-        let unknown = decode::read(body, content_type, &self.snapshot.dialects, &mut builder)?;
-        let tenant = match named {
-            Some(tenant) => tenant,
-            None => self
-                .snapshot
-                .tenants
-                .by_hospital_id(builder.text(HOSPITAL_ID))
-                .ok_or(Rejection::TenantUnclear)?,
-        };
-        notes.exchange.tenant = Some((tenant.index, tenant.name.clone()));
-
-        for (name, value) in [(HOSPITAL_ID, &tenant.hospital_id), (UNION_ID, &tenant.union_id)] {
-            if let Some(value) = value {
-                // Another value that the caller gave stays: a consortium's HIS may ask for a neighbour.
-                let _ = builder.fill(name, value);
-            }
-        }
-        for (name, outcome) in unknown {
-            match outcome {
-                Unknown::Dropped => notes.repair(Some(&name), RepairKind::UnknownDropped),
-                Unknown::Forwarded => notes.repair(Some(&name), RepairKind::UnknownForwarded),
-                Unknown::Refused => return Err(Rejection::UnknownField { name }),
-            }
-        }
-        let rules = Rules {
-            today: Some(Date::in_china(self.clock.now())),
-            ..tenant.rules
-        };
-        let order = builder.finish(&rules).map_err(Rejection::FieldInvalid)?;
-        for repair in order.repairs() {
-            notes.repair(repair.field, repair.kind);
-        }
-        for warning in order.warnings() {
-            notes.warn(warning.field, warning.reason.as_str());
-        }
-        notes.exchange.patient = Some(self.snapshot.tagger.tag(&order));
-        Ok((order, tenant))
+    /// Who asks.
+    fn identify(&self, headers: &HeaderMap, peer: &Peer, notes: &mut Notes) -> Result<&Client, Rejection> {
+        notes.exchange.client_address = peer.address.filter(|_| self.snapshot.log_client_address);
+        let client =
+            self.snapshot
+                .clients
+                .identify(headers, peer)
+                .map_err(|fault| match self.failures.note(peer.address) {
+                    Ok(()) => Rejection::ClientUnknown { fault },
+                    Err(wait) => Rejection::SignInsLimited { wait },
+                })?;
+        notes.exchange.client = client.name.clone();
+        notes.answers = client.answers;
+        Ok(client)
     }
 }
 

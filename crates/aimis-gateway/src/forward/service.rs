@@ -6,13 +6,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aimis_core::order::RepairKind;
 use futures_util::FutureExt;
 use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use super::notes::Notes;
 use super::{Road, cache_status};
 use crate::clock::Clock;
 use crate::config::Language;
@@ -33,44 +33,6 @@ const X_AIMIS_WARNINGS: HeaderName = HeaderName::from_static("x-aimis-warnings")
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 
-/// Bytes that the list of repairs, or of warnings, may take in a header.
-const MAX_LIST: usize = 1024;
-
-/// What the road learns about a request on its way.
-pub(super) struct Notes {
-    pub(super) exchange: Exchange,
-    repairs: String,
-    warnings: String,
-}
-
-impl Notes {
-    /// Something in the request was changed: told to the caller, and counted.
-    pub(super) fn repair(&mut self, field: Option<&str>, kind: RepairKind) {
-        self.exchange.repairs.push(kind);
-        list(&mut self.repairs, field.unwrap_or("body"), kind.as_str());
-    }
-
-    /// Something is suspicious: told to the caller.
-    pub(super) fn warn(&mut self, field: &str, what: &str) {
-        list(&mut self.warnings, field, what);
-    }
-}
-
-fn list(list: &mut String, field: &str, what: &str) {
-    if list.len() + field.len() + what.len() > MAX_LIST {
-        if !list.ends_with("...") {
-            list.push_str(", ...");
-        }
-        return;
-    }
-    if !list.is_empty() {
-        list.push_str(", ");
-    }
-    list.push_str(field);
-    list.push('=');
-    list.push_str(what);
-}
-
 /// A worker's service: what hyper calls for each request.
 pub struct RoadService {
     road: Road,
@@ -78,24 +40,18 @@ pub struct RoadService {
     clock: Clock,
     log: Log,
     metrics: Arc<Metrics>,
-    language: Language,
     health: Health,
     draining: Arc<AtomicBool>,
 }
 
 impl RoadService {
     /// `health` tells of the signal to stop; `draining` is set when no further request is to be taken.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a part of its own, named at the one call"
-    )]
     pub fn new(
         road: Road,
         ids: RequestIds,
         clock: Clock,
         log: Log,
         metrics: Arc<Metrics>,
-        language: Language,
         health: Health,
         draining: Arc<AtomicBool>,
     ) -> Self {
@@ -105,14 +61,13 @@ impl RoadService {
             clock,
             log,
             metrics,
-            language,
             health,
             draining,
         }
     }
 
     /// Answers one request of `peer`, whatever happens.
-    pub async fn answer(&self, request: Request<Incoming>, _peer: &Peer) -> Response<Body> {
+    pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let start = self.clock.moment();
         let active = Active::new(&self.metrics);
         let id = request
@@ -120,26 +75,23 @@ impl RoadService {
             .get(X_REQUEST_ID)
             .and_then(RequestId::from_caller)
             .unwrap_or_else(|| self.ids.borrow_mut().make());
-        let language = language(request.headers(), self.language);
-        let mut notes = Notes {
-            exchange: Exchange::new(id, method(request.method())),
-            repairs: String::new(),
-            warnings: String::new(),
-        };
+        let wanted = language(request.headers());
+        let exchange = Exchange::new(id, method(request.method()));
+        let mut notes = Notes::new(exchange, self.road.snapshot.clients.anybody().answers);
 
         let outcome = if self.draining.load(Ordering::Relaxed) {
             Err(Rejection::Draining)
         } else {
             // A defect answers 500 and leaves the connection and the worker as they were: the road keeps
             // no state of its own between requests that a panic could leave half changed.
-            AssertUnwindSafe(self.road.handle(request, &mut notes))
+            AssertUnwindSafe(self.road.handle(request, peer, &mut notes))
                 .catch_unwind()
                 .await
                 .unwrap_or(Err(Rejection::Internal))
         };
         let mut response = outcome.unwrap_or_else(|rejection| {
             note_rejection(&mut notes.exchange, &rejection);
-            rejection::to_response(&rejection, language, &id)
+            rejection::to_response(&rejection, wanted.unwrap_or(notes.answers.language), &id)
         });
 
         decorate(response.headers_mut(), &notes);
@@ -167,6 +119,7 @@ impl RoadService {
     /// Closes what waited for too long; called now and then by the worker.
     pub fn close_idle(&self) {
         self.road.platform.close_idle();
+        self.road.failures.forget_quiet();
     }
 }
 
@@ -194,7 +147,7 @@ pub(crate) fn identify(headers: &mut HeaderMap, id: RequestId, origin: Origin) {
 /// [`identify`], and what there is to tell of this request.
 fn decorate(headers: &mut HeaderMap, notes: &Notes) {
     identify(headers, notes.exchange.request_id, notes.exchange.origin);
-    for (name, list) in [(X_AIMIS_REPAIRS, &notes.repairs), (X_AIMIS_WARNINGS, &notes.warnings)] {
+    for (name, list) in [(X_AIMIS_REPAIRS, notes.repairs()), (X_AIMIS_WARNINGS, notes.warnings())] {
         if !list.is_empty()
             && let Ok(value) = HeaderValue::from_str(list)
         {
@@ -203,12 +156,10 @@ fn decorate(headers: &mut HeaderMap, notes: &Notes) {
     }
 }
 
-/// The first language that the caller names and we have, else the configured one.
-fn language(headers: &HeaderMap, default: Language) -> Language {
-    let Some(wanted) = headers.get(ACCEPT_LANGUAGE) else {
-        return default;
-    };
-    wanted
+/// The first language that the caller names and we have.
+fn language(headers: &HeaderMap) -> Option<Language> {
+    headers
+        .get(ACCEPT_LANGUAGE)?
         .as_bytes()
         .split(|b| *b == b',')
         .find_map(|range| {
@@ -221,7 +172,6 @@ fn language(headers: &HeaderMap, default: Language) -> Language {
                 None
             }
         })
-        .unwrap_or(default)
 }
 
 /// The method as a label: a closed set.
@@ -262,23 +212,12 @@ mod tests {
         let asked = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static(text));
-            language(&headers, Language::Zh)
+            language(&headers)
         };
-        assert_eq!(asked("en-US,en;q=0.9"), Language::En);
-        assert_eq!(asked("fr, EN"), Language::En);
-        assert_eq!(asked("zh-CN"), Language::Zh);
-        assert_eq!(asked("fr"), Language::Zh);
-        assert_eq!(language(&HeaderMap::new(), Language::En), Language::En);
-    }
-
-    #[test]
-    fn a_long_list_is_cut_and_says_so() {
-        let mut text = String::new();
-        for _ in 0..500 {
-            list(&mut text, "field", "repair");
-        }
-        assert!(text.len() < MAX_LIST + 10);
-        assert!(text.ends_with(", ..."));
-        assert_eq!(text.matches("...").count(), 1);
+        assert_eq!(asked("en-US,en;q=0.9"), Some(Language::En));
+        assert_eq!(asked("fr, EN"), Some(Language::En));
+        assert_eq!(asked("zh-CN"), Some(Language::Zh));
+        assert_eq!(asked("fr"), None);
+        assert_eq!(language(&HeaderMap::new()), None);
     }
 }

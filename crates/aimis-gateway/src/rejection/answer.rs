@@ -1,7 +1,7 @@
 //! A refusal as HTTP: the body of design.md section 3 and the headers that belong to it.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response};
 use serde::Serialize;
 
@@ -13,6 +13,9 @@ use crate::edge::request_id::RequestId;
 
 /// RFC 9209: what failed on the way to the next hop.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// How a client signs in (RFC 6750).
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"aimis-gateway\"");
 
 /// Seconds after which a caller may try again when the gateway is full, and when it stops.
 const RETRY_OVERLOADED: HeaderValue = HeaderValue::from_static("1");
@@ -75,6 +78,12 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         Rejection::MethodNotAllowed => {
             headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
+        Rejection::ClientUnknown { .. } => {
+            headers.insert(WWW_AUTHENTICATE, BEARER);
+        }
+        Rejection::SignInsLimited { wait } => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        }
         Rejection::Overloaded => {
             headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
         }
@@ -103,6 +112,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         | Rejection::NoSuchApi
         | Rejection::NoSuchTenant
         | Rejection::FieldInUrl
+        | Rejection::NotPermitted { .. }
         | Rejection::CharsetNotSupported
         | Rejection::Internal => {}
     }
@@ -132,6 +142,15 @@ fn errors<'a>(rejection: &'a Rejection, language: Language) -> Vec<FieldError<'a
             reason: "tenant-unclear",
             hint: text::tenant_hint(language).into(),
         }],
+        Rejection::NotPermitted { rule } => rule
+            .field()
+            .map(|field| FieldError {
+                field,
+                reason: "not-permitted",
+                hint: text::detail(rejection, language),
+            })
+            .into_iter()
+            .collect(),
         _ => Vec::new(),
     }
 }

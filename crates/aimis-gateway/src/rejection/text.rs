@@ -30,6 +30,9 @@ pub(super) fn title(kind: &str, language: Language) -> &'static str {
         "field-invalid" => ("Field not valid", "字段无效"),
         "no-such-api" => ("No such API", "接口不存在"),
         "method-not-allowed" => ("Method not allowed", "请求方法不允许"),
+        "client-unknown" => ("Client unknown", "客户端身份未知"),
+        "not-permitted" => ("Not permitted", "无权访问"),
+        "quota-exceeded" => ("Quota exceeded", "超过配额"),
         "overloaded" => ("Gateway overloaded", "网关繁忙"),
         "draining" => ("Gateway stopping", "网关正在停止"),
         "platform-unreachable" => ("Platform unreachable", "无法连接影像平台"),
@@ -99,6 +102,24 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
             "没有租户使用路径中的 appId。请核对 appId；若网关只服务一家医院，可省略。",
         ),
         Rejection::MethodNotAllowed => say("Use POST.", "请使用 POST。"),
+        Rejection::ClientUnknown { .. } => say(
+            "Who asks is not known. Send the client's key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`, from an address and with the certificate that are configured for it; the gateway's log tells which of them failed.",
+            "无法识别请求方。请以 Authorization: Bearer KEY 或 X-Api-Key: KEY 发送客户端密钥，并使用为其配置的地址和证书；具体原因见网关日志。",
+        ),
+        Rejection::SignInsLimited { .. } => say(
+            "Too many failed sign-ins from this address (lan.max_failed_sign_ins). Set the right key; a right one works at once.",
+            "该地址认证失败次数过多（lan.max_failed_sign_ins）。请配置正确的密钥，密钥正确即可立即使用。",
+        ),
+        Rejection::NotPermitted { rule } => match language {
+            Language::En => format!(
+                "The rule `{}` of this client does not allow it. If it should, the gateway's operator can change the rule.",
+                rule.as_str()
+            ),
+            Language::Zh => format!(
+                "该客户端的规则 `{}` 不允许此请求。如确有需要，请网关管理员修改规则。",
+                rule.as_str()
+            ),
+        },
         Rejection::Overloaded => say(
             "The gateway has as many requests as it can take. Try again in a moment.",
             "网关当前请求过多，请稍后重试。",

@@ -1,11 +1,13 @@
 //! What is known of one request when it is over: the source of its log line and its metrics.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::labels::{CodeClass, NO_API, Origin, RejectReason};
 use super::log::{self, Level, Line, Loggable};
 use super::metrics::Metrics;
 use super::patient_tag::PatientTag;
+use crate::client::ClientName;
 use crate::edge::request_id::RequestId;
 use crate::tenant::TenantName;
 use aimis_core::order::{FieldProblem, RepairKind};
@@ -20,6 +22,10 @@ pub struct Exchange {
     pub api: Option<(usize, &'static str)>,
     /// Whose request: the tenant's position and name.
     pub tenant: Option<(usize, TenantName)>,
+    /// Which client asks.
+    pub client: Option<ClientName>,
+    /// Where the request came from; only if `log.client_address` says so.
+    pub client_address: Option<IpAddr>,
     /// Keyed tag of the patient asked about.
     pub patient: Option<PatientTag>,
     /// What was repaired in the request.
@@ -78,6 +84,8 @@ impl Exchange {
             method,
             api: None,
             tenant: None,
+            client: None,
+            client_address: None,
             patient: None,
             repairs: Vec::new(),
             request_size: 0,
@@ -139,6 +147,8 @@ impl Exchange {
     pub(super) fn fields(&self, line: &mut Line<'_>) {
         line.field("request.id", &self.request_id)
             .maybe("tenant", self.tenant.as_ref().map(|(_, name)| name))
+            .maybe("client.id", self.client.as_ref())
+            .maybe("client.address", self.client_address)
             .field("api", self.api.map_or(NO_API, |(_, name)| name))
             .field("http.request.method", self.method)
             .maybe("http.route", self.api.map(|_| "/thirdparty/{api}/{appId}"))

@@ -35,7 +35,7 @@ label_set! {
         Ok = "ok",
         /// "No data found", or the caller's data was refused, by the platform or by us.
         Data = "data",
-        /// The platform refuses us, the hospital as a whole; or we refuse a client.
+        /// The platform refuses us, the hospital as a whole. It pages: that we refuse a client is `data`.
         Auth = "auth",
         /// A quota, the platform's or ours.
         Limit = "limit",

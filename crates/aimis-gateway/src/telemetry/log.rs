@@ -9,7 +9,7 @@
 //! a person, a secret or a text from outside is one.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
@@ -100,6 +100,12 @@ impl Loggable for Duration {
 
 /// An address from the configuration.
 impl Loggable for SocketAddr {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let _ = write!(out, "\"{self}\"");
+    }
+}
+
+impl Loggable for IpAddr {
     fn write_json(&self, out: &mut Vec<u8>) {
         let _ = write!(out, "\"{self}\"");
     }

@@ -1,7 +1,10 @@
 //! Kinds of values: what the file may hold behind a key, the type it becomes, and how that is described.
 
 pub(super) mod address;
+pub(super) mod alias;
 pub(super) mod choice;
+pub(super) mod digest;
+pub(super) mod network;
 pub(super) mod number;
 pub(super) mod path;
 pub(super) mod text;

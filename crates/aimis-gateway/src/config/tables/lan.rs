@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use crate::config::kind::Kind;
 use crate::config::kind::address::{ListenAddr, address};
+use crate::config::kind::alias::{Alias, alias};
 use crate::config::kind::choice::{choices, one_of};
 use crate::config::kind::number::{integer, millis, size};
-use crate::config::kind::one_or_more;
 use crate::config::kind::text::{Text, text};
+use crate::config::kind::{Kind, one_or_more, switch};
 use crate::config::plain::Plain;
 use crate::config::section::section;
 
 section! {
     /// The listener that the hospital's system talks to.
     pub struct Lan {
-        /// Where requests are taken. Loopback addresses and unix sockets only, because callers are not authorised.
+        /// Where requests are taken. Without `[[clients]]` only loopback addresses and unix sockets, because callers are not authorised then.
         listen: Vec<ListenAddr> = one_or_more(address()).or("127.0.0.1:8080");
         /// The largest request body.
         max_body: usize = size(1 << 10, 16 << 20).or("64KiB");
@@ -38,6 +38,44 @@ section! {
         form_fields: Vec<Text> = one_or_more(text(64)).or(Plain::List(vec!["param".into(), "data".into(), "strInJson".into()]));
         /// What becomes of fields of a request that the interface does not know.
         unknown_fields: UnknownFields = one_of().or("drop");
+        /// Refuses what is repaired otherwise: every difference between the request and the interface is an error.
+        strict: bool = switch().or(false);
+        /// Takes field names in any case, like `IDNUM` for `idNum`.
+        any_key_case: bool = switch().or(true);
+        /// Other names under which fields are sent.
+        aliases: Option<Vec<Alias>> = one_or_more(alias()).optional(Plain::List(vec!["sfzh=idNum".into(), "brid=hisId".into()]));
+        /// Answers `patientStudies` without `studyType`, or with a list of them, by asking for each type and merging the answers.
+        merge_study_types: bool = switch().or(false);
+        /// The HTTP status of failures.
+        status: AnswerStatus = one_of().or("mapped");
+        /// Writes answers in ASCII, other characters as `\u` escapes, for clients that guess the charset. The answer is then no longer the platform's byte for byte, which `X-Aimis-Answer` tells.
+        ascii_json: bool = switch().or(false);
+        /// The charset of answers. Any other than UTF-8 is no longer the platform's answer byte for byte, which `X-Aimis-Answer` tells.
+        charset: AnswerCharset = one_of().or("utf-8");
+        /// Failed sign-ins that one address may make in a minute; further ones are answered 429. A key that is right always works. 0 means any number.
+        max_failed_sign_ins: u32 = integer(0, 100_000).unit("a minute").or(20);
+    }
+}
+
+choices! {
+    /// The HTTP status of failures.
+    pub enum AnswerStatus {
+        /// As the failure's kind, so that programs on the way see it.
+        Mapped = "mapped",
+        /// Always 200, for clients that throw away the body of any other answer; `X-Aimis-Status` has the status.
+        Always200 = "always_200",
+    }
+}
+
+choices! {
+    /// The charset of answers.
+    pub enum AnswerCharset {
+        /// UTF-8.
+        Utf8 = "utf-8",
+        /// GB18030, which contains GBK and GB2312.
+        Gb18030 = "gb18030",
+        /// GBK; characters beyond it are written as `\u` escapes.
+        Gbk = "gbk",
     }
 }
 

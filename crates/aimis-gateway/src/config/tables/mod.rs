@@ -3,14 +3,16 @@
 //! This is the place to add a key. What the tables cannot say, because it is about two keys at once, stands
 //! in `super::check`.
 
+pub(super) mod client;
 pub(super) mod lan;
 pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
 pub(super) mod tenant;
 
-use super::entry::{table, tables};
+use super::entry::{any_tables, table, tables};
 use super::section::section;
+use client::Client;
 use lan::Lan;
 use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
@@ -19,6 +21,9 @@ use tenant::Tenant;
 
 /// As many tenants as keep the number of metric series bounded (docs/operations.md).
 pub(super) const MOST_TENANTS: usize = 10;
+
+/// Each request's key is compared with every key there is, so that the time tells nothing.
+pub(super) const MOST_CLIENTS: usize = 64;
 
 section! {
     /// The whole configuration. Every value in it is valid; nothing checks it again.
@@ -47,5 +52,7 @@ section! {
         log: Log = table();
         /// The hospitals that are served; at least one.
         tenants: Vec<Tenant> = tables(MOST_TENANTS);
+        /// The systems of the hospital that may ask; without any, only programs on this machine can.
+        clients: Vec<Client> = any_tables(MOST_CLIENTS);
     }
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::kind::Kind;
 use crate::config::kind::address::{ListenAddr, address};
 use crate::config::kind::choice::{choices, one_of};
 use crate::config::kind::number::{integer, millis};
 use crate::config::kind::one_or_more;
 use crate::config::kind::path::secret_path;
+use crate::config::kind::{Kind, switch};
 use crate::config::section::section;
 
 section! {
@@ -54,6 +54,8 @@ section! {
         /// a number or name. With the file, tags stay the same over restarts and replicas; without it, each process
         /// makes a key of its own.
         patient_tag_key_file: Option<PathBuf> = secret_path().optional("secrets/patient-tag.key");
+        /// Puts the address that a request came from into its line.
+        client_address: bool = switch().or(false);
     }
 }
 

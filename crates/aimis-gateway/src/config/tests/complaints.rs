@@ -95,8 +95,8 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "[lan]\nlisten = \"0.0.0.0:8080\"",
-        "gateway.toml:2: lan.listen: \"0.0.0.0:8080\" can be reached from other machines, and client authorisation is \
-         not configured; use a loopback address",
+        "gateway.toml:2: lan.listen: \"0.0.0.0:8080\" can be reached from other machines, and there are no \
+         [[clients]] to tell who may ask; add one, or use a loopback address",
     ),
     (
         "[telemetry]\nlisten = \"127.0.0.1:8080\"",
@@ -170,6 +170,39 @@ const FILES: &[(&str, &str)] = &[
         "[[tenants]]\nname = \"b\"\napp_id = \"2\"\ntoken_file = \"u\"\n[tenants.crypto]\npading = \"zero\"",
         "gateway.toml:6: unknown key `tenants[0].crypto.pading`, did you mean `tenants[0].crypto.padding`?",
     ),
+    // Clients.
+    (
+        "[[clients]]\nname = \"his\"",
+        "gateway.toml:2: clients[0].name: \"his\" has none of `key_sha256`, `networks` and `certificates`: anybody would be \
+         this client",
+    ),
+    (
+        "[[clients]]\nname = \"his\"\nkey_sha256 = \"aimis_0123\"\nnetworks = [\"10.0.0.1/8\"]\nusage = 3",
+        "gateway.toml:3: clients[0].key_sha256: the value, not shown here, is not 64 hexadecimal digits; make a key and \
+         its digest by `aimis-gateway client-key new`\n\
+         gateway.toml:4: clients[0].networks: \"10.0.0.1/8\" has bits behind its prefix; did you mean 10.0.0.0/8 or \
+         10.0.0.1?\n\
+         gateway.toml:5: clients[0].usage: 3 is out of range, allowed is 0 to 2",
+    ),
+    (
+        "[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\ntenants = \"b\"\napis = \"patientStudy\"\n\
+         hospital_id = \"H2\"\nhospital_ids = [\"H1\"]",
+        "gateway.toml:4: clients[0].tenants: \"b\" is no tenant's name, did you mean a?\n\
+         gateway.toml:5: clients[0].apis: \"patientStudy\" is no API of the platform, did you mean patientStudies?\n\
+         gateway.toml:6: clients[0].hospital_id: \"H2\" is not among the client's `hospital_ids`, so its own requests \
+         would be refused",
+    ),
+    (
+        "[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\n[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"",
+        "gateway.toml:5: clients[1].name: \"his\" is that of clients[0] already\n\
+         gateway.toml:6: clients[1].networks: \"10.0.0.1/32\" is the network of client his as well; nothing else tells \
+         the two apart",
+    ),
+    (
+        "[lan]\naliases = [\"sfzh=idnum\"]",
+        "gateway.toml:2: lan.aliases: \"sfzh=idnum\" does not name a field of the interface behind `=`, did you mean \
+         idNum?",
+    ),
     // A fault of a global section is told once, not once a tenant.
     (
         "[sign]\ntimestamp_unit = \"us\"",
@@ -201,7 +234,7 @@ fn all_faults_are_told_at_once() {
     let expected = "\
 gateway.toml:2: runtime.workers: 999 is out of range, allowed is 0 to 256
 gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, telemetry, platform, crypto, sign, identity, dates, \
-clock, drain, log, tenants
+clock, drain, log, tenants, clients
 gateway.toml:5: platform.base_url: 5 is not a URL
 gateway.toml:6: platform.max_body: \"1B\" is out of range, allowed is 64KiB to 256MiB
 gateway.toml:7: tenants[0].app_id: is missing

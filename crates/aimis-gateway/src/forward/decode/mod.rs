@@ -34,6 +34,10 @@ pub struct Dialects {
     pub form_fields: Vec<String>,
     /// `lan.unknown_fields`.
     pub unknown_fields: UnknownFields,
+    /// `lan.any_key_case`: field names are taken in any case, told as `key-case`.
+    pub any_key_case: bool,
+    /// `lan.aliases`: other names of fields, each with the field's, told as `key-alias`.
+    pub aliases: Vec<(String, String)>,
 }
 
 /// Reads a body into `order`, and returns the members that the contract does not know.
@@ -96,6 +100,8 @@ mod tests {
         let dialects = Dialects {
             form_fields: vec!["param".into(), "data".into()],
             unknown_fields: UnknownFields::Drop,
+            any_key_case: true,
+            aliases: Vec::new(),
         };
         let content_type = HeaderValue::from_str(content_type).unwrap();
         match read(body, Some(&content_type), &dialects, &mut order) {
@@ -259,7 +265,7 @@ mod tests {
         fn any_bytes_are_read_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..300), kind in 0..3_usize) {
             let contract = Arc::new(contract::patient_report_url());
             let mut order = OrderBuilder::new(&contract, body.len());
-            let dialects = Dialects { form_fields: vec!["param".into()], unknown_fields: UnknownFields::Forward };
+            let dialects = Dialects { form_fields: vec!["param".into()], unknown_fields: UnknownFields::Forward, any_key_case: true, aliases: Vec::new() };
             let content_type = HeaderValue::from_static([FORM, MULTIPART, "application/json; charset=gbk"][kind]);
             let _ = read(&body, Some(&content_type), &dialects, &mut order);
         }
@@ -268,7 +274,7 @@ mod tests {
         fn pieces_of_forms_are_read_without_a_panic(body in "(--XX|\r\n|\n|Content-Disposition: form-data; name=a|;|=|&|%|%41|param=|\\{\"a\":1\\}|reportId|\\PC){0,20}", kind in 0..3_usize) {
             let contract = Arc::new(contract::patient_report_url());
             let mut order = OrderBuilder::new(&contract, body.len());
-            let dialects = Dialects { form_fields: vec!["param".into()], unknown_fields: UnknownFields::Forward };
+            let dialects = Dialects { form_fields: vec!["param".into()], unknown_fields: UnknownFields::Forward, any_key_case: true, aliases: Vec::new() };
             let content_type = HeaderValue::from_static([FORM, MULTIPART, "text/plain"][kind]);
             let _ = read(body.as_bytes(), Some(&content_type), &dialects, &mut order);
         }

@@ -1,0 +1,83 @@
+//! What the road learns about a request on its way: for the caller's headers, the log line and the counters.
+
+use aimis_core::order::RepairKind;
+
+use crate::client::Answers;
+use crate::telemetry::exchange::Exchange;
+
+/// Bytes that the list of repairs, or of warnings, may take in a header.
+const MAX_LIST: usize = 1024;
+
+/// What is known of a request so far.
+pub struct Notes {
+    /// The facts.
+    pub exchange: Exchange,
+    /// How whoever asks wants to be answered.
+    pub answers: Answers,
+    repairs: String,
+    warnings: String,
+}
+
+impl Notes {
+    /// Nothing is known yet but `exchange`; `answers` holds until the client is known.
+    pub fn new(exchange: Exchange, answers: Answers) -> Self {
+        Self {
+            exchange,
+            answers,
+            repairs: String::new(),
+            warnings: String::new(),
+        }
+    }
+
+    /// Something in the request was changed: told to the caller, and counted.
+    pub fn repair(&mut self, field: Option<&str>, kind: RepairKind) {
+        self.exchange.repairs.push(kind);
+        list(&mut self.repairs, field.unwrap_or("body"), kind.as_str());
+    }
+
+    /// Something is suspicious: told to the caller.
+    pub fn warn(&mut self, field: &str, what: &str) {
+        list(&mut self.warnings, field, what);
+    }
+
+    /// The value of `X-Aimis-Repairs`; empty for none.
+    pub fn repairs(&self) -> &str {
+        &self.repairs
+    }
+
+    /// The value of `X-Aimis-Warnings`; empty for none.
+    pub fn warnings(&self) -> &str {
+        &self.warnings
+    }
+}
+
+fn list(list: &mut String, field: &str, what: &str) {
+    if list.len() + field.len() + what.len() > MAX_LIST {
+        if !list.ends_with("...") {
+            list.push_str(", ...");
+        }
+        return;
+    }
+    if !list.is_empty() {
+        list.push_str(", ");
+    }
+    list.push_str(field);
+    list.push('=');
+    list.push_str(what);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut_and_says_so() {
+        let mut text = String::new();
+        for _ in 0..500 {
+            list(&mut text, "field", "repair");
+        }
+        assert!(text.len() < MAX_LIST + 10);
+        assert!(text.ends_with(", ..."));
+        assert_eq!(text.matches("...").count(), 1);
+    }
+}
