@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a failed unwrap is the failure")]
 #![allow(dead_code, reason = "support/ serves tests that come and go")]
 
+mod answer_dialects;
 mod authorization;
 mod awkward_clients;
 mod broken_platform;

@@ -15,6 +15,7 @@ use rustls_pki_types::ServerName;
 use crate::client;
 use crate::config::{self, Config, Host, TokenSource};
 use crate::forward::apis::Apis;
+use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
 use crate::snapshot::Snapshot;
@@ -109,6 +110,15 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
             codes: Codes::builtin(),
             tagger: PatientTagger::new(&tag_key),
             apis,
+            cors: Cors::new(
+                config
+                    .lan
+                    .cors_origins
+                    .iter()
+                    .flatten()
+                    .map(ToString::to_string)
+                    .collect(),
+            ),
             log_client_address: config.log.client_address,
             body_bounds: BodyBounds {
                 max: config.lan.max_body,

@@ -4,6 +4,7 @@ use aimis_core::codes::Codes;
 
 use crate::client::Clients;
 use crate::forward::apis::Apis;
+use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::telemetry::labels::CodeClass;
 use crate::telemetry::patient_tag::PatientTagger;
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub codes: Codes,
     /// Makes the patient's tag for the log.
     pub tagger: PatientTagger,
+    /// Pages that may ask from a browser.
+    pub cors: Cors,
     /// `log.client_address`.
     pub log_client_address: bool,
     /// Bounds of a request's body.

@@ -127,7 +127,10 @@ impl Connection {
                 continue;
             }
             let value = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-            let body = match value("content-length").and_then(|length| length.parse().ok()) {
+            let body = match value("content-length")
+                .or((status == 204).then(|| "0".to_owned()))
+                .and_then(|length| length.parse().ok())
+            {
                 Some(length) => self.take(length).await?,
                 None if value("transfer-encoding").is_some() => self.chunks().await?,
                 None => {

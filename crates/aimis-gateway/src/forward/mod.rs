@@ -10,12 +10,16 @@
 //! | [`protect`] | the order | a [`protect::ProtectedRequest`]: personal fields encrypted |
 //! | [`crate::upstream`] | that | the platform's [`crate::upstream::reply::Reply`], signed for anew in each attempt |
 //! | [`relay`] | the reply | the caller's answer, byte for byte |
+//! | [`answer`] | any answer | the same in its client's words, where these are others |
 //!
 //! A stage names types of earlier stages only. What surrounds a request whatever becomes of it (its id,
-//! its log line, the headers on every answer) is in [`service`]; what is learnt about it in [`notes`].
+//! its log line, the headers on every answer) is in [`service`]; what is learnt about it in [`notes`]; [`cors`] speaks
+//! with browsers.
 
+pub mod answer;
 pub mod apis;
 pub mod authorize;
+pub mod cors;
 pub mod decode;
 pub mod notes;
 pub mod protect;

@@ -13,7 +13,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::notes::Notes;
-use super::{Road, cache_status};
+use super::{Road, answer, cache_status, cors};
 use crate::clock::Clock;
 use crate::config::Language;
 use crate::edge::connection::Body;
@@ -23,7 +23,7 @@ use crate::rejection::{self, Rejection};
 use crate::telemetry::event::Event;
 use crate::telemetry::exchange::{Exchange, FieldName};
 use crate::telemetry::health::Health;
-use crate::telemetry::labels::Origin;
+use crate::telemetry::labels::{CodeClass, Origin};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 
@@ -79,7 +79,12 @@ impl RoadService {
         let exchange = Exchange::new(id, method(request.method()));
         let mut notes = Notes::new(exchange, self.road.snapshot.clients.anybody().answers);
 
-        let outcome = if self.draining.load(Ordering::Relaxed) {
+        let origin = self.road.snapshot.cors.origin(request.headers());
+        let preflight = self.road.snapshot.cors.preflight(request.method(), request.headers());
+        let outcome = if let Some(preflight) = preflight {
+            notes.exchange.class = CodeClass::Ok;
+            Ok(preflight)
+        } else if self.draining.load(Ordering::Relaxed) {
             Err(Rejection::Draining)
         } else {
             // A defect answers 500 and leaves the connection and the worker as they were: the road keeps
@@ -94,7 +99,12 @@ impl RoadService {
             rejection::to_response(&rejection, wanted.unwrap_or(notes.answers.language), &id)
         });
 
+        let answers = notes.answers;
+        answer::adapt(&mut response, answers, &mut notes);
         decorate(response.headers_mut(), &notes);
+        if let Some(origin) = origin {
+            cors::permit(response.headers_mut(), origin);
+        }
         if self.health.draining() {
             // A client that is busy moves on by itself, before its connection is closed (`control`).
             response

@@ -139,6 +139,7 @@ impl Exchange {
             (Origin::Platform, CodeClass::Auth) => "the platform refuses us: check token, appId, contract and clock",
             (Origin::Platform, _) => "answered by the platform with a failure",
             (Origin::Cache, _) => "answered from the cache",
+            (Origin::Gateway, CodeClass::Ok) => "answered a browser's preflight",
             (Origin::Gateway, CodeClass::Transport) => "no answer from the platform",
             (Origin::Gateway, _) => "refused by the gateway",
         }

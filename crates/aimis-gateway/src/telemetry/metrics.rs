@@ -328,7 +328,8 @@ fn possible(tenant: &str, api: &str, class: CodeClass, origin: Origin) -> bool {
             tenant != NO_TENANT && api != NO_API && matches!(class, Ok | Data | Auth | Limit | Platform)
         }
         Origin::Cache => tenant != NO_TENANT && api != NO_API && class == Ok,
-        Origin::Gateway if tenant == NO_TENANT => matches!(class, Data | Auth | Limit | Gateway),
+        // `Ok`: a browser's preflight.
+        Origin::Gateway if tenant == NO_TENANT => matches!(class, Ok | Data | Auth | Limit | Gateway),
         Origin::Gateway => api != NO_API && matches!(class, Data | Auth | Limit | Platform | Transport | Gateway),
     }
 }

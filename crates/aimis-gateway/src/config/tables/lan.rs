@@ -52,6 +52,8 @@ section! {
         ascii_json: bool = switch().or(false);
         /// The charset of answers. Any other than UTF-8 is no longer the platform's answer byte for byte, which `X-Aimis-Answer` tells.
         charset: AnswerCharset = one_of().or("utf-8");
+        /// Origins of web pages that may ask from a browser (CORS), like `https://his.hospital.example`; `*` is any page.
+        cors_origins: Option<Vec<Text>> = one_or_more(text(253)).optional("https://his.hospital.example");
         /// Failed sign-ins that one address may make in a minute; further ones are answered 429. A key that is right always works. 0 means any number.
         max_failed_sign_ins: u32 = integer(0, 100_000).unit("a minute").or(20);
     }

@@ -133,7 +133,7 @@ fn without_nul<'a>(text: Text<'a>, repairs: &mut Vec<RepairKind>) -> Text<'a> {
 }
 
 /// The charset that a `Content-Type` declares, if it is a known one.
-pub(super) fn declared(content_type: Option<&HeaderValue>) -> Option<&'static Encoding> {
+pub(in crate::forward) fn declared(content_type: Option<&HeaderValue>) -> Option<&'static Encoding> {
     content_type.and_then(charset_of).and_then(|label| encoding(&label))
 }
 
