@@ -10,6 +10,7 @@
 mod awkward_clients;
 mod broken_platform;
 mod command_line;
+mod corpus;
 mod fidelity;
 mod forward;
 mod hostile_bodies;
