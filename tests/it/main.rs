@@ -12,6 +12,7 @@ mod authorization;
 mod awkward_clients;
 mod broken_platform;
 mod command_line;
+mod corpus;
 mod fidelity;
 mod forward;
 mod hostile_bodies;

@@ -82,6 +82,11 @@ impl Connection {
 
     /// Reads one answer; `None` when the connection ended before a whole one.
     pub async fn answer(&mut self) -> Option<Answer> {
+        self.answer_with_line().await.map(|(_, answer)| answer)
+    }
+
+    /// Reads one answer, its first line too.
+    pub async fn answer_with_line(&mut self) -> Option<(String, Answer)> {
         tokio::time::timeout(PATIENCE, self.read_answer())
             .await
             .expect("an answer in time")
@@ -114,11 +119,12 @@ impl Connection {
         Some(head)
     }
 
-    async fn read_answer(&mut self) -> Option<Answer> {
+    async fn read_answer(&mut self) -> Option<(String, Answer)> {
         loop {
             let head = self.read_head().await?;
             let mut lines = head.split("\r\n");
-            let status: u16 = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+            let line = lines.next()?;
+            let status: u16 = line.split(' ').nth(1)?.parse().ok()?;
             let headers: Vec<(String, String)> = lines
                 .filter_map(|line| line.split_once(':'))
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
@@ -138,7 +144,7 @@ impl Connection {
                     std::mem::take(&mut self.unread)
                 }
             };
-            return Some(Answer { status, headers, body });
+            return Some((line.to_owned(), Answer { status, headers, body }));
         }
     }
 
