@@ -15,6 +15,7 @@
 //! | which threads are there? | [`app`], [`worker`], `control` |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
+//! | what would become of a request? | [`explain`] |
 //! | what does the command line do? | [`cli`] |
 
 pub mod app;
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 mod control;
 pub mod edge;
+pub mod explain;
 pub mod forward;
 pub mod listener;
 pub mod prepare;

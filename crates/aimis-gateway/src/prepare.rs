@@ -15,6 +15,7 @@ use rustls_pki_types::ServerName;
 use crate::client;
 use crate::config::{self, Config, Host, TokenSource};
 use crate::forward::apis::Apis;
+use crate::forward::cache_key::CacheKeys;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
@@ -108,6 +109,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
             clients: client::clients(config, &apis),
             tenants: Tenants::new(tenants),
             codes: Codes::builtin(),
+            cache_keys: CacheKeys::new(&tag_key),
             tagger: PatientTagger::new(&tag_key),
             apis,
             cors: Cors::new(

@@ -4,6 +4,7 @@ use aimis_core::codes::Codes;
 
 use crate::client::Clients;
 use crate::forward::apis::Apis;
+use crate::forward::cache_key::CacheKeys;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::telemetry::labels::CodeClass;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub cors: Cors,
     /// `log.client_address`.
     pub log_client_address: bool,
+    /// Tells equal questions apart from others.
+    pub cache_keys: CacheKeys,
     /// Bounds of a request's body.
     pub body_bounds: BodyBounds,
 }

@@ -8,6 +8,7 @@ mod client_key;
 mod config;
 mod crypto;
 mod demo;
+mod explain;
 mod generate;
 mod healthcheck;
 mod output;
@@ -43,6 +44,8 @@ enum Command {
     /// Show the effective configuration, or its schema.
     #[command(subcommand)]
     Config(config::Command),
+    /// Show what would be sent for a body, masked; sends nothing.
+    Explain(explain::Arguments),
     /// Sign an appId and a timestamp, to compare with what the platform expects.
     Sign(crypto::SignArguments),
     /// Encrypt the value on standard input as a personal field.
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Sign(arguments) => crypto::sign(&arguments),
         Command::Encrypt(arguments) => crypto::encrypt(&arguments),
         Command::Decrypt(arguments) => crypto::decrypt(&arguments),

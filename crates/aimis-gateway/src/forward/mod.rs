@@ -19,6 +19,7 @@
 pub mod answer;
 pub mod apis;
 pub mod authorize;
+pub mod cache_key;
 pub mod cors;
 pub mod decode;
 pub mod notes;

@@ -46,6 +46,12 @@ struct FieldError<'a> {
     hint: String,
 }
 
+/// What a refusal says, in one sentence.
+pub fn message(rejection: &Rejection, language: Language) -> String {
+    let title = text::title(rejection.public().kind, language);
+    text::message(title, &text::detail(rejection, language), language)
+}
+
 /// Makes the answer to a refused request.
 pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) -> Response<Body> {
     let Public { code, status, kind } = rejection.public();

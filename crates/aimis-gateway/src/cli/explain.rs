@@ -1,0 +1,200 @@
+//! `explain`: what would be sent for this body, masked; sends nothing.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::PathBuf;
+
+use http::{HeaderValue, Uri};
+use zeroize::Zeroizing;
+
+use super::output::{self, Failure};
+use super::sources::ConfigArguments;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::explain::{Explanation, Outcome, Sample, explain};
+use crate::prepare;
+use crate::snapshot::Snapshot;
+
+/// Longest body that is read; `lan.max_body` then says whether it would be taken.
+const MAX_BODY: usize = 16 << 20;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    source: ConfigArguments,
+    /// Path that the HIS would ask for.
+    #[arg(long, value_name = "PATH", default_value = "/thirdparty/patientStudies")]
+    path: String,
+    /// Content-Type that the HIS would send.
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+    /// Client that would ask, by its name; needed where several are configured.
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// File with the body as the HIS sends it; standard input without one.
+    #[arg(value_name = "BODY")]
+    body: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let loaded = arguments.source.load()?;
+    let config = &loaded.config;
+    let settings = client(arguments, config)?;
+    let target: Uri = arguments
+        .path
+        .parse()
+        .map_err(|_| Failure::Usage("--path: not a path like /thirdparty/patientStudies/900001".to_owned()))?;
+    let content_type = arguments.content_type.as_deref().map(HeaderValue::from_str).transpose();
+    let content_type = content_type.map_err(|_| Failure::Usage("--content-type: not a header's value".to_owned()))?;
+    let body = body(arguments)?;
+
+    let snapshot = prepare::prepare(config)?.snapshot;
+    let clock = Clock::system().shifted(config.clock.offset_ms);
+    let sample = Sample {
+        target: &target,
+        content_type: content_type.as_ref(),
+        body: &body,
+    };
+    let asking = settings
+        .and_then(|settings| snapshot.clients.by_name(&settings.name))
+        .unwrap_or_else(|| snapshot.clients.anybody());
+    let explanation = explain(&snapshot, asking, &sample, &clock, config::Language::En)?;
+    if arguments.json {
+        output::json(&serde_json::to_value(&explanation).expect("an explanation is JSON"))?;
+    } else {
+        output::print(&text(&explanation, settings, config, &snapshot))?;
+    }
+    match explanation.outcome {
+        Outcome::WouldSend { .. } => Ok(()),
+        Outcome::Refused { code, .. } => Err(Failure::Problem(format!("the request would be refused with {code}"))),
+    }
+}
+
+/// The client that would ask: the one named, else the only one, else whoever is on this machine.
+fn client<'c>(arguments: &Arguments, config: &'c Config) -> Result<Option<&'c config::Client>, Failure> {
+    let names = || {
+        config
+            .clients
+            .iter()
+            .map(|client| &*client.name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match (&arguments.client, config.clients.as_slice()) {
+        (None, []) => Ok(None),
+        (None, [only]) => Ok(Some(only)),
+        (None, _) => Err(Failure::Usage(format!("--client: name one of {}", names()))),
+        (Some(name), clients) => {
+            let found = clients.iter().find(|client| *client.name == **name);
+            found
+                .map(Some)
+                .ok_or_else(|| Failure::Usage(format!("--client: there is none of this name; known: {}", names())))
+        }
+    }
+}
+
+fn body(arguments: &Arguments) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let (read, place) = match &arguments.body {
+        Some(path) => {
+            let file = std::fs::File::open(path);
+            (
+                file.and_then(|file| file.take(MAX_BODY as u64 + 1).read_to_end(&mut bytes)),
+                path.display().to_string(),
+            )
+        }
+        None => (
+            std::io::stdin()
+                .lock()
+                .take(MAX_BODY as u64 + 1)
+                .read_to_end(&mut bytes),
+            "standard input".to_owned(),
+        ),
+    };
+    read.map_err(|error| Failure::Usage(format!("{place}: {}", error.kind())))?;
+    Ok(bytes)
+}
+
+fn text(found: &Explanation, client: Option<&config::Client>, config: &Config, snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str| {
+        let value = if value.is_empty() { "none" } else { value };
+        let _ = writeln!(text, "{name:<12}{value}");
+    };
+    row(
+        "client",
+        found
+            .client
+            .as_deref()
+            .unwrap_or("any program on this machine (no [[clients]])"),
+    );
+    if let Some(client) = client {
+        row("known by", &marks(client));
+        row("rules", &rules(client));
+    }
+    row("api", found.api.unwrap_or_default());
+    row("tenant", found.tenant.as_deref().unwrap_or("not known"));
+    row("repairs", &found.repairs);
+    row("warnings", &found.warnings);
+    match &found.outcome {
+        Outcome::WouldSend {
+            path,
+            body,
+            cache_key_id,
+        } => {
+            row("cache key", cache_key_id);
+            row("would send", &format!("POST {}{path}", config.platform.base_url));
+            let _ = writeln!(text, "{body:#}");
+        }
+        Outcome::Refused { status, code, message } => {
+            row("refused", &format!("{status}, code {code}"));
+            row("", message);
+        }
+    }
+    if found.tenant.is_none() {
+        let names: Vec<&str> = snapshot
+            .tenants
+            .all()
+            .iter()
+            .map(|tenant| tenant.name.as_str())
+            .collect();
+        let _ = writeln!(text, "tenants here: {}", names.join(", "));
+    }
+    text
+}
+
+fn marks(client: &config::Client) -> String {
+    let networks = client.networks.iter().flatten().map(ToString::to_string);
+    let keys = client.key_sha256.as_ref().map(|keys| format!("{} key(s)", keys.len()));
+    let certificates = client
+        .certificates
+        .as_ref()
+        .map(|list| format!("{} certificate(s)", list.len()));
+    keys.into_iter()
+        .chain(certificates)
+        .chain(networks)
+        .collect::<Vec<_>>()
+        .join(" and ")
+}
+
+/// The client's rules, as its table has them.
+fn rules(client: &config::Client) -> String {
+    fn listed<T: ToString>(name: &str, values: &Option<Vec<T>>) -> Option<String> {
+        let values: Vec<String> = values.as_ref()?.iter().map(ToString::to_string).collect();
+        Some(format!("{name} {}", values.join(" ")))
+    }
+    let rules = [
+        listed("tenants", &client.tenants),
+        listed("hospital_ids", &client.hospital_ids).or(Some("hospital_ids of the tenant".to_owned())),
+        listed("apis", &client.apis),
+        listed("usage", &client.usage),
+        listed("data_flag", &client.data_flag),
+        listed("study_type", &client.study_type),
+        client.max_range_days.map(|days| format!("max_range_days {days}")),
+        client.strict.filter(|strict| *strict).map(|_| "strict".to_owned()),
+    ];
+    rules.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
