@@ -10,7 +10,7 @@
 //! | what happens to a request? | [`forward`], read along its `mod.rs` |
 //! | how is the platform reached? | [`upstream`], a layer a file |
 //! | what does a refusal say? | [`rejection`] |
-//! | how are connections served and bounded? | [`edge`], [`listener`] |
+//! | how are connections served and bounded? | [`edge`], [`listener`], [`sources`] |
 //! | which threads are there? | [`app`], [`worker`], `control` |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 mod control;
+pub mod descriptors;
 pub mod edge;
 pub mod forward;
 pub mod listener;
@@ -28,6 +29,7 @@ pub mod prepare;
 pub mod rejection;
 pub mod secrets;
 pub mod snapshot;
+pub mod sources;
 pub mod telemetry;
 pub mod tenant;
 pub mod upstream;

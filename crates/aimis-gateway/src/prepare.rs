@@ -13,6 +13,8 @@ use http::{HeaderValue, Uri};
 use rustls_pki_types::ServerName;
 
 use crate::config::{self, Config, Host, TokenSource};
+use crate::edge::tls::files::FileError;
+use crate::edge::tls::reload::First;
 use crate::forward::apis::Apis;
 use crate::forward::decode::Dialects;
 use crate::forward::decode::body::BodyBounds;
@@ -52,6 +54,9 @@ pub enum PrepareError {
         /// What is wrong.
         error: TrustError,
     },
+    /// A file of the LAN listener's TLS is not usable.
+    #[error(transparent)]
+    LanTls(#[from] FileError),
     /// The platform's host cannot be a name in a certificate.
     #[error("platform.base_url: {host} cannot be verified by TLS")]
     HostName {
@@ -74,6 +79,8 @@ pub struct Prepared {
     pub snapshot: Snapshot,
     /// The way to the platform.
     pub connector: Connector,
+    /// What the LAN listener shows to callers, if it speaks TLS.
+    pub lan_tls: Option<First>,
     /// Which token each tenant has, in the configuration's order.
     pub fingerprints: Vec<Fingerprint>,
 }
@@ -102,6 +109,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     };
     Ok(Prepared {
         connector: connector(config)?,
+        lan_tls: config.lan.tls.as_ref().map(First::read).transpose()?,
         fingerprints,
         snapshot: Snapshot {
             apis,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::origin::Origin;
 use super::problem::{Problem, quoted};
 use super::section::Origins;
-use super::{Config, ListenAddr};
+use super::{ClientAuth, Config, ListenAddr};
 
 /// Complaints about values that are right alone and wrong together.
 pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
@@ -14,6 +14,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
         problems: Vec::new(),
     };
     check.listeners(config);
+    check.lan_tls(config);
     check.platform(config);
     check.dates(config);
     check.tenants(config);
@@ -49,11 +50,38 @@ impl Check<'_> {
             .into_iter()
             .flat_map(|(key, list)| list.iter().map(move |address| (key, address)))
         {
-            let any_port = matches!(address, ListenAddr::Tcp(address) if address.port() == 0);
-            if seen.contains(&address) && !any_port {
+            let any_port = address.tcp().is_some_and(|address| address.port() == 0);
+            let same = |other: &&ListenAddr| match (address.tcp(), other.tcp()) {
+                (Some(one), Some(other)) => one == other,
+                _ => address == *other,
+            };
+            if seen.iter().any(same) && !any_port {
                 self.refuse(key, quoted(&address.to_string()), "is listened on already");
             }
             seen.push(address);
+        }
+    }
+
+    fn lan_tls(&mut self, config: &Config) {
+        let Some(tls) = &config.lan.tls else { return };
+        let key = "lan.tls.client_auth";
+        if tls.client_ca_file.is_none() && self.origins.contains_key(key) {
+            let value = match tls.client_auth {
+                ClientAuth::Required => "\"required\"",
+                ClientAuth::Optional => "\"optional\"",
+            };
+            let reason = "is without effect as long as lan.tls.client_ca_file does not say whose certificates are good";
+            self.refuse(key, value.to_owned(), reason);
+        }
+        if !config
+            .lan
+            .listen
+            .iter()
+            .any(|address| matches!(address, ListenAddr::Tcp(_)))
+        {
+            let value = quoted(&tls.cert_file.display().to_string());
+            let reason = "is without effect: no address in lan.listen speaks TLS, all are plain: or unix:";
+            self.refuse("lan.tls.cert_file", value, reason);
         }
     }
 

@@ -25,6 +25,7 @@ pub fn full_toml() -> String {
                 comment(&mut out, &field.about);
                 out.push_str(&format!("[{}]\n", field.key));
                 fields.iter().for_each(|field| value(&mut out, field, Within::Table));
+                fields.iter().for_each(|inner| offer(&mut out, field.key, inner));
             }
             Form::Tables { about, fields, max } => {
                 comment(&mut out, &format!("{about} At most {max}."));
@@ -44,6 +45,8 @@ enum Within {
     Table,
     /// An entry that is an example as a whole shows them.
     Example,
+    /// A table that may be left out: told in full, and all of it commented out.
+    Offer,
     /// All is commented out, optional or not.
     Comment,
 }
@@ -60,7 +63,9 @@ fn value(out: &mut String, field: &Field, within: Within) {
         comment(out, &format!("Allowed: {}.", shape.allowed));
     }
     let (live, value): (bool, &Plain) = match presence {
-        Presence::Default(value) | Presence::Required(value) => (within != Within::Comment, value),
+        Presence::Default(value) | Presence::Required(value) => {
+            (matches!(within, Within::Table | Within::Example), value)
+        }
         Presence::Optional(value) => (within == Within::Example, value),
     };
     let mark = if live { "" } else { "# " };
@@ -79,6 +84,20 @@ fn heir(out: &mut String, list: &str, field: &Field) {
     );
     out.push_str(&format!("# [{list}.{}]\n", field.key));
     fields.iter().for_each(|field| value(out, field, Within::Comment));
+}
+
+/// A table inside a section that may be left out as a whole.
+fn offer(out: &mut String, section: &str, field: &Field) {
+    let Form::Table {
+        fields, optional: true, ..
+    } = &field.form
+    else {
+        return;
+    };
+    out.push('\n');
+    comment(out, &field.about);
+    out.push_str(&format!("# [{section}.{}]\n", field.key));
+    fields.iter().for_each(|field| value(out, field, Within::Offer));
 }
 
 fn comment(out: &mut String, text: &str) {

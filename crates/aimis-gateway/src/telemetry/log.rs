@@ -105,6 +105,13 @@ impl Loggable for SocketAddr {
     }
 }
 
+/// The address of a machine on the LAN, so that its owner can be found. Not a person's: requests' lines have none.
+impl Loggable for std::net::IpAddr {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let _ = write!(out, "\"{self}\"");
+    }
+}
+
 /// The kind of a failure of the operating system, without the text around it.
 impl Loggable for std::io::ErrorKind {
     fn write_json(&self, out: &mut Vec<u8>) {

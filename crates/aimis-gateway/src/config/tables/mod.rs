@@ -8,6 +8,7 @@ pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
 pub(super) mod tenant;
+pub(super) mod tls;
 
 use super::entry::{table, tables};
 use super::section::section;
