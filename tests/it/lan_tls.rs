@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
+use crate::log_fields::checked;
 use crate::support::client::{self, Connection, PATIENCE, request};
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, Settings, studies_query};
@@ -89,9 +90,10 @@ async fn becomes(gateway: &Gateway, series: &str, value: f64) {
     );
 }
 
-/// The lines of an event.
+/// The lines of an event, all of them as the contract has it.
+#[track_caller]
 fn lines(log: &str, event: &str) -> Vec<Value> {
-    let all = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let all = checked(log).into_iter();
     all.filter(|line| line["event.name"] == event).collect()
 }
 
@@ -225,7 +227,8 @@ async fn a_renewed_certificate_is_taken_up_and_open_connections_go_on() {
     shows(&authority, &gateway, None, &new).await;
 
     open.send(&query()).await.unwrap();
-    assert!(is_answer(open.read_until("\"code\":0").await));
+    let answer = open.read_until("\"code\":0").await;
+    assert!(is_answer(answer.clone()), "{answer:?}");
     becomes(&gateway, "aimis_tls_reloads_total{result=\"ok\"}", 1.0).await;
     let end_2080 = 3_471_292_800.0;
     becomes(

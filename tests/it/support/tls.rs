@@ -165,7 +165,7 @@ impl Secure {
                 return None;
             }
         }
-        String::from_utf8(read).ok()
+        Some(String::from_utf8_lossy(&read).into_owned())
     }
 
     /// The certificate that the gateway showed.
