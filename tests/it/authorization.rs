@@ -330,9 +330,6 @@ async fn a_client_is_known_by_all_that_is_configured_together() {
     let (status, log) = outcome(keyed("his", HIS_KEY, elsewhere), key).await;
     assert_eq!(status, 401);
     assert!(log.contains("\"error.detail\":\"address-not-allowed\""), "{log}");
-    let (status, log) = outcome(keyed("his", HIS_KEY, "certificates = \"his.hospital.example\""), key).await;
-    assert_eq!(status, 401);
-    assert!(log.contains("\"error.detail\":\"certificate-missing\""), "{log}");
 }
 
 #[tokio::test]

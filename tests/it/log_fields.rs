@@ -125,7 +125,7 @@ fn in_class(class: &str, c: char) -> bool {
 
 /// Lines as objects; a panic for the first that departs from the contract.
 #[track_caller]
-fn checked(log: &str) -> Vec<Value> {
+pub fn checked(log: &str) -> Vec<Value> {
     let schema = schema();
     let lines = log.lines().map(|line| {
         let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));

@@ -18,6 +18,7 @@ mod fidelity;
 mod forward;
 mod hostile_bodies;
 mod isolation;
+mod lan_tls;
 mod log_fields;
 mod metrics;
 mod privacy;

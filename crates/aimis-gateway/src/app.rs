@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::client::failures::Failures;
@@ -22,6 +23,8 @@ use crate::control;
 use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
 use crate::edge::request_id::RequestIds;
+use crate::edge::tls::door::{Door, Live};
+use crate::edge::tls::reload::Reloader;
 use crate::forward::Road;
 use crate::forward::service::RoadService;
 use crate::listener::{BindError, Listener};
@@ -29,9 +32,10 @@ use crate::prepare::PrepareError;
 use crate::telemetry::event::Event;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Telemetry;
-use crate::telemetry::labels::ReadyCheck;
+use crate::telemetry::labels::{HandshakeFailure, ReadyCheck};
 use crate::telemetry::log::{Level, Log, LogGuard};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::throttle::Throttles;
 use crate::upstream::Platform;
 use crate::worker::{self, Worker};
 
@@ -97,7 +101,10 @@ impl Gateway {
             .lan
             .listen
             .iter()
-            .map(Listener::bind)
+            .map(|address| match &prepared.lan_tls {
+                Some(_) => Listener::bind(address).map(|listener| listener.with_tls(address)),
+                None => Listener::bind(address),
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let telemetry = config
             .telemetry
@@ -128,6 +135,12 @@ impl Gateway {
             metrics.secret_loaded(tenant.name.as_str(), clock.now().as_millis() as f64 / 1000.0);
         }
 
+        let tls = prepared.lan_tls.map(|first| {
+            let live: Live = Arc::new(ArcSwap::new(Arc::clone(&first.identity.config)));
+            (live, first)
+        });
+        let throttles = Throttles::new(HandshakeFailure::ALL.len(), config.log.repeat_interval, &clock);
+        let throttles = Arc::new(throttles);
         let controls = control::Controls::new();
         let signing_clock = clock.shifted(config.clock.offset_ms);
         let failures = Arc::new(Failures::new(config.lan.max_failed_sign_ins, clock.clone()));
@@ -142,6 +155,14 @@ impl Gateway {
             let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
                 bounds: lan_bounds(config),
+                door: tls.as_ref().map(|(live, _)| Door {
+                    live: Arc::clone(live),
+                    timeout: config.lan.handshake_timeout,
+                    metrics: Arc::clone(&metrics),
+                    log: log.clone(),
+                    log_client_address: config.log.client_address,
+                    throttles: Arc::clone(&throttles),
+                }),
                 clock: clock.clone(),
                 metrics: Arc::clone(&metrics),
                 stop: controls.stop.subscribe(),
@@ -175,6 +196,10 @@ impl Gateway {
             health: health.clone(),
             log: log.clone(),
         };
+        let reloader = tls.zip(config.lan.tls.clone()).map(|((live, first), settings)| {
+            let (metrics, log, clock) = (Arc::clone(&metrics), log.clone(), clock.clone());
+            Reloader::new(settings, live, &first, metrics, log, clock)
+        });
         let control = control::start(control::Parts {
             lan,
             telemetry,
@@ -183,6 +208,7 @@ impl Gateway {
             config: config.clone(),
             controls: controls.clone(),
             clock,
+            reloader,
         })?;
         Ok(Self {
             lan: lan_addresses,
@@ -268,7 +294,8 @@ fn level(config: &Config) -> Level {
     }
 }
 
-fn worker_count(config: &Config) -> usize {
+/// Worker threads under a configuration.
+pub(crate) fn worker_count(config: &Config) -> usize {
     match config.runtime.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,

@@ -20,11 +20,15 @@ use crate::config::{self, Config, Language};
 use crate::edge::connection::{self, Bounds};
 use crate::edge::guarded_io::Patience;
 use crate::edge::request_id::RequestIds;
+use crate::edge::tls::reload::Reloader;
 use crate::forward::service::identify;
 use crate::listener::{self, Accepted, Listener};
 use crate::rejection::{self, Rejection};
+use crate::sources::{SourceFull, Sources};
+use crate::telemetry::event::Event;
 use crate::telemetry::http::Telemetry;
-use crate::telemetry::labels::Origin;
+use crate::telemetry::labels::{Origin, RefusedConnection};
+use crate::telemetry::throttle::{Throttle, Throttles};
 use crate::worker::Worker;
 
 /// Shortest time between the signal and the close of connections that wait for a request. In it every
@@ -87,6 +91,8 @@ pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) controls: Controls,
     pub(crate) clock: Clock,
+    /// Watches over the LAN listener's certificate, if it has one.
+    pub(crate) reloader: Option<Reloader>,
 }
 
 /// Starts the thread; it ends when the stop is through its last step but the abort.
@@ -98,7 +104,11 @@ pub(crate) fn start(parts: Parts) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new()
         .name("aimis-control".to_owned())
-        .spawn(move || LocalSet::new().block_on(&runtime, run(parts, ids)))
+        .spawn(move || {
+            LocalSet::new().block_on(&runtime, run(parts, ids));
+            // A file that hangs on a network mount must not hold up the stop.
+            runtime.shutdown_background();
+        })
 }
 
 async fn run(parts: Parts, ids: RequestIds) {
@@ -109,32 +119,49 @@ async fn run(parts: Parts, ids: RequestIds) {
         workers,
         config,
         controls,
-        clock: _,
+        clock,
+        reloader,
     } = parts;
     let accept_lan = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
     let workers = Rc::new(Workers {
         all: workers,
         most: config.lan.max_connections,
+        sources: Sources::new(config.lan.max_connections_per_source),
+        refusals: Throttles::new(RefusedConnection::ALL.len(), config.log.repeat_interval, &clock),
+        log_client_address: config.log.client_address,
         served: served.clone(),
         ids: RefCell::new(ids),
         language: config.lan.language,
         farewells: Rc::default(),
     });
 
+    if let Some(reloader) = reloader {
+        // Ends with this thread.
+        tokio::task::spawn_local(reloader.run());
+    }
+    let throttle = || Throttle::new(config.log.repeat_interval, clock.clone());
     let mut lan_loops = JoinSet::new();
     for listener in lan {
         let (stop, log, workers) = (accept_lan.subscribe(), served.log.clone(), Rc::clone(&workers));
+        let throttle = throttle();
         lan_loops.spawn_local(async move {
-            listener::accept(listener, "lan", stop, log, |connection| workers.take(connection)).await
+            listener::accept(listener, "lan", stop, log, throttle, |connection| {
+                workers.take(connection);
+            })
+            .await
         });
     }
     let mut probes = JoinSet::new();
     for listener in telemetry {
         let scrapes = Scrapes::new(&config.telemetry, served.clone(), end_telemetry.subscribe());
         let (stop, log) = (end_telemetry.subscribe(), served.log.clone());
+        let throttle = throttle();
         probes.spawn_local(async move {
-            listener::accept(listener, "telemetry", stop, log, |connection| scrapes.take(connection)).await
+            listener::accept(listener, "telemetry", stop, log, throttle, |connection| {
+                scrapes.take(connection);
+            })
+            .await
         });
     }
 
@@ -179,6 +206,9 @@ async fn aborted(controls: &Controls) {
 struct Workers {
     all: Vec<Worker>,
     most: usize,
+    sources: Sources,
+    refusals: Throttles,
+    log_client_address: bool,
     served: Telemetry,
     ids: RefCell<RequestIds>,
     language: Language,
@@ -189,19 +219,31 @@ impl Workers {
     fn take(&self, connection: Accepted) {
         let open: usize = self.all.iter().map(Worker::open).sum();
         let quietest = self.all.iter().min_by_key(|worker| worker.open());
-        match quietest {
-            Some(worker) if open < self.most => worker.take(connection),
-            _ => {
-                self.served.metrics.lan_connections_refused.inc();
-                // So many at once are told so; beyond that a flood is only closed.
-                if Rc::strong_count(&self.farewells) <= MAX_FAREWELLS {
-                    let (answer, said) = (self.full(), Rc::clone(&self.farewells));
-                    tokio::task::spawn_local(async move {
-                        listener::refuse(connection, answer).await;
-                        drop(said);
-                    });
-                }
-            }
+        let Some(worker) = quietest.filter(|_| open < self.most) else {
+            return self.refuse(connection, RefusedConnection::Full);
+        };
+        match self.sources.take(connection.source()) {
+            Ok(seat) => worker.take(connection, seat),
+            Err(SourceFull) => self.refuse(connection, RefusedConnection::Source),
+        }
+    }
+
+    fn refuse(&self, connection: Accepted, reason: RefusedConnection) {
+        self.served.metrics.lan_connections_refused.inc();
+        if let Some(left_out) = self.refusals.pass(reason.index()) {
+            self.served.log.write(&Event::ConnectionRefused {
+                reason,
+                client: connection.source().filter(|_| self.log_client_address),
+                left_out,
+            });
+        }
+        // So many at once are told so; beyond that a flood is only closed.
+        if Rc::strong_count(&self.farewells) <= MAX_FAREWELLS {
+            let (answer, said) = (self.full(), Rc::clone(&self.farewells));
+            tokio::task::spawn_local(async move {
+                listener::refuse(connection, answer).await;
+                drop(said);
+            });
         }
     }
 
@@ -270,7 +312,7 @@ impl Scrapes {
         tokio::task::spawn_local(async move {
             let _open = open;
             match connection {
-                Accepted::Tcp(stream, _) => {
+                Accepted::Tcp(stream, ..) => {
                     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
                         return;
                     };

@@ -11,7 +11,7 @@
 //! | how is the platform reached? | [`upstream`], a layer a file |
 //! | what does a refusal say? | [`rejection`] |
 //! | who may ask what? | [`client`] |
-//! | how are connections served and bounded? | [`edge`], [`listener`] |
+//! | how are connections served and bounded? | [`edge`], [`listener`], [`sources`] |
 //! | which threads are there? | [`app`], [`worker`], `control` |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
@@ -24,6 +24,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 mod control;
+pub mod descriptors;
 pub mod edge;
 pub mod explain;
 pub mod forward;
@@ -32,6 +33,7 @@ pub mod prepare;
 pub mod rejection;
 pub mod secrets;
 pub mod snapshot;
+pub mod sources;
 pub mod telemetry;
 pub mod tenant;
 pub mod upstream;

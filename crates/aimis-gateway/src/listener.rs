@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::config::ListenAddr;
 use crate::telemetry::event::Event;
 use crate::telemetry::log::{Log, Loggable, write_string};
+use crate::telemetry::throttle::Throttle;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -30,17 +31,36 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// A bound address.
 pub enum Listener {
     /// TCP.
-    Tcp(TcpListener),
+    Tcp(TcpListener, Wire),
     /// A unix socket; its file goes with it.
     Unix(UnixListener, SocketFile),
 }
 
+/// What is spoken on a TCP address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// HTTP as it is.
+    Plain,
+    /// TLS, and HTTP inside.
+    Tls,
+}
+
 /// An accepted connection, not yet in any runtime.
 pub enum Accepted {
-    /// TCP, and who connected.
-    Tcp(TcpStream, IpAddr),
+    /// TCP, who connected, and what is spoken.
+    Tcp(TcpStream, IpAddr, Wire),
     /// A unix socket.
     Unix(UnixStream),
+}
+
+impl Accepted {
+    /// The other end's address; `None` on a unix socket.
+    pub fn source(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(_, address, _) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 /// An address that could not be bound.
@@ -112,7 +132,7 @@ impl Listener {
     /// Where it is, for the log.
     pub fn bound(&self) -> Bound {
         Bound(match self {
-            Self::Tcp(listener) => listener
+            Self::Tcp(listener, _) => listener
                 .local_addr()
                 .map_or_else(|error| error.kind().to_string(), |at| at.to_string()),
             Self::Unix(_, file) => format!("unix:{}", file.path.display()),
@@ -125,7 +145,9 @@ impl Listener {
     /// When it is taken, absent or not permitted, or when a unix socket's path names another kind of file.
     pub fn bind(address: &ListenAddr) -> Result<Self, BindError> {
         let bound = match address {
-            ListenAddr::Tcp(address) => bind_tcp(*address).map(Self::Tcp).map_err(BindFault::from),
+            ListenAddr::Tcp(address) | ListenAddr::Plain(address) => bind_tcp(*address)
+                .map(|listener| Self::Tcp(listener, Wire::Plain))
+                .map_err(BindFault::from),
             ListenAddr::Unix(path) => bind_unix(path),
         };
         bound.map_err(|fault| BindError {
@@ -134,10 +156,19 @@ impl Listener {
         })
     }
 
+    /// The same listener, speaking TLS if it is one of TCP that the operator did not write with `plain:`.
+    #[must_use]
+    pub fn with_tls(self, address: &ListenAddr) -> Self {
+        match (self, address) {
+            (Self::Tcp(listener, _), ListenAddr::Tcp(_)) => Self::Tcp(listener, Wire::Tls),
+            (other, _) => other,
+        }
+    }
+
     /// The TCP address it has, with the port that the system chose for port 0.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Tcp(listener, _) => listener.local_addr().ok(),
             Self::Unix(..) => None,
         }
     }
@@ -192,10 +223,11 @@ pub async fn accept(
     name: &'static str,
     mut stop: watch::Receiver<bool>,
     log: Log,
+    throttle: Throttle,
     mut take: impl FnMut(Accepted),
 ) -> io::Result<()> {
     let (source, _file) = match listener {
-        Listener::Tcp(listener) => (Source::Tcp(tokio::net::TcpListener::from_std(listener)?), None),
+        Listener::Tcp(listener, wire) => (Source::Tcp(tokio::net::TcpListener::from_std(listener)?, wire), None),
         Listener::Unix(listener, file) => (Source::Unix(tokio::net::UnixListener::from_std(listener)?), Some(file)),
     };
     loop {
@@ -211,10 +243,13 @@ pub async fn accept(
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             // Without descriptors every accept fails at once: the stop has to be seen here as well.
             Err(error) => {
-                log.write(&Event::AcceptFailed {
-                    listener: name,
-                    kind: error.kind(),
-                });
+                if let Some(left_out) = throttle.pass() {
+                    log.write(&Event::AcceptFailed {
+                        listener: name,
+                        kind: error.kind(),
+                        left_out,
+                    });
+                }
                 tokio::select! {
                     () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                     _ = stop.wait_for(|stop| *stop) => return Ok(()),
@@ -225,19 +260,19 @@ pub async fn accept(
 }
 
 enum Source {
-    Tcp(tokio::net::TcpListener),
+    Tcp(tokio::net::TcpListener, Wire),
     Unix(tokio::net::UnixListener),
 }
 
 impl Source {
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener, wire) => {
                 let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 stream
                     .into_std()
-                    .map(|stream| Accepted::Tcp(stream, address.ip().to_canonical()))
+                    .map(|stream| Accepted::Tcp(stream, address.ip().to_canonical(), *wire))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -247,23 +282,35 @@ impl Source {
     }
 }
 
-/// Answers a connection for which there is no place, and closes it.
-///
-/// The request is read and thrown away behind the answer: closing with unread bytes would be a reset, and
-/// many a client loses the answer with it. All of it has one second, since such a peer is one too many.
+/// Answers a connection for which there is no place, and closes it. A caller that would speak TLS cannot be
+/// told without a handshake, which is work that such a flood should not get: it is only closed.
 pub async fn refuse(connection: Accepted, answer: Vec<u8>) {
-    async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &[u8]) -> io::Result<()> {
+    match connection {
+        Accepted::Tcp(_, _, Wire::Tls) => {}
+        Accepted::Tcp(stream, _, Wire::Plain) => {
+            if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
+                farewell(stream, &answer).await;
+            }
+        }
+        Accepted::Unix(stream) => {
+            if let Ok(stream) = tokio::net::UnixStream::from_std(stream) {
+                farewell(stream, &answer).await;
+            }
+        }
+    }
+}
+
+/// Sends a last answer to a caller whose request is not read.
+///
+/// It is thrown away behind the answer: closing with unread bytes would be a reset, and many a client loses the
+/// answer with it. All of it has one second, since such a peer is one too many.
+pub async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &[u8]) {
+    let said = async {
         stream.write_all(answer).await?;
         stream.shutdown().await?;
         let mut unread = [0; 4096];
         while stream.read(&mut unread).await? > 0 {}
-        Ok(())
-    }
-    let said = async {
-        match connection {
-            Accepted::Tcp(stream, _) => farewell(tokio::net::TcpStream::from_std(stream)?, &answer).await,
-            Accepted::Unix(stream) => farewell(tokio::net::UnixStream::from_std(stream)?, &answer).await,
-        }
+        io::Result::Ok(())
     };
     // Whether it was heard is the peer's affair.
     let _ = tokio::time::timeout(FAREWELL, said).await;

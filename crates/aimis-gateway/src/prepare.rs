@@ -14,6 +14,8 @@ use rustls_pki_types::ServerName;
 
 use crate::client;
 use crate::config::{self, Config, Host, TokenSource};
+use crate::edge::tls::files::FileError;
+use crate::edge::tls::reload::First;
 use crate::forward::apis::Apis;
 use crate::forward::cache_key::CacheKeys;
 use crate::forward::cors::Cors;
@@ -54,6 +56,9 @@ pub enum PrepareError {
         /// What is wrong.
         error: TrustError,
     },
+    /// A file of the LAN listener's TLS is not usable.
+    #[error(transparent)]
+    LanTls(#[from] FileError),
     /// The platform's host cannot be a name in a certificate.
     #[error("platform.base_url: {host} cannot be verified by TLS")]
     HostName {
@@ -76,6 +81,8 @@ pub struct Prepared {
     pub snapshot: Snapshot,
     /// The way to the platform.
     pub connector: Connector,
+    /// What the LAN listener shows to callers, if it speaks TLS.
+    pub lan_tls: Option<First>,
     /// Which token each tenant has, in the configuration's order.
     pub fingerprints: Vec<Fingerprint>,
 }
@@ -104,6 +111,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     };
     Ok(Prepared {
         connector: connector(config)?,
+        lan_tls: config.lan.tls.as_ref().map(First::read).transpose()?,
         fingerprints,
         snapshot: Snapshot {
             clients: client::clients(config, &apis),

@@ -4,6 +4,7 @@
 //! the control thread (`app`), so that nothing there can delay a query.
 
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +19,10 @@ use tokio::task::LocalSet;
 use crate::clock::Clock;
 use crate::edge::connection::{self, Bounds};
 use crate::edge::peer::Peer;
+use crate::edge::tls::door::{Door, Secured};
 use crate::forward::service::RoadService;
-use crate::listener::Accepted;
+use crate::listener::{Accepted, Wire};
+use crate::sources::Seat;
 use crate::telemetry::metrics::Metrics;
 
 /// How often a worker looks after idle connections, and how late it was for that.
@@ -39,6 +42,8 @@ pub struct Parts {
     pub service: Box<dyn FnOnce() -> RoadService + Send>,
     /// Bounds of its connections.
     pub bounds: Bounds,
+    /// Does the handshake on addresses that speak TLS.
+    pub door: Option<Door>,
     /// For housekeeping.
     pub clock: Clock,
     /// For counting.
@@ -53,6 +58,7 @@ pub struct Parts {
 pub struct Open {
     count: Arc<AtomicUsize>,
     gauge: IntGauge,
+    _seat: Option<Seat>,
 }
 
 impl Drop for Open {
@@ -92,12 +98,13 @@ impl Worker {
 
     /// Hands a connection over. The channel's length is bounded by `lan.max_connections`, which the
     /// caller keeps.
-    pub fn take(&self, connection: Accepted) {
+    pub fn take(&self, connection: Accepted, seat: Option<Seat>) {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.gauge.inc();
         let open = Open {
             count: Arc::clone(&self.open),
             gauge: self.gauge.clone(),
+            _seat: seat,
         };
         // A worker that has ended drops the connection, which closes it.
         let _ = self.connections.send((connection, open));
@@ -108,6 +115,7 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
     let Parts {
         service,
         bounds,
+        door,
         clock,
         metrics,
         stop,
@@ -118,19 +126,27 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
     let mut running = tokio::task::JoinSet::new();
     let finish = async {
         while let Some((connection, open)) = incoming.recv().await {
-            let (service, stop) = (Rc::clone(&service), stop.clone());
+            let (service, stop, door) = (Rc::clone(&service), stop.clone(), door.clone());
             running.spawn_local(async move {
                 let _open = open;
                 match connection {
-                    Accepted::Tcp(stream, address) => {
+                    Accepted::Tcp(stream, address, wire) => {
                         let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
                             return;
                         };
-                        let peer = Peer {
-                            address: Some(address),
-                            ..Peer::default()
-                        };
-                        serve(stream, peer, bounds, stop, service).await;
+                        match wire {
+                            Wire::Plain => {
+                                let peer = Peer {
+                                    address: Some(address),
+                                    ..Peer::default()
+                                };
+                                serve(stream, peer, bounds, stop, service).await;
+                            }
+                            Wire::Tls => {
+                                let Some(door) = door else { return };
+                                serve_secured(&door, stream, address, bounds, stop, service).await;
+                            }
+                        }
                     }
                     Accepted::Unix(stream) => {
                         let Ok(stream) = tokio::net::UnixStream::from_std(stream) else {
@@ -148,6 +164,30 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
         () = finish => {}
         _ = abort.wait_for(|abort| *abort) => {}
     }
+}
+
+/// Serves a connection behind its handshake; one that is not through it when the stop comes is closed, as one
+/// that waits for a request is.
+async fn serve_secured(
+    door: &Door,
+    stream: tokio::net::TcpStream,
+    address: IpAddr,
+    bounds: Bounds,
+    mut stop: watch::Receiver<bool>,
+    service: Rc<RoadService>,
+) {
+    let admitted = tokio::select! {
+        admitted = door.admit(stream, address) => admitted,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    let Some(Secured { stream, certificate }) = admitted else {
+        return;
+    };
+    let peer = Peer {
+        address: Some(address),
+        certificate,
+    };
+    serve(stream, peer, bounds, stop, service).await;
 }
 
 async fn serve<S>(stream: S, peer: Peer, bounds: Bounds, stop: watch::Receiver<bool>, service: Rc<RoadService>)

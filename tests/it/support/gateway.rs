@@ -40,6 +40,7 @@ pub fn studies_query_with(members: serde_json::Value) -> String {
 #[derive(Clone)]
 pub struct Settings {
     base_url: String,
+    listen: String,
     sections: Vec<(String, String)>,
     tenants: Vec<(String, Account)>,
     clients: Vec<String>,
@@ -56,6 +57,7 @@ impl Settings {
     pub fn calling_url(base_url: &str) -> Self {
         Self {
             base_url: base_url.to_owned(),
+            listen: "\"127.0.0.1:0\"".to_owned(),
             sections: Vec::new(),
             tenants: vec![("first-hospital".to_owned(), Account::demo())],
             clients: Vec::new(),
@@ -66,6 +68,12 @@ impl Settings {
     /// Adds a line to a section: `with("lan", "max_body = 1024")`.
     pub fn with(mut self, section: &str, line: &str) -> Self {
         self.sections.push((section.to_owned(), line.to_owned()));
+        self
+    }
+
+    /// Other addresses for the HIS than a free port, in TOML.
+    pub fn listen(mut self, listen: &str) -> Self {
+        self.listen = listen.to_owned();
         self
     }
 
@@ -89,7 +97,7 @@ impl Settings {
 
     fn text(&self) -> String {
         let mut sections: Vec<(&str, String)> = vec![
-            ("lan", "listen = \"127.0.0.1:0\"\n".into()),
+            ("lan", format!("listen = {}\n", self.listen)),
             ("telemetry", "listen = \"127.0.0.1:0\"\n".into()),
             ("runtime", String::new()),
             ("platform", format!("base_url = \"{}\"\n", self.base_url)),
@@ -142,6 +150,7 @@ impl Settings {
         let gateway = app::Gateway::start(&loaded.config, surroundings).unwrap();
         Gateway {
             lan: gateway.lan()[0],
+            all_lan: gateway.lan().to_vec(),
             telemetry: gateway.telemetry()[0],
             running: Some(gateway),
             log,
@@ -153,6 +162,8 @@ impl Settings {
 pub struct Gateway {
     /// Where the HIS sends.
     pub lan: SocketAddr,
+    /// All its TCP addresses, that one first.
+    pub all_lan: Vec<SocketAddr>,
     /// Where metrics and probes are.
     pub telemetry: SocketAddr,
     /// Everything it logged.

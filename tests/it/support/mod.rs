@@ -5,3 +5,4 @@ pub mod client;
 pub mod directory;
 pub mod gateway;
 pub mod process;
+pub mod tls;

@@ -58,10 +58,7 @@ fn address(arguments: &Arguments) -> Result<SocketAddr, Failure> {
         return Ok(default);
     }
     let loaded = arguments.source.load()?;
-    let listening = loaded.config.telemetry.listen.iter().find_map(|listen| match listen {
-        ListenAddr::Tcp(address) => Some(*address),
-        ListenAddr::Unix(_) => None,
-    });
+    let listening = loaded.config.telemetry.listen.iter().find_map(ListenAddr::tcp);
     let mut address = listening.unwrap_or(default);
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {

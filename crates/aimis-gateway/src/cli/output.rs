@@ -58,6 +58,7 @@ impl From<PrepareError> for Failure {
             PrepareError::Token { .. }
             | PrepareError::TagKey { .. }
             | PrepareError::Trust { .. }
+            | PrepareError::LanTls(_)
             | PrepareError::HostName { .. } => Self::Config(error.to_string()),
         }
     }

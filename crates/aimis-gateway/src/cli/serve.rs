@@ -6,12 +6,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::Failure;
 use super::sources::ConfigArguments;
-use crate::app::{Gateway, Surroundings};
+use crate::app::{Gateway, Surroundings, worker_count};
 use crate::clock::Clock;
+use crate::descriptors::{self, Room};
 
 /// What a SIGHUP is answered with: for many a service it means "read the configuration anew", and its
 /// default, death, would end queries that run.
 const NO_RELOAD: &str = "reload is not supported yet: restart to change the configuration";
+
+/// Told at the start when the system does not allow what the configuration does.
+const FEW_DESCRIPTORS: &str = "the limit of open files is too low for lan.max_connections: raise the hard limit (LimitNOFILE= in systemd, ulimit -Hn, --ulimit nofile= of a container), or lower lan.max_connections";
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -29,8 +33,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         log_output: Box::new(io::stdout()),
         instance: instance(),
     };
+    // Of the process as a whole, so not the affair of a `Gateway`, of which tests have many.
+    let room = descriptors::raise(descriptors::needed(&loaded.config, worker_count(&loaded.config)));
     let gateway = Gateway::start(&loaded.config, surroundings)?;
     gateway.log_panics();
+    if room == Room::Short {
+        gateway.notice(FEW_DESCRIPTORS);
+    }
     runtime.block_on(signals.stop(|| gateway.notice(NO_RELOAD)));
     gateway.drain();
     Ok(())

@@ -8,7 +8,7 @@ use super::origin::Origin;
 use super::problem::{Problem, quoted};
 use super::section::Origins;
 use super::suggest::nearest;
-use super::{Client, Config, ListenAddr};
+use super::{Client, ClientAuth, Config, ListenAddr};
 
 /// Complaints about values that are right alone and wrong together.
 pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
@@ -17,6 +17,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
         problems: Vec::new(),
     };
     check.listeners(config);
+    check.lan_tls(config);
     check.platform(config);
     check.dates(config);
     check.tenants(config);
@@ -54,11 +55,38 @@ impl Check<'_> {
             .into_iter()
             .flat_map(|(key, list)| list.iter().map(move |address| (key, address)))
         {
-            let any_port = matches!(address, ListenAddr::Tcp(address) if address.port() == 0);
-            if seen.contains(&address) && !any_port {
+            let any_port = address.tcp().is_some_and(|address| address.port() == 0);
+            let same = |other: &&ListenAddr| match (address.tcp(), other.tcp()) {
+                (Some(one), Some(other)) => one == other,
+                _ => address == *other,
+            };
+            if seen.iter().any(same) && !any_port {
                 self.refuse(key, quoted(&address.to_string()), "is listened on already");
             }
             seen.push(address);
+        }
+    }
+
+    fn lan_tls(&mut self, config: &Config) {
+        let Some(tls) = &config.lan.tls else { return };
+        let key = "lan.tls.client_auth";
+        if tls.client_ca_file.is_none() && self.origins.contains_key(key) {
+            let value = match tls.client_auth {
+                ClientAuth::Required => "\"required\"",
+                ClientAuth::Optional => "\"optional\"",
+            };
+            let reason = "is without effect as long as lan.tls.client_ca_file does not say whose certificates are good";
+            self.refuse(key, value.to_owned(), reason);
+        }
+        if !config
+            .lan
+            .listen
+            .iter()
+            .any(|address| matches!(address, ListenAddr::Tcp(_)))
+        {
+            let value = quoted(&tls.cert_file.display().to_string());
+            let reason = "is without effect: no address in lan.listen speaks TLS, all are plain: or unix:";
+            self.refuse("lan.tls.cert_file", value, reason);
         }
     }
 
@@ -109,6 +137,11 @@ impl Check<'_> {
         if client.key_sha256.is_none() && client.networks.is_none() && client.certificates.is_none() {
             let reason = "has none of `key_sha256`, `networks` and `certificates`: anybody would be this client";
             self.refuse(&format!("{at}.name"), name(), reason);
+        }
+        let asks_for_certificates = config.lan.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+        if client.certificates.is_some() && !asks_for_certificates {
+            let reason = "are asked for by nobody: lan.tls.client_ca_file is not set";
+            self.refuse(&format!("{at}.certificates"), "these".into(), reason);
         }
         if client.key_sha256.as_ref().is_some_and(|keys| keys.len() > 2) {
             let reason = "are more keys than two, the old one and the new one";

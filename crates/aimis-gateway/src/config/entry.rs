@@ -1,4 +1,5 @@
-//! What can stand behind a key: a value with a default, an optional or required one, a table, a list of tables.
+//! What can stand behind a key: a value with a default, an optional or required one, a table, an
+//! optional one, a list of tables.
 
 use std::marker::PhantomData;
 
@@ -149,6 +150,41 @@ impl<S: Section> Entry for Table<S> {
         Form::Table {
             fields: S::fields(),
             inherits: self.inherits,
+            optional: false,
+        }
+    }
+}
+
+/// A section that may be left out as a whole.
+pub(super) struct OptionalTable<S>(PhantomData<S>);
+
+/// A section that is only there if the file has its table, or a variable sets one of its keys.
+pub(super) fn optional_table<S: Section>() -> OptionalTable<S> {
+    OptionalTable(PhantomData)
+}
+
+impl<S: Section> Entry for OptionalTable<S> {
+    type Value = Option<S>;
+
+    fn read(&self, reader: &mut Reader, at: &str, node: Option<&Node>, table: &Origin) -> Option<Option<S>> {
+        match node {
+            Some(_) => self::table::<S>().read(reader, at, node, table).map(Some),
+            None => Some(None),
+        }
+    }
+
+    fn show(&self, value: &Option<S>, at: &str, origins: &Origins) -> Content {
+        match value {
+            Some(section) => Content::Table(section.show(at, origins)),
+            None => shown(None, at, origins),
+        }
+    }
+
+    fn form(&self) -> Form {
+        Form::Table {
+            fields: S::fields(),
+            inherits: false,
+            optional: true,
         }
     }
 }

@@ -25,6 +25,7 @@ pub fn full_toml() -> String {
                 comment(&mut out, &field.about);
                 out.push_str(&format!("[{}]\n", field.key));
                 fields.iter().for_each(|field| value(&mut out, field, Within::Table));
+                fields.iter().for_each(|inner| offer(&mut out, field.key, inner));
             }
             Form::Tables {
                 about,
@@ -36,7 +37,7 @@ pub fn full_toml() -> String {
                 let (mark, within) = if *needed {
                     ("", Within::Example)
                 } else {
-                    ("# ", Within::Option)
+                    ("# ", Within::Offer)
                 };
                 out.push_str(&format!("{mark}[[{}]]\n", field.key));
                 fields.iter().for_each(|field| value(&mut out, field, within));
@@ -54,8 +55,8 @@ enum Within {
     Table,
     /// An entry that is an example as a whole shows them.
     Example,
-    /// In an entry that may be left out as a whole all is commented out.
-    Option,
+    /// What may be left out as a whole is told in full, and all of it commented out.
+    Offer,
     /// All is commented out, and told elsewhere.
     Comment,
 }
@@ -73,7 +74,7 @@ fn value(out: &mut String, field: &Field, within: Within) {
     }
     let (live, value): (bool, &Plain) = match presence {
         Presence::Default(value) | Presence::Required(value) => {
-            (!matches!(within, Within::Comment | Within::Option), value)
+            (matches!(within, Within::Table | Within::Example), value)
         }
         Presence::Optional(value) => (within == Within::Example, value),
     };
@@ -93,6 +94,20 @@ fn heir(out: &mut String, list: &str, field: &Field) {
     );
     out.push_str(&format!("# [{list}.{}]\n", field.key));
     fields.iter().for_each(|field| value(out, field, Within::Comment));
+}
+
+/// A table inside a section that may be left out as a whole.
+fn offer(out: &mut String, section: &str, field: &Field) {
+    let Form::Table {
+        fields, optional: true, ..
+    } = &field.form
+    else {
+        return;
+    };
+    out.push('\n');
+    comment(out, &field.about);
+    out.push_str(&format!("# [{section}.{}]\n", field.key));
+    fields.iter().for_each(|field| value(out, field, Within::Offer));
 }
 
 fn comment(out: &mut String, text: &str) {

@@ -15,6 +15,7 @@ pub fn markdown() -> String {
             Form::Table { fields, .. } => {
                 out.push_str(&format!("\n### `[{}]`\n\n{}\n", field.key, field.about));
                 keys(&mut out, fields);
+                offers(&mut out, field.key, fields);
             }
             Form::Tables { about, fields, max, .. } => {
                 out.push_str(&format!("\n### `[[{}]]`\n\n{about} At most {max}.\n", field.key));
@@ -47,6 +48,22 @@ fn keys(out: &mut String, fields: &[Field]) {
             "| {} |\n",
             row.map(|cell| cell.replace('|', "\\|")).join(" | ")
         ));
+    }
+}
+
+/// Tables inside a section that may be left out as a whole.
+fn offers(out: &mut String, section: &str, fields: &[Field]) {
+    for field in fields {
+        if let Form::Table {
+            fields, optional: true, ..
+        } = &field.form
+        {
+            out.push_str(&format!(
+                "\n### `[{section}.{}]`\n\n{} May be left out.\n",
+                field.key, field.about
+            ));
+            keys(out, fields);
+        }
     }
 }
 

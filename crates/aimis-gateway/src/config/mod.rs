@@ -59,3 +59,4 @@ pub use tables::protocol::{
     TimestampUnit,
 };
 pub use tables::tenant::Tenant;
+pub use tables::tls::{ClientAuth, LanTls};

@@ -36,7 +36,7 @@ fn object(fields: &[Field], inherits: bool) -> Json {
                 schema["description"] = format!("{} Allowed: {}.", field.about, shape.allowed).into();
                 schema
             }
-            Form::Table { fields, inherits } => object(fields, *inherits),
+            Form::Table { fields, inherits, .. } => object(fields, *inherits),
             Form::Tables { fields, max, .. } => {
                 json!({"type": "array", "maxItems": max, "items": object(fields, false)})
             }

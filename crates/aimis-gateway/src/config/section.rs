@@ -57,8 +57,13 @@ pub(super) struct Field {
 pub(super) enum Form {
     /// A value.
     Value { shape: Shape, presence: Presence },
-    /// A table; one that `inherits` takes what it does not say from the global table of the same name.
-    Table { fields: Vec<Field>, inherits: bool },
+    /// A table; one that `inherits` takes what it does not say from the global table of the same name, one that
+    /// is `optional` may be missing as a whole.
+    Table {
+        fields: Vec<Field>,
+        inherits: bool,
+        optional: bool,
+    },
     /// A list of tables, at most `max`.
     Tables {
         about: String,

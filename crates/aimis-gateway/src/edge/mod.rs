@@ -4,3 +4,4 @@ pub mod connection;
 pub mod guarded_io;
 pub mod peer;
 pub mod request_id;
+pub mod tls;

@@ -2,11 +2,19 @@
 //!
 //! Names and fields are a contract with whoever searches the log (`config/log-fields.json`).
 
+use std::net::IpAddr;
+
 use super::exchange::Exchange;
+use super::labels::RefusedConnection;
 use super::log::{Level, Line, Loggable};
+use crate::edge::tls::failure::Failure;
+use crate::edge::tls::files::{FileError, FileFault};
 use crate::listener::Bound;
 use crate::tenant::TenantName;
 use aimis_core::token::Fingerprint;
+
+/// The one certificate there is, in lines as in metrics.
+const LAN: &str = "lan";
 
 /// One thing worth a line.
 pub enum Event<'a> {
@@ -39,6 +47,43 @@ pub enum Event<'a> {
         listener: &'static str,
         /// What the system said.
         kind: std::io::ErrorKind,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
+    /// A caller was closed as soon as it was accepted.
+    ConnectionRefused {
+        /// Why.
+        reason: RefusedConnection,
+        /// Who; `None` on a unix socket.
+        client: Option<IpAddr>,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
+    /// A caller did not get through the TLS handshake.
+    TlsHandshakeFailed {
+        /// Why, and what to do.
+        failure: &'a Failure,
+        /// Who.
+        client: Option<IpAddr>,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
+    /// Certificate, key and client authorities of the LAN listener were replaced.
+    TlsReloaded {
+        /// Days until the certificate expires.
+        days: i64,
+    },
+    /// Files of the LAN listener's TLS changed and are of no use.
+    TlsReloadFailed {
+        /// Which file, and what is wrong.
+        error: &'a FileError,
+    },
+    /// The LAN listener's certificate expires soon, or has.
+    CertificateExpires {
+        /// Soon, or already.
+        state: CertificateState,
+        /// Days until then; below 0 since then.
+        days: i64,
     },
     /// The platform, or something in between, sent bytes that nobody asked for.
     UnaskedAnswer,
@@ -65,6 +110,15 @@ pub enum Event<'a> {
     },
 }
 
+/// How it stands with a certificate that is not simply good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateState {
+    /// It expires within 14 days.
+    Expiring,
+    /// It has expired.
+    Expired,
+}
+
 impl Event<'_> {
     /// How grave it is.
     pub fn level(&self) -> Level {
@@ -72,13 +126,26 @@ impl Event<'_> {
             Event::Started { .. }
             | Event::Listening { .. }
             | Event::SecretLoaded { .. }
+            | Event::TlsReloaded { .. }
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::Request(exchange) => exchange.level(),
-            Event::UnaskedAnswer | Event::AcceptFailed { .. } | Event::DrainTimedOut { .. } | Event::Notice { .. } => {
-                Level::Warn
+            Event::UnaskedAnswer
+            | Event::AcceptFailed { .. }
+            | Event::ConnectionRefused { .. }
+            | Event::TlsHandshakeFailed { .. }
+            | Event::CertificateExpires {
+                state: CertificateState::Expiring,
+                ..
             }
-            Event::Panicked { .. } => Level::Error,
+            | Event::DrainTimedOut { .. }
+            | Event::Notice { .. } => Level::Warn,
+            Event::TlsReloadFailed { .. }
+            | Event::CertificateExpires {
+                state: CertificateState::Expired,
+                ..
+            }
+            | Event::Panicked { .. } => Level::Error,
         }
     }
 
@@ -90,6 +157,11 @@ impl Event<'_> {
             Event::SecretLoaded { .. } => "secret_loaded",
             Event::Request(_) => "request",
             Event::AcceptFailed { .. } => "accept_failed",
+            Event::ConnectionRefused { .. } => "connection_refused",
+            Event::TlsHandshakeFailed { .. } => "tls_handshake_failed",
+            Event::TlsReloaded { .. } => "tls_reloaded",
+            Event::TlsReloadFailed { .. } => "tls_reload_failed",
+            Event::CertificateExpires { .. } => "certificate_expires",
             Event::UnaskedAnswer => "unasked_answer",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
@@ -107,6 +179,19 @@ impl Event<'_> {
             Event::SecretLoaded { .. } => "token loaded",
             Event::Request(exchange) => exchange.message(),
             Event::AcceptFailed { .. } => "could not accept a connection, trying again",
+            Event::ConnectionRefused { reason, .. } => match reason {
+                RefusedConnection::Full => "a connection was closed: lan.max_connections are open",
+                RefusedConnection::Source => {
+                    "a connection was closed: lan.max_connections_per_source are open from its address"
+                }
+            },
+            Event::TlsHandshakeFailed { failure, .. } => failure.message,
+            Event::TlsReloaded { .. } => "new connections use the TLS files as they are now",
+            Event::TlsReloadFailed { .. } => "the TLS files have changed and cannot be used: what was before is kept",
+            Event::CertificateExpires { state, .. } => match state {
+                CertificateState::Expiring => "the certificate of the LAN listener expires within 14 days: renew it",
+                CertificateState::Expired => "the certificate of the LAN listener has expired: callers refuse it",
+            },
             Event::UnaskedAnswer => {
                 "the platform, or a proxy in between, sent an answer that nobody asked for: connections are not reused for 10 minutes; if it goes on, set platform.max_requests_per_connection = 1"
             }
@@ -131,8 +216,41 @@ impl Event<'_> {
                 line.field("tenant", *tenant).field("fingerprint", *fingerprint);
             }
             Event::Request(exchange) => exchange.fields(line),
-            Event::AcceptFailed { listener, kind } => {
-                line.field("listener", *listener).field("error.type", *kind);
+            Event::AcceptFailed {
+                listener,
+                kind,
+                left_out,
+            } => {
+                line.field("listener", *listener)
+                    .field("error.type", *kind)
+                    .field("suppressed", *left_out);
+            }
+            Event::ConnectionRefused {
+                reason,
+                client,
+                left_out,
+            } => {
+                line.field("reason", reason.as_str())
+                    .maybe("client.address", *client)
+                    .field("suppressed", *left_out);
+            }
+            Event::TlsHandshakeFailed {
+                failure,
+                client,
+                left_out,
+            } => {
+                line.field("reason", failure.reason.as_str())
+                    .maybe("client.address", *client)
+                    .field("suppressed", *left_out);
+            }
+            Event::TlsReloaded { days } => {
+                line.field("certificate", LAN).field("expires_in_days", *days);
+            }
+            Event::TlsReloadFailed { error } => {
+                line.field("file", *error).field("error.detail", &error.fault);
+            }
+            Event::CertificateExpires { days, .. } => {
+                line.field("certificate", LAN).field("expires_in_days", *days);
             }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
@@ -163,6 +281,20 @@ impl Loggable for CodePath<'_> {
 }
 
 impl Loggable for Fingerprint {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, &self.to_string());
+    }
+}
+
+/// The path of the file, which is the configuration's.
+impl Loggable for &FileError {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, &self.path.to_string_lossy());
+    }
+}
+
+/// A text of our own: nothing of the file is in it.
+impl Loggable for &FileFault {
     fn write_json(&self, out: &mut Vec<u8>) {
         super::log::write_string(out, &self.to_string());
     }

@@ -118,6 +118,48 @@ label_set! {
     }
 }
 
+label_set! {
+    /// Why a TLS handshake of a caller failed.
+    HandshakeFailure {
+        /// Nothing newer than TLS 1.1 was offered.
+        OldProtocol = "old-protocol",
+        /// HTTP without TLS came.
+        Plaintext = "plaintext",
+        /// A client certificate is required, and none was shown.
+        NoCertificate = "no-certificate",
+        /// The client certificate is of no authority that is trusted here, or not good.
+        BadCertificate = "bad-certificate",
+        /// The client certificate is past its end.
+        ExpiredCertificate = "expired-certificate",
+        /// No cipher suite, group or kind of signature in common.
+        NoSharedCipher = "no-shared-cipher",
+        /// Not finished within `lan.handshake_timeout_ms`.
+        Timeout = "timeout",
+        /// The client broke off, does not trust our certificate, or speaks something else.
+        Other = "other",
+    }
+}
+
+label_set! {
+    /// How the replacement of a certificate went.
+    ReloadResult {
+        /// New connections use what is in the files.
+        Ok = "ok",
+        /// The files are of no use; what was is kept.
+        Failed = "failed",
+    }
+}
+
+label_set! {
+    /// Why a connection was closed as soon as it was accepted.
+    RefusedConnection {
+        /// `lan.max_connections` were open.
+        Full = "full",
+        /// `lan.max_connections_per_source` were open from its address.
+        Source = "source",
+    }
+}
+
 /// Label of the tenant when none was found; tenant names cannot start with an underscore.
 pub const NO_TENANT: &str = "_none";
 /// Label of the API when the path names none.

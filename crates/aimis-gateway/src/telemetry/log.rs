@@ -105,6 +105,7 @@ impl Loggable for SocketAddr {
     }
 }
 
+/// The address of a machine on the LAN; where `log.client_address` asks for it.
 impl Loggable for IpAddr {
     fn write_json(&self, out: &mut Vec<u8>) {
         let _ = write!(out, "\"{self}\"");

@@ -13,7 +13,10 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use super::labels::{AttemptResult, CodeClass, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck, RejectReason};
+use super::labels::{
+    AttemptResult, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck, RejectReason,
+    ReloadResult,
+};
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
@@ -49,6 +52,10 @@ pub struct Metrics {
     tenants: usize,
     secret_loaded: GaugeVec,
     secret_not_after: GaugeVec,
+    tls_handshake_failures: Vec<IntCounter>,
+    tls_reloads: Vec<IntCounter>,
+    /// When the LAN listener's certificate expires, in seconds since 1970; 0 without one.
+    pub certificate_not_after: Gauge,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -59,7 +66,7 @@ pub struct Metrics {
     pub unasked_answers: IntCounter,
     /// Connections of HIS clients that are open.
     pub lan_connections: IntGauge,
-    /// Connections of HIS clients that were refused because the gateway had its maximum.
+    /// Connections of HIS clients that were refused because the gateway, or their address, had its maximum.
     pub lan_connections_refused: IntCounter,
     /// Log lines that could not be kept.
     pub log_dropped: IntCounter,
@@ -182,6 +189,21 @@ impl Metrics {
             "When the secret expires, in seconds since 1970; 0 when nobody told.",
             &["secret"],
         );
+        let handshake_failures = maker.counters(
+            "tls_handshake_failures_total",
+            "TLS handshakes of HIS clients that failed, by reason.",
+            &["reason"],
+        );
+        let reloads = maker.counters(
+            "tls_reloads_total",
+            "Times that changed TLS files of the LAN listener were taken up, or were of no use.",
+            &["result"],
+        );
+        let certificate_not_after = maker.gauges(
+            "certificate_not_after_timestamp_seconds",
+            "When the certificate expires, in seconds since 1970; 0 when there is none.",
+            &["certificate"],
+        );
         let build = maker.int_gauges("build_info", "1; the version is the label.", &["version"]);
         build.with_label_values(&[crate::VERSION]).set(1);
         maker.process();
@@ -215,6 +237,15 @@ impl Metrics {
             tenants: tenant_labels.len(),
             secret_loaded,
             secret_not_after,
+            tls_handshake_failures: HandshakeFailure::ALL
+                .iter()
+                .map(|r| handshake_failures.with_label_values(&[r.as_str()]))
+                .collect(),
+            tls_reloads: ReloadResult::ALL
+                .iter()
+                .map(|r| reloads.with_label_values(&[r.as_str()]))
+                .collect(),
+            certificate_not_after: certificate_not_after.with_label_values(&["lan"]),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -225,7 +256,7 @@ impl Metrics {
             lan_connections: maker.int_gauge("lan_connections", "Connections of HIS clients that are open."),
             lan_connections_refused: maker.counter(
                 "lan_connections_refused_total",
-                "Connections of HIS clients closed at once because lan.max_connections were open.",
+                "Connections of HIS clients closed at once because as many were open as may be, in all or from one address.",
             ),
             log_dropped: maker.counter(
                 "log_dropped_total",
@@ -299,6 +330,16 @@ impl Metrics {
     /// One of the checks behind `/readyz`.
     pub fn ready(&self, check: ReadyCheck) -> &IntGauge {
         &self.ready[check.index()]
+    }
+
+    /// Counter of failed handshakes.
+    pub fn tls_handshake_failures(&self, reason: HandshakeFailure) -> &IntCounter {
+        &self.tls_handshake_failures[reason.index()]
+    }
+
+    /// Counter of replaced certificates.
+    pub fn tls_reloads(&self, result: ReloadResult) -> &IntCounter {
+        &self.tls_reloads[result.index()]
     }
 
     /// Notes that a secret was loaded at `seconds` since 1970; its expiry is unknown (0).

@@ -8,3 +8,4 @@ pub mod labels;
 pub mod log;
 pub mod metrics;
 pub mod patient_tag;
+pub mod throttle;

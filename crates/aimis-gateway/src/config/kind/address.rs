@@ -15,17 +15,25 @@ use crate::config::tree::Node;
 pub enum ListenAddr {
     /// `127.0.0.1:8080` or `[::1]:8080`; port 0 takes any free one.
     Tcp(SocketAddr),
+    /// `plain:127.0.0.1:8080`: the same, but never TLS, even where the listener has a certificate.
+    Plain(SocketAddr),
     /// `unix:/run/aimis/lan.sock`; the path is absolute and at most 107 bytes long.
     Unix(PathBuf),
 }
 
 impl ListenAddr {
+    /// The TCP address, if it is one.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) | Self::Plain(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Only this machine can reach it: a loopback address or a unix socket.
     pub fn is_loopback(&self) -> bool {
-        match self {
-            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
-            Self::Unix(_) => true,
-        }
+        self.tcp()
+            .is_none_or(|address| address.ip().to_canonical().is_loopback())
     }
 }
 
@@ -33,6 +41,7 @@ impl fmt::Display for ListenAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
+            Self::Plain(address) => write!(f, "plain:{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -67,7 +76,11 @@ impl Kind for Address {
             }
             return Ok(ListenAddr::Unix(path.into()));
         }
-        text.parse().map(ListenAddr::Tcp).map_err(|_| {
+        let (address, make): (_, fn(SocketAddr) -> ListenAddr) = match text.strip_prefix("plain:") {
+            Some(address) => (address, ListenAddr::Plain),
+            None => (text, ListenAddr::Tcp),
+        };
+        address.parse().map(make).map_err(|_| {
             Refusal::new("is not an IP address and port, like 127.0.0.1:8080 or [::1]:8080; names are not looked up")
         })
     }
@@ -77,7 +90,11 @@ impl Kind for Address {
     }
 
     fn shape(&self) -> Shape {
-        let schema = json!({"type": "string", "pattern": "^(unix:/.+|[0-9.]+:[0-9]+|\\[[0-9A-Fa-f:.%]+\\]:[0-9]+)$"});
-        Shape::new(schema, "`\"127.0.0.1:8080\"`, `\"[::1]:8080\"`, `\"unix:/path\"`")
+        let schema =
+            json!({"type": "string", "pattern": "^(unix:/.+|(plain:)?([0-9.]+:[0-9]+|\\[[0-9A-Fa-f:.%]+\\]:[0-9]+))$"});
+        Shape::new(
+            schema,
+            "`\"127.0.0.1:8080\"`, `\"[::1]:8080\"`, `\"unix:/path\"`, `\"plain:127.0.0.1:8081\"`",
+        )
     }
 }

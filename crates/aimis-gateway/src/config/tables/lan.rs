@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::entry::optional_table;
 use crate::config::kind::address::{ListenAddr, address};
 use crate::config::kind::alias::{Alias, alias};
 use crate::config::kind::choice::{choices, one_of};
@@ -10,6 +11,7 @@ use crate::config::kind::text::{Text, text};
 use crate::config::kind::{Kind, one_or_more, switch};
 use crate::config::plain::Plain;
 use crate::config::section::section;
+use crate::config::tables::tls::LanTls;
 
 section! {
     /// The listener that the hospital's system talks to.
@@ -28,6 +30,15 @@ section! {
         idle_timeout as "idle_timeout_ms": Duration = millis(100, 3_600_000).or(75_000);
         /// Connections at a time, over all addresses; a further one is answered 503 and closed.
         max_connections: usize = integer(1, 100_000).or(1_024);
+        /// Connections at a time from one address, or from one /64 network of IPv6; a further one is answered 503 and
+        /// closed, over TLS just closed. 0 is no limit. Does not count for unix sockets. Raise it where one proxy
+        /// or address translator stands before many callers.
+        max_connections_per_source: usize = integer(0, 100_000).or(256);
+        /// The longest a TLS handshake may take, from the connection's beginning.
+        handshake_timeout as "handshake_timeout_ms": Duration = millis(100, 120_000).or(5_000);
+        /// TLS for the callers. With this table every TCP address of `listen` speaks TLS, except those written with
+        /// `plain:` in front; unix sockets never do.
+        tls: Option<LanTls> = optional_table();
         /// The most header lines in a request.
         max_headers: usize = integer(10, 1_000).or(100);
         /// The largest head of a request, its first line and all header lines together.

@@ -9,6 +9,7 @@ pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
 pub(super) mod tenant;
+pub(super) mod tls;
 
 use super::entry::{any_tables, table, tables};
 use super::section::section;

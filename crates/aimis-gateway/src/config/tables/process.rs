@@ -54,8 +54,12 @@ section! {
         /// a number or name. With the file, tags stay the same over restarts and replicas; without it, each process
         /// makes a key of its own.
         patient_tag_key_file: Option<PathBuf> = secret_path().optional("secrets/patient-tag.key");
-        /// Puts the address that a request came from into its line.
+        /// Puts the address of the machine that asks, or that fails to, into the lines about it.
         client_address: bool = switch().or(false);
+        /// The shortest time between two lines about the same kind of trouble with connections: failed handshakes by
+        /// reason, refused connections, failed accepts. The next line tells how many were left out, and metrics
+        /// count them all; 0 writes each.
+        repeat_interval as "repeat_interval_ms": Duration = millis(0, 600_000).or(2_000);
     }
 }
 

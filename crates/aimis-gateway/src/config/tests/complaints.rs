@@ -402,3 +402,21 @@ fn a_problem_has_its_parts_for_machines() {
     assert_eq!(problem.key, "runtime.workers");
     assert_eq!(problem.value.as_deref(), Some("999"));
 }
+
+#[test]
+fn what_is_without_effect_in_tls_is_told() {
+    let tls = "[lan.tls]\ncert_file = \"a.pem\"\nkey_file = \"a.key\"\n";
+    let told = |text: &str| complaints(&Sources::text("gateway.toml", format!("{text}\n{TENANT}")));
+
+    let unasked = told(&format!("{tls}client_auth = \"optional\"\n"));
+    assert!(
+        unasked.contains("lan.tls.client_auth: \"optional\" is without effect"),
+        "{unasked}"
+    );
+    let unused = told(&format!("[lan]\nlisten = \"plain:127.0.0.1:1\"\n{tls}"));
+    assert!(unused.contains("no address in lan.listen speaks TLS"), "{unused}");
+    let half = told("[lan.tls]\ncert_file = \"a.pem\"\n");
+    assert!(half.contains("lan.tls.key_file: is missing"), "{half}");
+    let twice = told("[lan]\nlisten = [\"127.0.0.1:1\", \"plain:127.0.0.1:1\"]\n");
+    assert!(twice.contains("is listened on already"), "{twice}");
+}

@@ -201,3 +201,32 @@ fn a_configuration_can_be_shared_between_threads() {
     fn shared<T: Clone + Send + Sync + 'static>() {}
     shared::<Config>();
 }
+
+#[test]
+fn a_table_that_may_be_left_out_is_there_only_when_something_of_it_is_said() {
+    assert_eq!(config("").lan.tls, None);
+    let tls = "[lan.tls]\ncert_file = \"a.pem\"\nkey_file = \"a.key\"\n";
+    let written = config(tls).lan.tls.unwrap();
+    assert_eq!(written.cert_file, Path::new("a.pem"));
+    assert_eq!(written.reload_interval, Duration::from_secs(10));
+
+    let variables = [
+        ("AIMIS_LAN__TLS__CERT_FILE", "b.pem"),
+        ("AIMIS_LAN__TLS__KEY_FILE", "b.key"),
+    ];
+    let sources = Sources::text("gateway.toml", TENANT.to_owned()).with_env(variables);
+    assert_eq!(
+        load(&sources).unwrap().config.lan.tls.unwrap().key_file,
+        Path::new("b.key")
+    );
+}
+
+#[test]
+fn a_plain_address_is_one_of_its_own_and_prints_as_it_was_written() {
+    let loaded = with_tenant("[lan]\nlisten = [\"127.0.0.1:1\", \"plain:127.0.0.1:2\"]\n").unwrap();
+
+    let listen = &loaded.config.lan.listen;
+    assert_eq!(listen[1], ListenAddr::Plain("127.0.0.1:2".parse().unwrap()));
+    assert_eq!(listen[1].to_string(), "plain:127.0.0.1:2");
+    assert!(!loaded.print(Format::Toml).contains("[lan.tls]"));
+}

@@ -1,0 +1,121 @@
+//! What a certificate says: until when it holds, and whose it is.
+
+use rustls_pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+use x509_cert::Certificate;
+use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::der::{Any, Decode, Tag, Tagged};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+
+use crate::edge::peer::PeerCertificate;
+
+/// The subject's common name (RFC 5280, appendix A.1).
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+
+/// When a certificate expires, in seconds since 1970; `None` if it cannot be read.
+pub fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let parsed = Certificate::from_der(certificate).ok()?;
+    Some(parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs())
+}
+
+/// Who shows `certificate`, which the handshake has verified.
+///
+/// Its DNS and URI names count, and the common name only where it has none of them, as RFC 6125 (section
+/// 6.4.4) has it for servers. One that can be verified and not be read has no names: its hash is left.
+pub fn peer(certificate: &CertificateDer<'_>) -> PeerCertificate {
+    let sha256 = Sha256::digest(certificate).into();
+    let names = Certificate::from_der(certificate).map_or_else(|_| Vec::new(), |parsed| names(&parsed));
+    PeerCertificate { sha256, names }
+}
+
+fn names(certificate: &Certificate) -> Vec<String> {
+    let alternative = certificate.tbs_certificate.get::<SubjectAltName>().ok().flatten();
+    let names: Vec<String> = alternative
+        .iter()
+        .flat_map(|(_, names)| &names.0)
+        .filter_map(|name| match name {
+            GeneralName::DnsName(name) | GeneralName::UniformResourceIdentifier(name) => Some(name.to_string()),
+            _ => None,
+        })
+        .collect();
+    if names.is_empty() {
+        common_name(certificate).into_iter().collect()
+    } else {
+        names
+    }
+}
+
+fn common_name(certificate: &Certificate) -> Option<String> {
+    let parts = certificate
+        .tbs_certificate
+        .subject
+        .0
+        .iter()
+        .flat_map(|part| part.0.iter());
+    parts
+        .filter(|part| part.oid == COMMON_NAME)
+        .find_map(|part| text(&part.value))
+}
+
+fn text(value: &Any) -> Option<String> {
+    match value.tag() {
+        Tag::PrintableString => PrintableStringRef::try_from(value).ok().map(|text| text.to_string()),
+        Tag::Utf8String => Utf8StringRef::try_from(value).ok().map(|text| text.to_string()),
+        Tag::Ia5String => Ia5StringRef::try_from(value).ok().map(|text| text.to_string()),
+        Tag::TeletexString => TeletexStringRef::try_from(value).ok().map(|text| text.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType, date_time_ymd};
+
+    /// A certificate with these names besides the common name `his-7`.
+    fn certificate(names: Vec<SanType>) -> CertificateDer<'static> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "his-7");
+        params.subject_alt_names = names;
+        params.not_after = date_time_ymd(2030, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().clone()
+    }
+
+    #[test]
+    fn a_caller_is_known_by_its_dns_and_uri_names() {
+        let names = vec![
+            SanType::DnsName("his.example".try_into().unwrap()),
+            SanType::IpAddress("10.0.0.7".parse().unwrap()),
+            SanType::URI("spiffe://hospital/his".try_into().unwrap()),
+        ];
+        let certificate = certificate(names);
+
+        let peer = peer(&certificate);
+
+        assert_eq!(peer.names, ["his.example", "spiffe://hospital/his"]);
+        assert_eq!(peer.sha256, <[u8; 32]>::from(Sha256::digest(&certificate)));
+    }
+
+    #[test]
+    fn without_such_names_a_caller_is_known_by_its_common_name() {
+        for names in [vec![], vec![SanType::IpAddress("10.0.0.7".parse().unwrap())]] {
+            assert_eq!(peer(&certificate(names)).names, ["his-7"]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_a_hash_and_no_names() {
+        let rubbish = CertificateDer::from(vec![1, 2, 3]);
+
+        assert!(peer(&rubbish).names.is_empty());
+        assert_eq!(not_after(&rubbish), None);
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_told_in_seconds() {
+        assert_eq!(not_after(&certificate(vec![])), Some(1_893_456_000));
+    }
+}
