@@ -5,11 +5,13 @@
 //! never values. `Display` is for the log; a caller's text is made in `rejection::answer`.
 
 mod answer;
+mod head;
 mod text;
 
 use aimis_core::order::FieldProblem;
 use http::StatusCode;
 
+use crate::edge::guard::HeadFault;
 use crate::telemetry::labels::{CodeClass, RejectReason};
 use crate::upstream::error::UpstreamError;
 
@@ -28,6 +30,9 @@ pub enum Rejection {
         /// What is wrong there.
         fault: BodyFault,
     },
+    /// No request: its head, or the framing of its body, is not HTTP as we take it.
+    #[error("malformed: {0}")]
+    Malformed(HeadFault),
     /// The declared charset is unknown.
     #[error("declared charset unknown")]
     CharsetNotSupported,
@@ -123,6 +128,8 @@ impl Rejection {
     /// Code, status and type. No wildcard arm: a new variant has to choose.
     pub fn public(&self) -> Public {
         let (code, status, kind) = match self {
+            Self::Malformed(fault @ HeadFault::Slow) => (800_004, fault.status(), "body-incomplete"),
+            Self::Malformed(fault) => (800_001, fault.status(), "body-not-understood"),
             Self::BodyNotUnderstood { .. } | Self::FieldInUrl => {
                 (800_001, StatusCode::BAD_REQUEST, "body-not-understood")
             }
@@ -146,6 +153,7 @@ impl Rejection {
     pub fn class(&self) -> CodeClass {
         match self {
             Self::BodyNotUnderstood { .. }
+            | Self::Malformed(_)
             | Self::FieldInUrl
             | Self::CharsetNotSupported
             | Self::BodyTooLarge { .. }
@@ -166,7 +174,9 @@ impl Rejection {
     /// How it counts among refusals; `None` once the platform was asked.
     pub fn reason(&self) -> Option<RejectReason> {
         match self {
+            Self::Malformed(HeadFault::Slow) => Some(RejectReason::Slow),
             Self::BodyNotUnderstood { .. }
+            | Self::Malformed(_)
             | Self::FieldInUrl
             | Self::FieldInvalid(_)
             | Self::UnknownField { .. }
@@ -192,6 +202,7 @@ impl Rejection {
             Self::FieldInvalid(problems) => ("field-invalid", problems.first().map(|problem| problem.reason.as_str())),
             Self::BodyNotUnderstood { fault, .. } => ("body-not-understood", Some(fault.name())),
             Self::FieldInUrl => ("body-not-understood", Some("field-in-url")),
+            Self::Malformed(fault) => (self.public().kind, Some(fault.name())),
             Self::UnknownField { .. } => ("field-invalid", Some("unknown-field")),
             other => (other.public().kind, None),
         }

@@ -155,7 +155,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let peer = Rc::new(peer);
-    connection::serve(stream, bounds, stop, |request| {
+    connection::serve(stream, bounds, bounds.plaintext(), stop, |request| {
         let (service, peer) = (Rc::clone(&service), Rc::clone(&peer));
         async move { service.answer(request, &peer).await }
     })

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aimis_core::order::RepairKind;
 use futures_util::FutureExt;
 use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::{Road, cache_status};
 use crate::clock::Clock;
 use crate::config::Language;
-use crate::edge::connection::Body;
+use crate::edge::connection::{Asked, Body};
+use crate::edge::guard::HeadFault;
 use crate::edge::peer::Peer;
 use crate::edge::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use crate::rejection::{self, Rejection};
@@ -112,8 +112,12 @@ impl RoadService {
     }
 
     /// Answers one request of `peer`, whatever happens.
-    pub async fn answer(&self, request: Request<Incoming>, _peer: &Peer) -> Response<Body> {
+    pub async fn answer(&self, asked: Asked, _peer: &Peer) -> Response<Body> {
         let start = self.clock.moment();
+        let request = match asked {
+            Ok(request) => request,
+            Err(fault) => return self.refuse(fault),
+        };
         let active = Active::new(&self.metrics);
         let id = request
             .headers()
@@ -149,7 +153,30 @@ impl RoadService {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let exchange = &mut notes.exchange;
+        notes.exchange.total_time = self.clock.moment().since(start);
+        self.tell(&mut notes.exchange, &response);
+        drop(active);
+        response
+    }
+
+    /// Answers what is no request; nothing of it is known but its fault, so its language is the configured one.
+    fn refuse(&self, fault: HeadFault) -> Response<Body> {
+        let id = self.ids.borrow_mut().make();
+        let rejection = Rejection::Malformed(fault);
+        let mut notes = Notes {
+            exchange: Exchange::new(id, OTHER_METHOD),
+            repairs: String::new(),
+            warnings: String::new(),
+        };
+        note_rejection(&mut notes.exchange, &rejection);
+        let mut response = rejection::to_response(&rejection, self.language, &id);
+        decorate(response.headers_mut(), &notes);
+        self.tell(&mut notes.exchange, &response);
+        response
+    }
+
+    /// Counts and logs what was answered.
+    fn tell(&self, exchange: &mut Exchange, response: &Response<Body>) {
         exchange.status = response.status().as_u16();
         exchange.reply_size = response
             .body()
@@ -157,11 +184,8 @@ impl RoadService {
             .exact()
             .and_then(|n| n.try_into().ok())
             .unwrap_or(0);
-        exchange.total_time = self.clock.moment().since(start);
         exchange.count(&self.metrics);
         self.log.write(&Event::Request(exchange));
-        drop(active);
-        response
     }
 
     /// Closes what waited for too long; called now and then by the worker.
@@ -224,6 +248,9 @@ fn language(headers: &HeaderMap, default: Language) -> Language {
         .unwrap_or(default)
 }
 
+/// A method that is none of ours, or not known.
+const OTHER_METHOD: &str = "_OTHER";
+
 /// The method as a label: a closed set.
 fn method(method: &Method) -> &'static str {
     match *method {
@@ -233,7 +260,7 @@ fn method(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         Method::PUT => "PUT",
         Method::DELETE => "DELETE",
-        _ => "_OTHER",
+        _ => OTHER_METHOD,
     }
 }
 
