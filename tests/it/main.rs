@@ -19,6 +19,7 @@ mod metrics;
 mod privacy;
 mod probes;
 mod refusals;
+mod smuggling;
 mod stopping;
 mod support;
 mod tls;
