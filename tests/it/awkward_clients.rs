@@ -173,17 +173,20 @@ async fn http_1_0_is_spoken_with_and_without_host_and_keep_alive() {
 }
 
 #[tokio::test]
-async fn requests_without_host_or_with_an_absolute_target_are_answered() {
+async fn requests_without_host_or_with_an_absolute_target_are_told_what_to_do() {
     let platform = platform().await;
     let gateway = Gateway::before(&platform);
     for head in [
         format!("POST {STUDIES} HTTP/1.1"),
         format!("POST {STUDIES} HTTP/1.1\r\nHost: "),
         format!("POST http://pacs.qq.com{STUDIES} HTTP/1.1\r\nHost: pacs.qq.com"),
-        format!("POST {STUDIES}?v=1 HTTP/1.1\r\nhOST:gateway\r\ncontent-TYPE:text/plain"),
     ] {
-        fine(exchange(gateway.lan, &by_hand(&head)).await);
+        let answer = exchange(gateway.lan, &by_hand(&head)).await.unwrap();
+        assert_eq!((answer.status, answer.code()), (400, 800_001), "{head}");
     }
+    assert_eq!(platform.request_count(), 0);
+    let odd = format!("POST {STUDIES}?v=1 HTTP/1.1\r\nhOST:gateway\r\ncontent-TYPE:text/plain");
+    fine(exchange(gateway.lan, &by_hand(&odd)).await);
     for request in platform.requests() {
         assert_eq!(request.path, STUDIES);
         assert_eq!(request.header("host"), Some(&*platform.addr().to_string()));
@@ -278,13 +281,11 @@ async fn two_ways_to_end_a_body_cannot_smuggle_a_second_request() {
         connection.send(bytes.as_bytes()).await.unwrap();
         connection.half_close().await;
 
-        while let Some(answer) = connection.answer().await {
-            let hidden = answer.header("x-request-id") == Some("hidden");
-            assert!(!hidden || headers.ends_with("chunked"), "{headers}");
-        }
+        let answer = connection.answer().await.unwrap();
+        assert!(matches!(answer.status, 400 | 501), "{headers}");
+        assert!(connection.answer().await.is_none(), "{headers}");
     }
-    // The first one's chunks end where they say they do, which is the one reading that RFC 9112 allows.
-    assert!(platform.request_count() <= 1);
+    assert_eq!(platform.request_count(), 0);
 }
 
 #[tokio::test]
@@ -300,7 +301,6 @@ async fn heads_beyond_their_bounds_are_refused() {
     // Host and Content-Length are lines too.
     fine(exchange(gateway.lan, &head(&lines(18))).await);
     fine(exchange(gateway.lan, &head(&format!("\r\nX-Large: {}", "x".repeat(11 << 10)))).await);
-    // hyper looks at the bound between reads, so a head may be larger by one of them.
     for (name, bytes) in [
         ("lines", head(&lines(19))),
         ("bytes", head(&format!("\r\nX-Large: {}", "x".repeat(48 << 10)))),
@@ -317,10 +317,7 @@ async fn heads_beyond_their_bounds_are_refused() {
             .head()
             .await
             .map(|head| head.split(' ').nth(1).unwrap().to_owned());
-        let refused = status
-            .as_deref()
-            .is_none_or(|status| matches!(status, "400" | "414" | "431"));
-        assert!(refused, "{name}: {status:?}");
+        assert_eq!(status.as_deref(), Some("431"), "{name}");
         assert!(connection.closed().await, "{name}");
     }
     assert_eq!(platform.request_count(), 2);
@@ -339,6 +336,8 @@ async fn a_client_that_says_nothing_or_says_it_slowly_is_let_go() {
 
     let mut half = Connection::open(slow.lan).await;
     half.send(b"POST /thirdparty/pat").await.unwrap();
+    let answer = half.answer().await.unwrap();
+    assert_eq!((answer.status, answer.code()), (408, 800_004));
     assert!(half.closed().await);
 
     // The second head is bounded as the first was.
@@ -346,10 +345,11 @@ async fn a_client_that_says_nothing_or_says_it_slowly_is_let_go() {
     second.send(&studies(&[])).await.unwrap();
     fine(second.answer().await);
     second.send(b"P").await.unwrap();
+    assert_eq!(second.answer().await.unwrap().status, 408);
     assert!(second.closed().await);
 
     let mut nothing = Connection::open(silent.lan).await;
-    assert!(nothing.closed().await);
+    assert!(nothing.answer().await.is_none());
     let mut once = Connection::open(silent.lan).await;
     once.send(&studies(&[])).await.unwrap();
     fine(once.answer().await);
@@ -371,14 +371,9 @@ async fn bytes_that_are_not_http_end_the_connection_and_nothing_else() {
         let mut connection = Connection::open(gateway.lan).await;
         connection.send(bytes).await.unwrap();
         connection.half_close().await;
-        let status = connection
-            .head()
-            .await
-            .map(|head| head.split(' ').nth(1).unwrap().to_owned());
-        assert!(
-            status.as_deref().is_none_or(|status| status.starts_with('4')),
-            "{status:?}"
-        );
+        let answer = connection.answer().await.unwrap();
+        assert!(matches!(answer.status, 400 | 505), "{}", answer.status);
+        assert_eq!(answer.code(), 800_001);
         assert!(connection.closed().await);
     }
     assert_eq!(platform.request_count(), 0);
@@ -504,7 +499,6 @@ async fn paths_that_mean_nothing_here_are_refused_without_the_platform() {
         "/metrics",
         "/thirdparty/patientStudies/../x",
         "/thirdparty//patientStudies",
-        "*",
         "/%00",
     ] {
         let answer = get(gateway.lan, path).await;

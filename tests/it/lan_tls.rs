@@ -582,3 +582,37 @@ async fn a_client_is_known_by_its_certificate() {
     let unknown = ask(&other).await;
     assert!(unknown.starts_with("HTTP/1.1 401"), "{unknown}");
 }
+
+#[tokio::test]
+async fn curl_is_answered_over_http_2_where_the_listener_says_so() {
+    let (platform, authority) = (platform().await, Authority::new("h2"));
+    let files = Files::new(&authority.server());
+    files.0.file("ca.pem", authority.pem());
+    let spoken = async |gateway: &Gateway| {
+        let mut curl = std::process::Command::new("curl");
+        curl.args([
+            "--silent",
+            "--show-error",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "60",
+            "--http2",
+        ])
+        .args(["--cacert", &files.path("ca.pem"), "--write-out", " %{http_version}"])
+        .args(["--data-binary", &studies_query()])
+        .arg(format!("https://{}{PATH}", gateway.lan));
+        let done = tokio::task::spawn_blocking(move || curl.output()).await.unwrap();
+        let done = done.unwrap_or_else(|error| panic!("curl: {error}; install it: apt-get install curl"));
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+
+    let with = files.settings(&platform).with("lan", "http2 = true").start();
+    let answer = spoken(&with).await;
+    assert!(answer.contains("\"code\":0") && answer.ends_with(" 2"), "{answer}");
+
+    let without = files.settings(&platform).start();
+    let answer = spoken(&without).await;
+    assert!(answer.contains("\"code\":0") && answer.ends_with(" 1.1"), "{answer}");
+}

@@ -24,6 +24,7 @@ mod metrics;
 mod privacy;
 mod probes;
 mod refusals;
+mod smuggling;
 mod stopping;
 mod support;
 mod tls;

@@ -337,7 +337,8 @@ async fn a_body_that_is_slow_or_cut_is_refused_with_its_bytes_counted() {
     let patient = Settings::calling(&platform).start();
 
     for (english, headers) in [(true, "Accept-Language: en\r\n"), (false, "")] {
-        let half = format!("POST {STUDIES} HTTP/1.1\r\n{headers}Content-Length: 300\r\n\r\n0123456789");
+        let half =
+            format!("POST {STUDIES} HTTP/1.1\r\nHost: gateway\r\n{headers}Content-Length: 300\r\n\r\n0123456789");
         let mut slow = Connection::open(gateway.lan).await;
         slow.send(half.as_bytes()).await.unwrap();
         INCOMPLETE.check("slow", english, &slow.answer().await.unwrap());

@@ -311,6 +311,9 @@ fn lan_bounds(config: &Config) -> Bounds {
         },
         max_head_bytes: config.lan.max_head_bytes,
         max_headers: config.lan.max_headers,
+        linger: config.lan.linger_timeout,
+        http2: config.lan.http2,
+        http2_max_streams: config.lan.http2_max_streams,
     }
 }
 

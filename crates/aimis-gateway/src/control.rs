@@ -3,6 +3,7 @@
 //! It has a runtime of its own, so that a scrape or a slow probe never delays a query.
 
 use std::cell::RefCell;
+use std::future::ready;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -288,6 +289,9 @@ impl Scrapes {
             patience,
             max_head_bytes: 8192,
             max_headers: 64,
+            linger: settings.timeout,
+            http2: false,
+            http2_max_streams: 1,
         };
         Self {
             most: settings.max_connections,
@@ -316,13 +320,19 @@ impl Scrapes {
                     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
                         return;
                     };
-                    connection::serve(stream, bounds, stop, async |request| served.answer(&request)).await;
+                    connection::serve(stream, bounds, bounds.plaintext(), stop, |asked| {
+                        ready(served.answer(&asked))
+                    })
+                    .await;
                 }
                 Accepted::Unix(stream) => {
                     let Ok(stream) = tokio::net::UnixStream::from_std(stream) else {
                         return;
                     };
-                    connection::serve(stream, bounds, stop, async |request| served.answer(&request)).await;
+                    connection::serve(stream, bounds, bounds.plaintext(), stop, |asked| {
+                        ready(served.answer(&asked))
+                    })
+                    .await;
                 }
             }
         });

@@ -14,7 +14,7 @@ use rustls_pki_types::ServerName;
 
 use crate::client;
 use crate::config::{self, Config, Host, TokenSource};
-use crate::edge::tls::files::FileError;
+use crate::edge::tls::files::{FileError, Offer};
 use crate::edge::tls::reload::First;
 use crate::forward::apis::Apis;
 use crate::forward::cache_key::CacheKeys;
@@ -111,7 +111,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     };
     Ok(Prepared {
         connector: connector(config)?,
-        lan_tls: config.lan.tls.as_ref().map(First::read).transpose()?,
+        lan_tls: lan_tls(&config.lan)?,
         fingerprints,
         snapshot: Snapshot {
             clients: client::clients(config, &apis),
@@ -136,6 +136,14 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
             },
         },
     })
+}
+
+fn lan_tls(lan: &config::Lan) -> Result<Option<First>, FileError> {
+    let offer = if lan.http2 { Offer::Http2 } else { Offer::Http1 };
+    lan.tls
+        .as_ref()
+        .map(|settings| First::read(settings, offer))
+        .transpose()
 }
 
 fn token(settings: &config::Tenant) -> Result<Token, PrepareError> {

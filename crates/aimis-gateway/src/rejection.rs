@@ -5,6 +5,7 @@
 //! never values. `Display` is for the log; a caller's text is made in `rejection::answer`.
 
 mod answer;
+mod head;
 mod text;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use http::StatusCode;
 
 use crate::client::SignInFault;
 use crate::client::permissions::Rule;
+use crate::edge::guard::HeadFault;
 use crate::telemetry::labels::{CodeClass, RejectReason};
 use crate::upstream::error::UpstreamError;
 
@@ -32,6 +34,9 @@ pub enum Rejection {
         /// What is wrong there.
         fault: BodyFault,
     },
+    /// No request: its head, or the framing of its body, is not HTTP as we take it.
+    #[error("malformed: {0}")]
+    Malformed(HeadFault),
     /// The declared charset is unknown.
     #[error("declared charset unknown")]
     CharsetNotSupported,
@@ -145,6 +150,8 @@ impl Rejection {
     /// Code, status and type. No wildcard arm: a new variant has to choose.
     pub fn public(&self) -> Public {
         let (code, status, kind) = match self {
+            Self::Malformed(fault @ HeadFault::Slow) => (800_004, fault.status(), "body-incomplete"),
+            Self::Malformed(fault) => (800_001, fault.status(), "body-not-understood"),
             Self::BodyNotUnderstood { .. } | Self::FieldInUrl => {
                 (800_001, StatusCode::BAD_REQUEST, "body-not-understood")
             }
@@ -171,6 +178,7 @@ impl Rejection {
     pub fn class(&self) -> CodeClass {
         match self {
             Self::BodyNotUnderstood { .. }
+            | Self::Malformed(_)
             | Self::FieldInUrl
             | Self::CharsetNotSupported
             | Self::BodyTooLarge { .. }
@@ -195,7 +203,9 @@ impl Rejection {
     /// How it counts among refusals; `None` once the platform was asked.
     pub fn reason(&self) -> Option<RejectReason> {
         match self {
+            Self::Malformed(HeadFault::Slow) => Some(RejectReason::Slow),
             Self::BodyNotUnderstood { .. }
+            | Self::Malformed(_)
             | Self::FieldInUrl
             | Self::FieldInvalid(_)
             | Self::UnknownField { .. }
@@ -224,6 +234,7 @@ impl Rejection {
             Self::FieldInvalid(problems) => ("field-invalid", problems.first().map(|problem| problem.reason.as_str())),
             Self::BodyNotUnderstood { fault, .. } => ("body-not-understood", Some(fault.name())),
             Self::FieldInUrl => ("body-not-understood", Some("field-in-url")),
+            Self::Malformed(fault) => (self.public().kind, Some(fault.name())),
             Self::UnknownField { .. } => ("field-invalid", Some("unknown-field")),
             Self::ClientUnknown { fault } => ("client-unknown", Some(fault.name())),
             Self::NotPermitted { rule } => ("not-permitted", Some(rule.as_str())),

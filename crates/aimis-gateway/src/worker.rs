@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::clock::Clock;
-use crate::edge::connection::{self, Bounds};
+use crate::edge::connection::{self, Bounds, Protocol};
 use crate::edge::peer::Peer;
 use crate::edge::tls::door::{Door, Secured};
 use crate::forward::service::RoadService;
@@ -140,7 +140,7 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
                                     address: Some(address),
                                     ..Peer::default()
                                 };
-                                serve(stream, peer, bounds, stop, service).await;
+                                serve(stream, peer, bounds, bounds.plaintext(), stop, service).await;
                             }
                             Wire::Tls => {
                                 let Some(door) = door else { return };
@@ -152,7 +152,7 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
                         let Ok(stream) = tokio::net::UnixStream::from_std(stream) else {
                             return;
                         };
-                        serve(stream, Peer::default(), bounds, stop, service).await;
+                        serve(stream, Peer::default(), bounds, bounds.plaintext(), stop, service).await;
                     }
                 }
             });
@@ -180,22 +180,31 @@ async fn serve_secured(
         admitted = door.admit(stream, address) => admitted,
         _ = stop.wait_for(|stop| *stop) => return,
     };
-    let Some(Secured { stream, certificate }) = admitted else {
-        return;
+    let Some(secured) = admitted else { return };
+    let protocol = match secured.alpn() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
     };
+    let Secured { stream, certificate } = secured;
     let peer = Peer {
         address: Some(address),
         certificate,
     };
-    serve(stream, peer, bounds, stop, service).await;
+    serve(stream, peer, bounds, protocol, stop, service).await;
 }
 
-async fn serve<S>(stream: S, peer: Peer, bounds: Bounds, stop: watch::Receiver<bool>, service: Rc<RoadService>)
-where
+async fn serve<S>(
+    stream: S,
+    peer: Peer,
+    bounds: Bounds,
+    protocol: Protocol,
+    stop: watch::Receiver<bool>,
+    service: Rc<RoadService>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let peer = Rc::new(peer);
-    connection::serve(stream, bounds, stop, |request| {
+    connection::serve(stream, bounds, protocol, stop, |request| {
         let (service, peer) = (Rc::clone(&service), Rc::clone(&peer));
         async move { service.answer(request, &peer).await }
     })

@@ -27,8 +27,18 @@ pub struct Patience {
 }
 
 /// What a connection is doing; shared between its stream and its service.
-#[derive(Clone)]
-pub struct Activity(Rc<Cell<Phase>>);
+#[derive(Clone, Default)]
+pub struct Activity(Rc<Doing>);
+
+#[derive(Default)]
+struct Doing {
+    /// Requests being answered; more than one with HTTP/2 only.
+    running: Cell<u32>,
+    /// Some bytes of a head have come.
+    head: Cell<bool>,
+    /// Bytes are frames of HTTP/2: they need not be a request's.
+    frames: Cell<bool>,
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
@@ -43,25 +53,59 @@ enum Phase {
 impl Activity {
     /// A connection that has not sent anything yet.
     pub fn new() -> Self {
-        Self(Rc::new(Cell::new(Phase::Idle)))
+        Self::default()
     }
 
-    /// A request's head is complete.
-    pub fn request_begins(&self) {
-        self.0.set(Phase::Busy);
+    /// A request's head is complete. The request is answered for as long as the result lives.
+    pub fn request_begins(&self) -> Running {
+        self.0.head.set(false);
+        self.0.running.set(self.0.running.get() + 1);
+        Running(self.clone())
     }
 
-    /// Its answer is handed over.
-    pub fn request_ends(&self) {
-        self.0.set(Phase::Idle);
+    /// A part of a head is here.
+    pub(super) fn head_begins(&self) {
+        self.0.head.set(!self.0.frames.get());
+    }
+
+    /// What came is no part of a request, as an empty line between two.
+    pub(super) fn nothing_came(&self) {
+        self.0.head.set(false);
+    }
+
+    /// From now on bytes are frames.
+    pub(super) fn speaks_frames(&self) {
+        self.0.frames.set(true);
+        self.0.head.set(false);
+    }
+
+    /// Whether a head has begun and is not whole.
+    pub(super) fn in_head(&self) -> bool {
+        self.phase() == Phase::Head
+    }
+
+    fn phase(&self) -> Phase {
+        match (self.0.running.get(), self.0.head.get()) {
+            (1.., _) => Phase::Busy,
+            (0, true) => Phase::Head,
+            (0, false) => Phase::Idle,
+        }
     }
 }
 
-impl Default for Activity {
-    fn default() -> Self {
-        Self::new()
+/// A request that is being answered; dropped when its answer is handed over, or nobody wants it any more.
+#[must_use]
+pub struct Running(Activity);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let running = &self.0.0.running;
+        running.set(running.get().saturating_sub(1));
     }
 }
+
+/// Writes of HTTP/2 that are no longer than this carry no answer: settings, pings, windows.
+const CONTROL_FRAMES: usize = 64;
 
 /// A stream under [`Patience`].
 pub struct GuardedIo<S> {
@@ -138,13 +182,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         if let Poll::Ready(done) = Pin::new(&mut this.stream).poll_read(cx, buf) {
-            if buf.filled().len() > before && this.activity.0.get() == Phase::Idle {
-                this.activity.0.set(Phase::Head);
-                this.reading.progressed();
+            if buf.filled().len() > before && this.activity.phase() == Phase::Idle {
+                this.activity.head_begins();
+                if this.activity.in_head() {
+                    this.reading.progressed();
+                }
             }
             return Poll::Ready(done);
         }
-        let phase = this.activity.0.get();
+        let phase = this.activity.phase();
         let limit = match phase {
             Phase::Idle => this.patience.idle,
             Phase::Head => this.patience.head,
@@ -171,7 +217,9 @@ impl<S: AsyncWrite + Unpin> GuardedIo<S> {
     /// A peer that reads slowly is not idle. Only bytes count: a flush of nothing succeeds at any time, and
     /// hyper flushes each time it looks whether there is something to read.
     fn watch_bytes(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(1..)) = written {
+        if let Poll::Ready(Ok(count @ 1..)) = written
+            && (count > CONTROL_FRAMES || !self.activity.0.frames.get())
+        {
             self.reading.progressed();
         }
         self.watch_write(cx, written)
@@ -287,7 +335,7 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(64);
         let activity = Activity::new();
         let mut guarded = GuardedIo::new(ours, PATIENCE, activity.clone());
-        activity.request_begins();
+        let _running = activity.request_begins();
 
         let (read, ()) = tokio::join!(guarded.read_u8(), async {
             tokio::time::sleep(Duration::from_secs(500)).await;

@@ -29,6 +29,7 @@ pub mod route;
 pub mod service;
 mod understand;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aimis_core::datetime::Date;
@@ -115,9 +116,14 @@ impl Road {
         Ok(relay::to_caller(&reply))
     }
 
+    /// Where a request came from, if that is to be logged.
+    fn address_to_log(&self, peer: &Peer) -> Option<IpAddr> {
+        peer.address.filter(|_| self.snapshot.log_client_address)
+    }
+
     /// Who asks.
     fn identify(&self, headers: &HeaderMap, peer: &Peer, notes: &mut Notes) -> Result<&Client, Rejection> {
-        notes.exchange.client_address = peer.address.filter(|_| self.snapshot.log_client_address);
+        notes.exchange.client_address = self.address_to_log(peer);
         let client =
             self.snapshot
                 .clients

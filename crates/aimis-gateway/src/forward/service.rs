@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::notes::Notes;
 use super::{Road, answer, cache_status, cors};
 use crate::clock::Clock;
 use crate::config::Language;
-use crate::edge::connection::Body;
+use crate::edge::connection::{Asked, Body};
+use crate::edge::guard::HeadFault;
 use crate::edge::peer::Peer;
 use crate::edge::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use crate::rejection::{self, Rejection};
@@ -67,8 +67,12 @@ impl RoadService {
     }
 
     /// Answers one request of `peer`, whatever happens.
-    pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+    pub async fn answer(&self, asked: Asked, peer: &Peer) -> Response<Body> {
         let start = self.clock.moment();
+        let request = match asked {
+            Ok(request) => request,
+            Err(fault) => return self.refuse(fault, peer),
+        };
         let active = Active::new(&self.metrics);
         let id = request
             .headers()
@@ -111,7 +115,29 @@ impl RoadService {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let exchange = &mut notes.exchange;
+        notes.exchange.total_time = self.clock.moment().since(start);
+        self.tell(&mut notes.exchange, &response);
+        drop(active);
+        response
+    }
+
+    /// Answers what is no request; nothing of it is known but its fault, so its language is the configured one.
+    fn refuse(&self, fault: HeadFault, peer: &Peer) -> Response<Body> {
+        let id = self.ids.borrow_mut().make();
+        let rejection = Rejection::Malformed(fault);
+        let answers = self.road.snapshot.clients.anybody().answers;
+        let mut notes = Notes::new(Exchange::new(id, OTHER_METHOD), answers);
+        notes.exchange.client_address = self.road.address_to_log(peer);
+        note_rejection(&mut notes.exchange, &rejection);
+        let mut response = rejection::to_response(&rejection, answers.language, &id);
+        answer::adapt(&mut response, answers, &mut notes);
+        decorate(response.headers_mut(), &notes);
+        self.tell(&mut notes.exchange, &response);
+        response
+    }
+
+    /// Counts and logs what was answered.
+    fn tell(&self, exchange: &mut Exchange, response: &Response<Body>) {
         exchange.status = response.status().as_u16();
         exchange.reply_size = response
             .body()
@@ -119,11 +145,8 @@ impl RoadService {
             .exact()
             .and_then(|n| n.try_into().ok())
             .unwrap_or(0);
-        exchange.total_time = self.clock.moment().since(start);
         exchange.count(&self.metrics);
         self.log.write(&Event::Request(exchange));
-        drop(active);
-        response
     }
 
     /// Closes what waited for too long; called now and then by the worker.
@@ -184,6 +207,9 @@ fn language(headers: &HeaderMap) -> Option<Language> {
         })
 }
 
+/// A method that is none of ours, or not known.
+const OTHER_METHOD: &str = "_OTHER";
+
 /// The method as a label: a closed set.
 fn method(method: &Method) -> &'static str {
     match *method {
@@ -193,7 +219,7 @@ fn method(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         Method::PUT => "PUT",
         Method::DELETE => "DELETE",
-        _ => "_OTHER",
+        _ => OTHER_METHOD,
     }
 }
 

@@ -108,7 +108,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
             }
         }
         // The rest of the body may still be on its way and is not to be taken for the next request.
-        Rejection::BodyTooLarge { .. } | Rejection::BodyIncomplete { .. } => {
+        Rejection::BodyTooLarge { .. } | Rejection::BodyIncomplete { .. } | Rejection::Malformed(_) => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Rejection::BodyNotUnderstood { .. }

@@ -23,10 +23,10 @@ fn pick<'a>(language: Language, en: &'a str, zh: &'a str) -> &'a str {
 /// The short name of a kind of refusal; the same for every refusal of that kind.
 pub(super) fn title(kind: &str, language: Language) -> &'static str {
     let (en, zh) = match kind {
-        "body-not-understood" => ("Body not understood", "请求体无法解析"),
+        "body-not-understood" => ("Request not understood", "请求无法解析"),
         "charset-not-supported" => ("Charset not supported", "不支持的字符集"),
         "body-too-large" => ("Body too large", "请求体过大"),
-        "body-incomplete" => ("Body incomplete", "请求体不完整"),
+        "body-incomplete" => ("Request incomplete", "请求不完整"),
         "field-invalid" => ("Field not valid", "字段无效"),
         "no-such-api" => ("No such API", "接口不存在"),
         "method-not-allowed" => ("Method not allowed", "请求方法不允许"),
@@ -62,6 +62,10 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
                 (_, Language::En) => format!("{en} (line {line}, column {column})."),
                 (_, Language::Zh) => format!("{zh}（第 {line} 行第 {column} 列）。"),
             }
+        }
+        Rejection::Malformed(fault) => {
+            let (en, zh) = super::head::text(*fault);
+            say(en, zh)
         }
         Rejection::FieldInUrl => say(
             "The URL carries a field of the request or a long number. Send fields in the body only: URLs are written to logs on their way.",

@@ -5,16 +5,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 
 use super::health::Health;
 use super::labels::ReadyCheck;
 use super::log::{Level, Log};
 use super::metrics::Metrics;
-use crate::edge::connection::Body;
+use crate::edge::connection::{Asked, Body};
 
 /// Media type of the Prometheus text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -34,7 +33,17 @@ pub struct Telemetry {
 
 impl Telemetry {
     /// Answers one request.
-    pub fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+    pub fn answer(&self, asked: &Asked) -> Response<Body> {
+        let request = match asked {
+            Ok(request) => request,
+            Err(fault) => {
+                let mut refusal = response(fault.status(), PLAIN, format!("request refused: {fault}\n"));
+                refusal
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                return refusal;
+            }
+        };
         let known = ["/metrics", "/livez", "/readyz", "/startupz", "/healthz"];
         let path = request.uri().path();
         if !known.contains(&path) {

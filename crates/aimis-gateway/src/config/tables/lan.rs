@@ -43,6 +43,12 @@ section! {
         max_headers: usize = integer(10, 1_000).or(100);
         /// The largest head of a request, its first line and all header lines together.
         max_head_bytes: usize = size(8 << 10, 1 << 20).or("16KiB");
+        /// The longest a connection is read on behind a refusal that ends it, so that the refusal is not lost.
+        linger_timeout as "linger_timeout_ms": Duration = millis(100, 30_000).or(2_000);
+        /// Whether HTTP/2 is spoken with clients that begin with it: by ALPN, or by prior knowledge on plaintext connections.
+        http2: bool = switch().or(false);
+        /// Requests at a time on one HTTP/2 connection.
+        http2_max_streams: u32 = integer(1, 1_000).or(32);
         /// The language of messages in the gateway's own refusals.
         language: Language = one_of().or("zh");
         /// Form fields that may hold the JSON of a whole request, for clients that post `param={...}`.

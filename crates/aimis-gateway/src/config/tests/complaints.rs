@@ -267,8 +267,8 @@ fn each_fault_in_the_environment_has_its_text() {
             "unknown environment variable AIMIS_APPID, did you mean AIMIS_APP_ID?",
         ),
         (
-            &[("AIMIS_LAN_PORT", "8080")],
-            "unknown environment variable AIMIS_LAN_PORT; keys are spelled AIMIS_SECTION__KEY",
+            &[("AIMIS_SERVER_PORT", "8080")],
+            "unknown environment variable AIMIS_SERVER_PORT; keys are spelled AIMIS_SECTION__KEY",
         ),
         (
             &[("AIMIS_RUNTIME__WORKERS", "many")],

@@ -161,7 +161,7 @@ impl Files {
     ///
     /// # Errors
     /// What is wrong with the first that is of no use.
-    pub fn identity(&self, settings: &LanTls) -> Result<Identity, FileError> {
+    pub fn identity(&self, settings: &LanTls, offer: Offer) -> Result<Identity, FileError> {
         let wrong = |file: TlsFile| move |fault| file.error(settings, fault);
         let chain = certificates(&self.certificate).map_err(wrong(TlsFile::Certificate))?;
         let not_after = expiry(&chain).map_err(wrong(TlsFile::Certificate))?;
@@ -187,11 +187,29 @@ impl Files {
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.ticketer =
             aws_lc_rs::Ticketer::new().map_err(|_| TlsFile::Certificate.error(settings, FileFault::NoRandomness))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = offer.names();
         Ok(Identity {
             config: Arc::new(config),
             not_after,
         })
+    }
+}
+
+/// What is offered to be spoken behind the handshake (ALPN, RFC 7301).
+#[derive(Clone, Copy, Debug)]
+pub enum Offer {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 first (`lan.http2`).
+    Http2,
+}
+
+impl Offer {
+    fn names(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        }
     }
 }
 

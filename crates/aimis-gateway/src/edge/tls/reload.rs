@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::door::Live;
-use super::files::{FileError, Files, Identity};
+use super::files::{FileError, Files, Identity, Offer};
 use crate::clock::{Clock, Moment};
 use crate::config::LanTls;
 use crate::telemetry::event::{CertificateState, Event};
@@ -26,6 +26,7 @@ type Seen = Result<[u8; 32], FileError>;
 /// Watches over the files of one listener.
 pub struct Reloader {
     settings: LanTls,
+    offer: Offer,
     live: Live,
     seen: Seen,
     not_after: u64,
@@ -41,6 +42,8 @@ pub struct First {
     pub identity: Identity,
     /// The files' content.
     pub digest: [u8; 32],
+    /// What is offered to be spoken.
+    pub offer: Offer,
 }
 
 impl First {
@@ -48,11 +51,12 @@ impl First {
     ///
     /// # Errors
     /// What is wrong with the first of them that is of no use.
-    pub fn read(settings: &LanTls) -> Result<Self, FileError> {
+    pub fn read(settings: &LanTls, offer: Offer) -> Result<Self, FileError> {
         let files = Files::read(settings)?;
         Ok(Self {
-            identity: files.identity(settings)?,
+            identity: files.identity(settings, offer)?,
             digest: files.digest(),
+            offer,
         })
     }
 }
@@ -62,6 +66,7 @@ impl Reloader {
     pub fn new(settings: LanTls, live: Live, first: &First, metrics: Arc<Metrics>, log: Log, clock: Clock) -> Self {
         let mut reloader = Self {
             settings,
+            offer: first.offer,
             live,
             seen: Ok(first.digest),
             not_after: first.identity.not_after,
@@ -78,9 +83,9 @@ impl Reloader {
     pub async fn run(mut self) {
         loop {
             tokio::time::sleep(self.settings.reload_interval).await;
-            let (settings, seen) = (self.settings.clone(), self.seen.clone());
+            let (settings, offer, seen) = (self.settings.clone(), self.offer, self.seen.clone());
             // Off the thread that accepts: a network mount that hangs must hold up nobody.
-            let looked = tokio::task::spawn_blocking(move || look(&settings, &seen)).await;
+            let looked = tokio::task::spawn_blocking(move || look(&settings, offer, &seen)).await;
             if let Ok(Some((seen, built))) = looked {
                 self.seen = seen;
                 self.take(built);
@@ -141,7 +146,7 @@ impl Reloader {
 }
 
 /// What the files hold and make, if they hold something else than `last`.
-fn look(settings: &LanTls, last: &Seen) -> Option<(Seen, Result<Identity, FileError>)> {
+fn look(settings: &LanTls, offer: Offer, last: &Seen) -> Option<(Seen, Result<Identity, FileError>)> {
     let read = || {
         let files = Files::read(settings);
         let seen: Seen = match &files {
@@ -150,7 +155,7 @@ fn look(settings: &LanTls, last: &Seen) -> Option<(Seen, Result<Identity, FileEr
         };
         (seen, files)
     };
-    let build = |files: Result<Files, FileError>| files.and_then(|files| files.identity(settings));
+    let build = |files: Result<Files, FileError>| files.and_then(|files| files.identity(settings, offer));
     let (seen, files) = read();
     if seen == *last {
         return None;
@@ -183,10 +188,10 @@ mod tests {
             reload_interval: Duration::from_secs(1),
         };
 
-        let (seen, built) = look(&settings, &Ok([0; 32])).unwrap();
+        let (seen, built) = look(&settings, Offer::Http1, &Ok([0; 32])).unwrap();
 
         let error = built.err().unwrap();
         assert_eq!(error.to_string(), "lan.tls.cert_file /nowhere/lan.pem: no such file");
-        assert!(look(&settings, &seen).is_none());
+        assert!(look(&settings, Offer::Http1, &seen).is_none());
     }
 }

@@ -1,5 +1,7 @@
 //! The body's bytes, read whole within size and time.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,6 +10,7 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use crate::edge::guard::HeadFault;
 use crate::rejection::Rejection;
 
 /// Bytes of an over-long body that are read and thrown away, so that the caller sees the refusal instead
@@ -40,8 +43,17 @@ pub async fn read(headers: &HeaderMap, mut body: Incoming, bounds: BodyBounds) -
     match collected {
         Ok(Ok(Some(bytes))) => Ok(bytes),
         Ok(Ok(None)) => Err(Rejection::BodyTooLarge { limit: bounds.max }),
-        Ok(Err(_)) | Err(_) => Err(Rejection::BodyIncomplete { received, expected }),
+        Ok(Err(error)) => {
+            Err(framing_fault(&error).map_or(Rejection::BodyIncomplete { received, expected }, Rejection::Malformed))
+        }
+        Err(_) => Err(Rejection::BodyIncomplete { received, expected }),
     }
+}
+
+/// What the byte guard found in the body's chunks, if that is why reading failed.
+fn framing_fault(error: &hyper::Error) -> Option<HeadFault> {
+    let io: &io::Error = error.source()?.downcast_ref()?;
+    io.get_ref()?.downcast_ref().copied()
 }
 
 /// `None` when there are more than `max` bytes.
