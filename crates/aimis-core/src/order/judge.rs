@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::contract::{Contract, Field, FieldKind, Window};
-use crate::datetime::{self, DateTime, Edge};
+use crate::datetime::{self, DateTime, Edge, Spelling};
 use crate::identity::{self, Normal};
 use crate::text::{half_width, is_space};
 
 use super::arena::{Arena, Span};
 use super::builder::{is_blank, trimmed};
-use super::value::{Cell, is_integer};
+use super::value::{Cell, is_integer, whole};
 use super::{
     Extra, FieldProblem, IdentityMode, MissingIdentity, Order, OrderBuilder, Reason, RepairKind, RepairMode, Rules,
 };
@@ -27,6 +27,7 @@ impl OrderBuilder {
             cells,
             extras,
             repairs,
+            foreign,
         } = self;
         let mut judge = Judge {
             contract: &contract,
@@ -37,6 +38,7 @@ impl OrderBuilder {
             problems: Vec::new(),
         };
         let cells = judge.all(cells, repairs);
+        judge.refuse_foreign(foreign);
         let Judge {
             arena,
             repairs,
@@ -115,13 +117,16 @@ impl Judge<'_> {
                 if is_blank(text) {
                     return self.absent(index, RepairKind::PlaceholderAbsent);
                 }
-                let Some(value) = spelt_integer(text) else {
+                let Some((value, decimal)) = spelt_integer(text) else {
                     return self.refuse(index, Reason::WrongType);
                 };
                 self.repaired(Some(index), RepairKind::IntegerAsString);
+                if decimal {
+                    self.repaired(Some(index), RepairKind::IntegerAsDecimal);
+                }
                 value
             }
-            Cell::Bool(_) | Cell::Wrong => return self.refuse(index, Reason::WrongType),
+            Cell::Bool(_) | Cell::Inexact | Cell::Wrong => return self.refuse(index, Reason::WrongType),
         };
         match value {
             Some(value) if (min..=max).contains(&value) => Judged::Fine(Cell::Integer(value)),
@@ -134,6 +139,7 @@ impl Judge<'_> {
             Cell::Unset | Cell::Null => Judged::Absent,
             Cell::Digits(span) => {
                 self.repaired(Some(index), RepairKind::TextAsNumber);
+                self.warn_if_personal(index, span);
                 Judged::Fine(Cell::Text(span))
             }
             Cell::Text(span) => {
@@ -146,9 +152,19 @@ impl Judge<'_> {
                 if text.len() != self.arena.get(span).len() {
                     self.repaired(Some(index), RepairKind::Trimmed);
                 }
+                self.warn_if_personal(index, inner);
                 Judged::Fine(Cell::Text(inner))
             }
+            Cell::Inexact => self.refuse(index, Reason::NotExact),
             Cell::Integer(_) | Cell::Bool(_) | Cell::Wrong => self.refuse(index, Reason::WrongType),
+        }
+    }
+
+    /// A telephone or identity number in a field that goes out in clear, as the platform wants the field. It is let
+    /// through in every mode: which number a hospital gives its patients is not ours to judge.
+    fn warn_if_personal(&mut self, index: usize, span: Span) {
+        if self.rules.identity_mode != IdentityMode::Off && identity::looks_personal(self.arena.get(span)) {
+            self.warnings.push((index as u8, Reason::LooksPersonal));
         }
     }
 
@@ -157,7 +173,7 @@ impl Judge<'_> {
             Cell::Unset | Cell::Null => return Judged::Absent,
             Cell::Text(span) => (span, false),
             Cell::Digits(span) => (span, true),
-            Cell::Integer(_) | Cell::Bool(_) | Cell::Wrong => {
+            Cell::Integer(_) | Cell::Bool(_) | Cell::Inexact | Cell::Wrong => {
                 return self.refuse(index, Reason::WrongType);
             }
         };
@@ -167,9 +183,14 @@ impl Judge<'_> {
         }
         match datetime::parse(text, edge) {
             Err(problem) => self.refuse(index, Reason::Date(problem)),
-            Ok((_, false)) if !as_number => Judged::Fine(Cell::Text(span)),
-            Ok((moment, _)) => {
-                self.repaired(Some(index), RepairKind::DateForm);
+            Ok((_, Spelling::Canonical)) if !as_number => Judged::Fine(Cell::Text(span)),
+            Ok((moment, spelling)) => {
+                let kind = if spelling == Spelling::Zoned {
+                    RepairKind::DateOffset
+                } else {
+                    RepairKind::DateForm
+                };
+                self.repaired(Some(index), kind);
                 Judged::Fine(self.moment(moment))
             }
         }
@@ -183,6 +204,10 @@ impl Judge<'_> {
             Cell::Digits(span) => {
                 self.repaired(Some(index), RepairKind::TextAsNumber);
                 span
+            }
+            Cell::Inexact => {
+                self.problem(index, Reason::NotExact);
+                return Cell::Unset;
             }
             Cell::Integer(_) | Cell::Bool(_) | Cell::Wrong => {
                 self.problem(index, Reason::WrongType);
@@ -340,6 +365,18 @@ impl Judge<'_> {
         }
     }
 
+    /// A strict client is refused what the contract does not know: dropped or forwarded, it is not what was sent.
+    fn refuse_foreign(&mut self, foreign: Vec<(String, RepairKind)>) {
+        if self.rules.repair == RepairMode::Refuse {
+            self.problems
+                .extend(foreign.into_iter().map(|(field, kind)| FieldProblem {
+                    field,
+                    reason: Reason::Repair(kind),
+                    kind: None,
+                }));
+        }
+    }
+
     fn problem(&mut self, index: usize, reason: Reason) {
         let field = &self.contract.fields()[index];
         self.problems.push(FieldProblem {
@@ -358,8 +395,9 @@ enum Judged {
     Refused,
 }
 
-/// The integer that a text spells, full-width digits included; `Some(None)` if it is too large for any field.
-fn spelt_integer(text: &str) -> Option<Option<i64>> {
+/// The integer that a text spells, full-width digits included (`None` if it is too large for any field), and whether it
+/// has a decimal point.
+fn spelt_integer(text: &str) -> Option<(Option<i64>, bool)> {
     let mut ascii = [0; 24];
     let mut len = 0;
     for c in text.chars().map(half_width) {
@@ -367,7 +405,10 @@ fn spelt_integer(text: &str) -> Option<Option<i64>> {
         len += 1;
     }
     let text = std::str::from_utf8(&ascii[..len]).ok()?;
-    is_integer(text).then(|| text.parse().ok())
+    match whole(text) {
+        Some(whole) => Some((whole.parse().ok(), true)),
+        None => is_integer(text).then(|| (text.parse().ok(), false)),
+    }
 }
 
 /// By name, so that the order of the members in the body does not show.
