@@ -115,6 +115,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
             dialects: Dialects {
                 form_fields: config.lan.form_fields.iter().map(ToString::to_string).collect(),
                 unknown_fields: config.lan.unknown_fields,
+                any_key_case: true,
+                aliases: Vec::new(),
             },
         },
     })

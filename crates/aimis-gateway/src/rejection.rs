@@ -106,6 +106,8 @@ pub enum BodyFault {
     TrailingData,
     /// JSON in a form field of which only a part is percent-encoded.
     HalfEncoded,
+    /// XML, or a page of HTML.
+    Xml,
 }
 
 /// What the outside learns of a kind of refusal: the rows of design.md's table.
@@ -230,6 +232,7 @@ impl BodyFault {
             Self::TooManyMembers => "too-many-members",
             Self::TrailingData => "trailing-data",
             Self::HalfEncoded => "half-encoded",
+            Self::Xml => "xml",
         }
     }
 }
