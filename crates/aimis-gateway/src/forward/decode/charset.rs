@@ -44,19 +44,48 @@ impl Text<'_> {
 /// [`Rejection::CharsetNotSupported`] when the declared charset is unknown,
 /// [`Rejection::BodyNotUnderstood`] with the place of the first byte that is in no charset.
 pub fn read<'a>(body: &'a [u8], content_type: Option<&HeaderValue>) -> Result<(Text<'a>, Vec<RepairKind>), Rejection> {
-    let declared = match content_type.and_then(charset_of) {
-        Some(label) => Some(encoding(&label).ok_or(Rejection::CharsetNotSupported)?),
-        None => None,
+    let declared = known(content_type)?;
+    let bom = without_bom(body).len() < body.len();
+    let Some((utf16, rest)) = utf16(without_bom(body)) else {
+        return of_bytes(body, declared);
     };
     let mut repairs = Vec::new();
-    let mut bytes = body;
-    if let Some(rest) = bytes.strip_prefix(b"\xef\xbb\xbf") {
+    if bom {
         repairs.push(RepairKind::BomRemoved);
-        bytes = rest;
     }
-    if let Some((utf16, rest)) = utf16(bytes) {
-        repairs.push(RepairKind::CharsetConverted);
-        return convert(body, rest, utf16).map(|text| (without_nul(text, &mut repairs), repairs));
+    repairs.push(RepairKind::CharsetConverted);
+    convert(body, rest, utf16).map(|text| (without_nul(text, &mut repairs), repairs))
+}
+
+/// Reads a part of a body as text: as [`read`], but its zero bytes are characters. A value may begin with one, and
+/// UTF-16 shows itself at the beginning of a body only.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_part<'a>(
+    part: &'a [u8],
+    content_type: Option<&HeaderValue>,
+) -> Result<(Text<'a>, Vec<RepairKind>), Rejection> {
+    of_bytes(part, known(content_type)?)
+}
+
+fn known(content_type: Option<&HeaderValue>) -> Result<Option<&'static Encoding>, Rejection> {
+    match content_type.and_then(charset_of) {
+        Some(label) => encoding(&label).map(Some).ok_or(Rejection::CharsetNotSupported),
+        None => Ok(None),
+    }
+}
+
+fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// Text that is not in UTF-16 unless that is declared.
+fn of_bytes<'a>(body: &'a [u8], declared: Option<&'static Encoding>) -> Result<(Text<'a>, Vec<RepairKind>), Rejection> {
+    let bytes = without_bom(body);
+    let mut repairs = Vec::new();
+    if bytes.len() < body.len() {
+        repairs.push(RepairKind::BomRemoved);
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) if could_be_gb18030(text) => match declared {

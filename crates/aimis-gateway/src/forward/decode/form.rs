@@ -152,8 +152,8 @@ pub(super) fn take(
         {
             return Err(fault(BodyFault::NotUtf8));
         }
-        let (name, _) = charset::read(&field.name, content_type).map_err(|_| fault(BodyFault::NotUtf8))?;
-        let (value, repairs) = charset::read(&field.value, content_type)?;
+        let (name, _) = charset::read_part(&field.name, content_type).map_err(|_| fault(BodyFault::NotUtf8))?;
+        let (value, repairs) = charset::read_part(&field.value, content_type)?;
         let told = repairs
             .into_iter()
             .filter(|repair| !(undeclared && *repair == RepairKind::CharsetConverted));

@@ -314,6 +314,16 @@ fn utf_16_is_understood_in_every_dialect() {
 }
 
 #[test]
+fn a_value_with_a_zero_byte_is_not_utf_16() {
+    let rest = "&phoneNum=13800138000&idNum=11010119000101009X&hospitalId=H0001";
+    for (value, text) in [("A%00BC", r"A\u0000BC"), ("%00ABC", "ABC"), ("AB%00%00", "AB")] {
+        let (read, repairs) = read_as(format!("reportId={value}{rest}").as_bytes(), FORM).unwrap();
+        assert!(read.contains(&format!("\"reportId\":\"{text}\"")), "{read}");
+        assert!(!repairs.contains(&"charset-converted"));
+    }
+}
+
+#[test]
 fn what_javascript_escaped_is_read_as_its_characters() {
     let rest = "&phoneNum=13800138000&idNum=11010119000101009X&hospitalId=H0001";
     let report = |value: &str, rest: &str| {
