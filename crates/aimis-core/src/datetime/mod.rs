@@ -162,7 +162,7 @@ impl DateTime {
     }
 
     /// The reading of a clock in China when one `minutes` east of UTC shows this; `None` outside the years 1 to 9999.
-    pub(crate) fn from_offset(self, minutes: i32) -> Option<Self> {
+    pub(crate) fn in_china_from(self, minutes: i32) -> Option<Self> {
         Self::in_china(self.date.days() * 86_400 + self.second_of_day() - i64::from(minutes) * 60)
     }
 

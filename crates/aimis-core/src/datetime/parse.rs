@@ -66,7 +66,7 @@ pub fn parse(text: &str, edge: Edge) -> Result<(DateTime, Spelling), DateProblem
     };
     match offset {
         None => Ok((moment, Spelling::Variant)),
-        Some(offset) => match moment.from_offset(offset) {
+        Some(offset) => match moment.in_china_from(offset) {
             Some(moment) => Ok((moment, Spelling::Zoned)),
             None => Err(DateProblem::Impossible),
         },
