@@ -13,6 +13,7 @@ mod body;
 mod builder;
 mod judge;
 mod patient;
+mod personal;
 mod problem;
 mod repair;
 mod rules;
