@@ -191,13 +191,36 @@ async fn p2_a_number_in_the_wrong_place_goes_nowhere() {
                 ),
                 0,
             ),
-            ("name in another case", with_raw("PhoneNum", &phone), 0),
-            ("name in another case, alone", renamed("phoneNum", "PHONENUM"), 800_005),
-            ("escaped name in another case", with_raw(r"\u0050HONENUM", &phone), 0),
+            (
+                "name in another case beside the field",
+                with_raw("PhoneNum", &phone),
+                800_001,
+            ),
+            ("name in another case, alone", renamed("phoneNum", "PHONENUM"), 0),
+            (
+                "full-width name beside the field",
+                with_raw("ｐｈｏｎｅＮｕｍ", &phone),
+                0,
+            ),
+            (
+                "full-width name, alone",
+                renamed("phoneNum", "ｐｈｏｎｅＮｕｍ"),
+                800_005,
+            ),
+            (
+                "escaped name in another case",
+                with_raw(r"\u0050HONENUM", &phone),
+                800_001,
+            ),
+            (
+                "a number with an exponent",
+                valued("idNum", "1.1010119000101009e17"),
+                800_005,
+            ),
         ]
     };
     prove(Settings::calling, rows()).await;
-    // A name that differs by case only is not let through even where unknown members are.
+    // A name that looks like a field's is not let through even where unknown members are.
     prove(
         |platform| Settings::calling(platform).with("lan", "unknown_fields = \"forward\""),
         rows(),
@@ -369,7 +392,8 @@ async fn numbers_and_names_that_upset_parsers_are_taken_for_what_they_are() {
             valued("dataFlag", "123456789012345678901234567890"),
             800_005,
         ),
-        ("0.0", valued("dataFlag", "0.0"), 800_005),
+        ("0.0", valued("dataFlag", "0.0"), 0),
+        ("0.5", valued("dataFlag", "0.5"), 800_005),
         ("a raw value", inside(raw), 800_005),
         ("a number of serde's", inside(number), 800_005),
         (

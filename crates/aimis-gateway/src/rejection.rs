@@ -133,6 +133,8 @@ pub enum BodyFault {
     TrailingData,
     /// JSON in a form field of which only a part is percent-encoded.
     HalfEncoded,
+    /// XML, or a page of HTML.
+    Xml,
 }
 
 /// What the outside learns of a kind of refusal: the rows of design.md's table.
@@ -276,6 +278,7 @@ impl BodyFault {
             Self::TooManyMembers => "too-many-members",
             Self::TrailingData => "trailing-data",
             Self::HalfEncoded => "half-encoded",
+            Self::Xml => "xml",
         }
     }
 }

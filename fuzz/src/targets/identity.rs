@@ -2,8 +2,8 @@
 
 use aimis_core::datetime::Date;
 use aimis_core::identity::{
-    IdKind, MaskWidth, check_character, classify_id, classify_phone, is_placeholder, mask_id, mask_link, mask_name,
-    mask_phone, normalize_id, normalize_phone, upgrade_15,
+    IdKind, MaskWidth, PhoneKind, check_character, classify_id, classify_phone, is_placeholder, looks_personal,
+    mask_id, mask_link, mask_name, mask_phone, normalize_id, normalize_phone, upgrade_15,
 };
 
 use super::Target;
@@ -52,6 +52,25 @@ fn run(input: &[u8]) {
     id(&text);
     phone(&text);
     masks(&text);
+    personal(&text);
+}
+
+/// What is a number by itself looks personal in every spelling, and with whatever stands around it.
+fn personal(text: &str) {
+    let (id, phone) = (normalize_id(text), normalize_phone(text));
+    let sound_18 = id.as_str().len() == 18
+        && id.as_str().is_ascii()
+        && check_character(&id.as_str()[..17]) == id.as_str().chars().next_back()
+        && classify_id(id.as_str(), None).problem.is_none();
+    if sound_18 || classify_phone(phone.as_str()).kind == PhoneKind::MobileCn {
+        assert!(looks_personal(text), "a person's number is overlooked");
+    }
+    if looks_personal(text) {
+        assert!(
+            looks_personal(&format!("张 {text}号")) || phone.as_str() != text,
+            "company hides a number"
+        );
+    }
 }
 
 fn id(text: &str) {

@@ -1,8 +1,11 @@
 //! What is fuzzed: a file each, with its seeds and what must hold for every input.
 
+mod charset;
 mod cipher_decrypt;
 mod datetime;
+mod decode;
 mod identity;
+mod multipart;
 mod sign_verify;
 
 /// A reader of foreign text, and what must hold for whatever it reads.
@@ -20,6 +23,9 @@ pub(crate) const ALL: &[Target] = &[
     cipher_decrypt::TARGET,
     identity::TARGET,
     datetime::TARGET,
+    decode::TARGET,
+    multipart::TARGET,
+    charset::TARGET,
 ];
 
 /// The token of all targets; made up.

@@ -270,6 +270,14 @@ impl Contract {
         self.fields.iter().position(|field| field.name == name)
     }
 
+    /// Index of the field of this name in any case: no two fields of a contract differ in case alone. Full-width
+    /// letters are other letters.
+    pub fn index_in_any_case(&self, name: &str) -> Option<usize> {
+        self.fields
+            .iter()
+            .position(|field| field.name.eq_ignore_ascii_case(name))
+    }
+
     /// The field of exactly this name.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.index(name).map(|at| &self.fields[at])

@@ -1,17 +1,20 @@
 //! Dates and times as the platform wants them: `yyyy-MM-dd HH:mm:ss`, 24 hours, China Standard Time.
 //!
 //! The platform states neither zone nor clock form beyond `hh` (section 4), so a [`DateTime`] is a wall-clock reading
-//! in China (UTC+8, no daylight saving), and nothing here converts between zones: [`parse()`] refuses a text that names
-//! one. It accepts the ways in which HIS clients write dates and refuses what can be read in two ways, because a
+//! in China (UTC+8, no daylight saving). [`parse()`] converts a text that names its distance from UTC, and refuses one
+//! that names a zone in letters, which may mean several. It accepts the ways in which HIS clients write dates and refuses what can be read in two ways, because a
 //! window that means another month than the doctor's shows an empty list.
 
 mod parse;
+mod problem;
+mod zone;
 
 use std::fmt;
 
 use crate::sign::Timestamp;
 
-pub use parse::{DateProblem, Edge, parse};
+pub use parse::{Edge, Spelling, parse};
+pub use problem::DateProblem;
 
 /// Length of the canonical text, `yyyy-MM-dd HH:mm:ss`.
 pub const CANONICAL_LEN: usize = 19;
@@ -142,6 +145,25 @@ impl DateTime {
         } else {
             None
         }
+    }
+
+    /// The reading of a clock in China so many seconds after 1970-01-01 00:00:00 UTC; `None` outside the years 1 to 9999.
+    pub fn in_china(unix_seconds: i64) -> Option<Self> {
+        let local = unix_seconds.checked_add(CHINA_OFFSET_S as i64)?;
+        let (days, second) = (local.div_euclid(86_400), local.rem_euclid(86_400) as u32);
+        let date = Date::from_days(days);
+        let clock = Self {
+            date,
+            hour: (second / 3600) as u8,
+            minute: (second / 60 % 60) as u8,
+            second: (second % 60) as u8,
+        };
+        (date.days() == days).then_some(clock)
+    }
+
+    /// The reading of a clock in China when one `minutes` east of UTC shows this; `None` outside the years 1 to 9999.
+    pub(crate) fn in_china_from(self, minutes: i32) -> Option<Self> {
+        Self::in_china(self.date.days() * 86_400 + self.second_of_day() - i64::from(minutes) * 60)
     }
 
     /// The day.

@@ -2,9 +2,10 @@
 
 use crate::text::{half_width, is_space};
 
-use super::{Date, DateTime};
+use super::zone;
+use super::{Date, DateProblem, DateTime};
 
-/// Longest text looked at, in characters; the longest variant accepted has 29.
+/// Longest text looked at, in characters; the longest variant accepted has 36.
 const MAX_CHARS: usize = 40;
 
 /// What a bare date means.
@@ -18,87 +19,58 @@ pub enum Edge {
     Exact,
 }
 
-/// Why a text is no date and time. `Display` is a hint for the caller and never contains the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum DateProblem {
-    /// Nothing but white space.
-    #[error("write the date as yyyy-MM-dd HH:mm:ss; it is empty")]
-    Empty,
-    /// None of the known forms.
-    #[error("write the date as yyyy-MM-dd HH:mm:ss")]
-    Unreadable,
-    /// Day or month first, or a year of two digits: `05/01/2024` is May or January.
-    #[error("write the year first and with four digits, yyyy-MM-dd: day and month cannot be told apart")]
-    Ambiguous,
-    /// Ends in `Z`, an offset or a zone name.
-    #[error("leave the zone out and write the time as a clock in China shows it (UTC+8)")]
-    Zone,
-    /// `AM`, `PM`, `上午`, `下午`.
-    #[error("write the time with 24 hours, without AM or PM")]
-    TwelveHour,
-    /// 30 February, or 25:00.
-    #[error("there is no such day or time in the calendar")]
-    Impossible,
-    /// A count of seconds or milliseconds since 1970.
-    #[error("write the date as yyyy-MM-dd HH:mm:ss, not as a number of seconds or milliseconds")]
-    Epoch,
-    /// A bare date where a moment is wanted.
-    #[error("add the time of day, yyyy-MM-dd HH:mm:ss")]
-    TimeMissing,
+/// How a text wrote the moment that was read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Spelling {
+    /// As `yyyy-MM-dd HH:mm:ss`.
+    Canonical,
+    /// Otherwise.
+    Variant,
+    /// With its distance from UTC, or as milliseconds since 1970 in .NET's brackets: the moment was converted.
+    Zoned,
 }
 
-impl DateProblem {
-    /// Stable name, used as a reason in answers.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Empty => "date-empty",
-            Self::Unreadable => "date-unreadable",
-            Self::Ambiguous => "date-ambiguous",
-            Self::Zone => "date-zone",
-            Self::TwelveHour => "date-12-hour",
-            Self::Impossible => "date-impossible",
-            Self::Epoch => "date-epoch",
-            Self::TimeMissing => "date-time-missing",
-        }
-    }
+/// Signs of the Chinese units of time while a text is taken apart: control characters, which no date has.
+const HOUR: u8 = 1;
+const MINUTE: u8 = 2;
+const SECOND: u8 = 3;
 
-    /// The hint in Chinese.
-    pub const fn hint_zh(self) -> &'static str {
-        match self {
-            Self::Empty => "日期为空，请按 yyyy-MM-dd HH:mm:ss 填写",
-            Self::Unreadable => "请按 yyyy-MM-dd HH:mm:ss 填写日期",
-            Self::Ambiguous => "年份请写四位并放在最前（yyyy-MM-dd），否则无法区分日和月",
-            Self::Zone => "请去掉时区，按北京时间（UTC+8）填写",
-            Self::TwelveHour => "请使用 24 小时制，不要写上午、下午、AM、PM",
-            Self::Impossible => "日历中没有这一天或这一时刻",
-            Self::Epoch => "请按 yyyy-MM-dd HH:mm:ss 填写日期，不要用秒数或毫秒数",
-            Self::TimeMissing => "请补全时间，格式 yyyy-MM-dd HH:mm:ss",
-        }
-    }
-}
-
-/// Reads a date and time; the flag tells whether the canonical text differs from `text`.
+/// Reads a date and time, and tells how it was written.
 ///
 /// Accepted besides `2024-01-05 09:03:00`: one-digit month, day and hour, no seconds, `/` or `.` or `年月日` between the
-/// parts, `T` before the time, a fraction (dropped), `20240105`, `20240105090300`, `24:00:00` as the last second of the
-/// day, full-width characters, white space around, and bare dates as `edge` says.
+/// parts, `时分秒` in the time, `T` before it, a fraction (dropped), `20240105`, `20240105090300`, `24:00:00` as the last
+/// second of the day, full-width characters, white space around, and bare dates as `edge` says. What names its distance
+/// from UTC (`Z`, `+09:00`, `/Date(1704067200000)/`) is converted.
 ///
 /// # Errors
 /// [`DateProblem`] for everything else, in particular for what could mean two moments.
-pub fn parse(text: &str, edge: Edge) -> Result<(DateTime, bool), DateProblem> {
+pub fn parse(text: &str, edge: Edge) -> Result<(DateTime, Spelling), DateProblem> {
     if let Some(moment) = canonical(text.as_bytes()) {
-        return Ok((moment?, false));
+        return Ok((moment?, Spelling::Canonical));
     }
     let mut buffer = [0; MAX_CHARS];
     let plain = plain(text, &mut buffer)?;
+    if let Some(milliseconds) = zone::dot_net(plain) {
+        let moment = DateTime::in_china(milliseconds?.div_euclid(1000)).ok_or(DateProblem::Impossible)?;
+        return Ok((moment, Spelling::Zoned));
+    }
+    check_letters(plain)?;
+    let (plain, offset) = zone::split(plain)?;
     let (date, time) = date(plain)?;
     let moment = match (time, edge) {
+        (b"", _) if offset.is_some() => return Err(DateProblem::Zone),
         (b"", Edge::Begin) => date.begin(),
         (b"", Edge::End) => date.end(),
         (b"", Edge::Exact) => return Err(DateProblem::TimeMissing),
         (time, _) => clock(date, time)?,
     };
-    Ok((moment, true))
+    match offset {
+        None => Ok((moment, Spelling::Variant)),
+        Some(offset) => match moment.in_china_from(offset) {
+            Some(moment) => Ok((moment, Spelling::Zoned)),
+            None => Err(DateProblem::Impossible),
+        },
+    }
 }
 
 /// The fast path: exactly `yyyy-MM-dd HH:mm:ss`. `None` if the shape is another, or the time is `24:00:00`.
@@ -133,7 +105,11 @@ fn plain<'b>(text: &str, buffer: &'b mut [u8; MAX_CHARS]) -> Result<&'b [u8], Da
         let c = match half_width(c) {
             '年' | '月' => '-',
             '日' => ' ',
+            '时' | '時' | '点' => HOUR.into(),
+            '分' => MINUTE.into(),
+            '秒' => SECOND.into(),
             c if is_space(c) => ' ',
+            c if c.is_control() => return Err(DateProblem::Unreadable),
             c => c,
         };
         let slot = buffer.get_mut(len).ok_or(DateProblem::Unreadable)?;
@@ -143,20 +119,22 @@ fn plain<'b>(text: &str, buffer: &'b mut [u8; MAX_CHARS]) -> Result<&'b [u8], Da
             .ok_or(DateProblem::Unreadable)?;
         len += 1;
     }
-    let plain = buffer[..len].trim_ascii();
+    Ok(buffer[..len].trim_ascii())
+}
+
+/// The only letters of a date are a `T` before its time and a `Z` behind it.
+fn check_letters(plain: &[u8]) -> Result<(), DateProblem> {
     let letters = || plain.iter().map(u8::to_ascii_uppercase).filter(u8::is_ascii_alphabetic);
-    if letters().eq(*b"AM") || letters().eq(*b"PM") || letters().eq(*b"A") || letters().eq(*b"P") {
-        return Err(DateProblem::TwelveHour);
+    let is = |word: &[u8]| letters().eq(word.iter().copied());
+    if [&b"AM"[..], b"PM", b"A", b"P"].into_iter().any(is) {
+        Err(DateProblem::TwelveHour)
+    } else if [&b"UTC"[..], b"GMT", b"CST"].into_iter().any(is) {
+        Err(DateProblem::Zone)
+    } else if letters().all(|b| b == b'T') || is(b"Z") || is(b"TZ") {
+        Ok(())
+    } else {
+        Err(DateProblem::Unreadable)
     }
-    if letters().any(|b| b != b'T') {
-        let named = letters().eq(*b"Z") || letters().eq(*b"TZ") || letters().eq(*b"UTC") || letters().eq(*b"GMT");
-        return Err(if named || letters().eq(*b"CST") {
-            DateProblem::Zone
-        } else {
-            DateProblem::Unreadable
-        });
-    }
-    Ok(plain)
 }
 
 /// The date in front, and what follows it.
@@ -193,9 +171,12 @@ fn after_date(rest: &[u8]) -> Result<&[u8], DateProblem> {
     }
 }
 
-/// `H:MM`, `H:MM:SS`, `H:MM:SS.fff`, `HHMMSS`, `HHMM`.
+/// `H:MM`, `H:MM:SS`, `H:MM:SS.fff`, `HHMMSS`, `HHMM`, and the Chinese `H时M分`, `H时M分S秒`.
 fn clock(date: Date, text: &[u8]) -> Result<DateTime, DateProblem> {
     let (hour, rest) = number(text);
+    if rest.first() == Some(&HOUR) {
+        return chinese_clock(date, hour, &rest[1..]);
+    }
     let (hour, minute, second, rest) = match hour.len() {
         6 => (&hour[..2], &hour[2..4], &hour[4..], rest),
         4 => (&hour[..2], &hour[2..], &b"00"[..], rest),
@@ -216,6 +197,25 @@ fn clock(date: Date, text: &[u8]) -> Result<DateTime, DateProblem> {
         return Err(DateProblem::Unreadable);
     }
     refuse_rest(without_fraction(rest)?)?;
+    reading(date, hour, minute, second)
+}
+
+fn chinese_clock(date: Date, hour: &[u8], rest: &[u8]) -> Result<DateTime, DateProblem> {
+    let (minute, rest) = number(rest);
+    let rest = rest.strip_prefix(&[MINUTE]).ok_or(DateProblem::Unreadable)?;
+    let (second, rest) = number(rest);
+    let (second, rest) = match (second, rest) {
+        (b"", rest) => (&b"0"[..], rest),
+        (second, rest) => (second, rest.strip_prefix(&[SECOND]).ok_or(DateProblem::Unreadable)?),
+    };
+    if [hour, minute, second].iter().any(|part| !matches!(part.len(), 1 | 2)) {
+        return Err(DateProblem::Unreadable);
+    }
+    refuse_rest(rest)?;
+    reading(date, hour, minute, second)
+}
+
+fn reading(date: Date, hour: &[u8], minute: &[u8], second: &[u8]) -> Result<DateTime, DateProblem> {
     match (value(hour), value(minute), value(second)) {
         (24, 0, 0) => Ok(date.end()),
         (hour, minute, second) => {
@@ -270,8 +270,11 @@ mod tests {
 
     #[test]
     fn the_canonical_form_is_not_rewritten() {
-        let (moment, rewritten) = parse("2024-01-05 09:03:00", Edge::Begin).unwrap();
-        assert_eq!((moment.to_string().as_str(), rewritten), ("2024-01-05 09:03:00", false));
+        let (moment, spelling) = parse("2024-01-05 09:03:00", Edge::Begin).unwrap();
+        assert_eq!(
+            (moment.to_string().as_str(), spelling),
+            ("2024-01-05 09:03:00", Spelling::Canonical)
+        );
     }
 
     #[test]
@@ -294,16 +297,42 @@ mod tests {
             "2024-01-05  09:03:00",
             "２０２４－０１－０５　０９：０３：００",
             "2024年1月5日 9:03",
+            "2024年1月5日 9时3分",
+            "2024年01月05日09时03分00秒",
+            "2024-01-05 9点03分",
             "20240105T090300",
             "2024-01-05 0903",
         ];
         for text in variants {
-            let (moment, rewritten) = parse(text, Edge::End).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
+            let (moment, spelling) = parse(text, Edge::End).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
             assert_eq!(
-                (moment.to_string().as_str(), rewritten),
-                ("2024-01-05 09:03:00", true),
+                (moment.to_string().as_str(), spelling),
+                ("2024-01-05 09:03:00", Spelling::Variant),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_moment_with_its_distance_from_utc_is_converted_to_china_time() {
+        let variants = [
+            ("2024-01-05T09:03:00+08:00", "2024-01-05 09:03:00"),
+            ("2024-01-05T01:03:00Z", "2024-01-05 09:03:00"),
+            ("2024-01-05t01:03:00.000z", "2024-01-05 09:03:00"),
+            ("2024-01-05T01:03:00.1234567+00:00", "2024-01-05 09:03:00"),
+            ("2024-01-05 09:03:00 +0800", "2024-01-05 09:03:00"),
+            ("2024-01-05 01:03+00", "2024-01-05 09:03:00"),
+            ("20240105T090300+0800", "2024-01-05 09:03:00"),
+            ("2024-01-05T09:03:00-05:00", "2024-01-05 22:03:00"),
+            ("2024-02-28T16:00:00Z", "2024-02-29 00:00:00"),
+            ("2025-01-01T00:30:00+09:30", "2024-12-31 23:00:00"),
+            ("/Date(1704067200000)/", "2024-01-01 08:00:00"),
+            ("/Date(1704067200999+0800)/", "2024-01-01 08:00:00"),
+            ("/Date(-1)/", "1970-01-01 07:59:59"),
+        ];
+        for (text, moment) in variants {
+            let read = parse(text, Edge::End).map(|(moment, spelling)| (moment.to_string(), spelling));
+            assert_eq!(read, Ok((moment.to_owned(), Spelling::Zoned)), "{text}");
         }
     }
 
@@ -327,7 +356,7 @@ mod tests {
     fn midnight_at_the_end_of_a_day_is_its_last_second() {
         assert_eq!(
             parse("2024-01-05 24:00:00", Edge::End).map(|(m, r)| (m.to_string(), r)),
-            Ok(("2024-01-05 23:59:59".to_owned(), true))
+            Ok(("2024-01-05 23:59:59".to_owned(), Spelling::Variant))
         );
         assert_eq!(
             read("2024-1-5 24:00", Edge::Begin).as_deref(),
@@ -344,12 +373,21 @@ mod tests {
             ("05/01/2024", DateProblem::Ambiguous),
             ("5-1-2024 09:03:00", DateProblem::Ambiguous),
             ("24-01-05", DateProblem::Ambiguous),
-            ("2024-01-05T09:03:00Z", DateProblem::Zone),
-            ("2024-01-05T09:03:00+08:00", DateProblem::Zone),
-            ("2024-01-05 09:03:00 +0800", DateProblem::Zone),
-            ("2024-01-05T09:03:00-05:00", DateProblem::Zone),
             ("2024-01-05 09:03:00 UTC", DateProblem::Zone),
-            ("2024-01-05T09:03:00.000Z", DateProblem::Zone),
+            ("2024-01-05 09:03:00 CST", DateProblem::Zone),
+            ("2024-01-05T09:03:00+25:00", DateProblem::Zone),
+            ("2024-01-05T09:03:00+8", DateProblem::Zone),
+            ("2024-01-05+08:00", DateProblem::Zone),
+            ("2024-01-05Z", DateProblem::Zone),
+            ("Z2024-01-05 09:03:00", DateProblem::Unreadable),
+            ("2024-01-05 Z 09:03:00", DateProblem::Unreadable),
+            ("9999-12-31T23:59:59Z", DateProblem::Impossible),
+            ("/Date(x)/", DateProblem::Unreadable),
+            ("/Date(1704067200000+8)/", DateProblem::Unreadable),
+            ("/Date(999999999999999)/", DateProblem::Impossible),
+            ("2024年1月5日 9时", DateProblem::Unreadable),
+            ("2024年1月5日 9时3分5", DateProblem::Unreadable),
+            ("2024-01-05 9\u{1}3\u{2}", DateProblem::Unreadable),
             ("2024-01-05 9:03 AM", DateProblem::TwelveHour),
             ("2024-01-05 09:03:00 pm", DateProblem::TwelveHour),
             ("2024-01-05 上午9:03", DateProblem::TwelveHour),
@@ -380,7 +418,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in any::<String>(), digits in "[-0-9/.: TZ+年月日]{0,30}") {
+        fn no_text_panics(text in any::<String>(), digits in "[-0-9/.: TZ+年月日时分秒()Date]{0,30}") {
             for edge in [Edge::Begin, Edge::End, Edge::Exact] {
                 let _ = parse(&text, edge);
                 let _ = parse(&digits, edge);
@@ -390,7 +428,7 @@ mod tests {
         #[test]
         fn what_is_read_is_read_again_unchanged(digits in "20[0-9]{2}[-/.]1?[1-9][-/.][12]?[1-9] [0-2]?[0-9]:[0-5][0-9](:[0-5][0-9])?") {
             if let Ok((moment, _)) = parse(&digits, Edge::Exact) {
-                prop_assert_eq!(parse(&moment.to_string(), Edge::Exact), Ok((moment, false)));
+                prop_assert_eq!(parse(&moment.to_string(), Edge::Exact), Ok((moment, Spelling::Canonical)));
             }
         }
     }

@@ -17,6 +17,27 @@ pub use normalise::{Normal, normalize_id};
 pub use phone::{PhoneJudgement, PhoneKind, PhoneProblem, classify_phone, normalize_phone};
 pub use resident::{check_character, upgrade_15};
 
+/// Whether a text of any field holds a sound 18-character identity number or a mainland mobile number: alone, or as a
+/// run of digits among other characters. Old 15-digit numbers and documents without a check character cannot be told
+/// from numbers of a hospital's own.
+pub fn looks_personal(text: &str) -> bool {
+    // Most texts are shorter than either number, and this is on the way of every request.
+    if text.len() < 11 {
+        return false;
+    }
+    let plain = normalize_id(text);
+    let mut runs = plain.as_str().split(|c: char| !c.is_ascii_digit() && c != 'X');
+    runs.any(|run| is_mobile(run) || is_sound_18(run)) || is_mobile(normalize_phone(text).as_str())
+}
+
+fn is_mobile(text: &str) -> bool {
+    classify_phone(text).kind == PhoneKind::MobileCn
+}
+
+fn is_sound_18(text: &str) -> bool {
+    text.len() == 18 && classify_id(text, None).problem.is_none()
+}
+
 /// Whether a normalised number stands for "none": `-`, `无`, `不详`, `未知`, `NULL`, and runs of one digit, `0` among
 /// them. Runs of dashes count too: they are the same habit.
 pub fn is_placeholder(normalized: &str) -> bool {

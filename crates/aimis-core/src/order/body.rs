@@ -112,7 +112,7 @@ fn write_value(order: &Order, cell: Cell, out: &mut Vec<u8>) {
         Cell::Integer(value) => out.extend_from_slice(Decimal::of(value).as_str().as_bytes()),
         Cell::Bool(true) => out.extend_from_slice(b"true"),
         Cell::Bool(false) => out.extend_from_slice(b"false"),
-        Cell::Unset | Cell::Null | Cell::Wrong => out.extend_from_slice(b"null"),
+        Cell::Unset | Cell::Null | Cell::Inexact | Cell::Wrong => out.extend_from_slice(b"null"),
     }
 }
 
@@ -122,7 +122,7 @@ fn value_len(order: &Order, cell: Cell) -> usize {
         Cell::Digits(span) => order.arena.get(span).len(),
         Cell::Integer(value) => Decimal::of(value).as_str().len(),
         Cell::Bool(false) => 5,
-        Cell::Bool(true) | Cell::Unset | Cell::Null | Cell::Wrong => 4,
+        Cell::Bool(true) | Cell::Unset | Cell::Null | Cell::Inexact | Cell::Wrong => 4,
     }
 }
 

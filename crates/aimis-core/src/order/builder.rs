@@ -6,7 +6,7 @@ use crate::contract::{Contract, FieldKind};
 use crate::text::{half_width, is_space};
 
 use super::arena::{Arena, Span};
-use super::value::{Cell, Decimal, Value, is_integer, is_number};
+use super::value::{Cell, Decimal, Value, is_integer, is_number, whole};
 use super::{Extra, RepairKind};
 
 /// Room for canonical dates and normalised numbers beside what the body holds.
@@ -24,6 +24,8 @@ pub struct OrderBuilder {
     pub(super) cells: Vec<Cell>,
     pub(super) extras: Vec<Extra>,
     pub(super) repairs: Vec<(Option<u8>, RepairKind)>,
+    /// Members outside the contract that were left out or forwarded, by the names under which they may be told.
+    pub(super) foreign: Vec<(String, RepairKind)>,
 }
 
 /// Whether the contract has a field of the name given.
@@ -88,6 +90,7 @@ impl OrderBuilder {
             cells: vec![Cell::Unset; contract.fields().len()],
             extras: Vec::new(),
             repairs: Vec::new(),
+            foreign: Vec::new(),
         }
     }
 
@@ -115,9 +118,31 @@ impl OrderBuilder {
             Value::Integer(value) => Cell::Digits(self.arena.push(Decimal::of(value).as_str())),
             Value::Number(text) if is_integer(text) => Cell::Digits(self.arena.push(text)),
             Value::Bool(value) => Cell::Bool(value),
-            Value::Number(_) | Value::Nested => Cell::Wrong,
+            Value::Number(text) if !numeric => self.inexact(index, text),
+            Value::Number(text) => self.decimal(index, text),
+            Value::Nested => Cell::Wrong,
         };
         Ok(Slot::Known)
+    }
+
+    /// A number for an integer field that is no plain whole number: `2.0` is 2, and `2.5` is nothing.
+    fn decimal(&mut self, index: usize, text: &str) -> Cell {
+        let Some(whole) = whole(text) else {
+            return Cell::Wrong;
+        };
+        self.repairs.push((Some(index as u8), RepairKind::IntegerAsDecimal));
+        Cell::Digits(self.arena.push(whole))
+    }
+
+    /// A number for a field that is none. What has a decimal point or an exponent went through a floating-point number,
+    /// which keeps 15 digits: an identity number has 18.
+    fn inexact(&self, index: usize, text: &str) -> Cell {
+        let date = matches!(self.contract.fields()[index].kind, FieldKind::DateTime(_));
+        if is_number(text) && !date {
+            Cell::Inexact
+        } else {
+            Cell::Wrong
+        }
     }
 
     /// Text of a member set so far, trimmed; the digits of a number given for a text. `None` if it counts as absent.
@@ -142,7 +167,7 @@ impl OrderBuilder {
         }
         match (self.text(name), self.cells[index]) {
             (Some(given), _) if given == configured => Filled::Same,
-            (Some(_), _) | (None, Cell::Bool(_) | Cell::Wrong) => Filled::Differs,
+            (Some(_), _) | (None, Cell::Bool(_) | Cell::Inexact | Cell::Wrong) => Filled::Differs,
             (None, _) => {
                 self.cells[index] = Cell::Text(self.arena.push(configured));
                 Filled::Taken
@@ -197,6 +222,12 @@ impl OrderBuilder {
             self.repairs.push((field, kind));
         }
     }
+
+    /// Notes a member outside the contract and what became of it. The decoder tells of these by itself; they are noted
+    /// for the strict client, who is refused them. `name` has to be fit for an answer.
+    pub fn note_foreign(&mut self, name: &str, kind: RepairKind) {
+        self.foreign.push((name.to_owned(), kind));
+    }
 }
 
 /// A name without what a lenient reader of names may overlook: width, case, white space, control characters, the
@@ -234,9 +265,10 @@ fn could_be_personal(text: &str) -> bool {
     text.trim_matches(is_space).starts_with(['{', '['])
 }
 
-/// Whether a trimmed text stands for "absent" in any field.
+/// Whether a trimmed text stands for "absent" in any field: nothing, a dash, or what programs write for their null.
 pub(super) fn is_blank(trimmed: &str) -> bool {
-    matches!(trimmed, "" | "-" | "－")
+    let of_a_program = |word: &&str| trimmed.eq_ignore_ascii_case(word);
+    matches!(trimmed, "" | "-" | "－" | "None") || ["null", "undefined"].iter().any(of_a_program)
 }
 
 /// The span of `span`'s text without the white space around it.

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use crate::contract::{Contract, Field, FieldKind, Window};
-use crate::datetime::{self, DateTime, Edge};
-use crate::identity::{self, Normal};
+use crate::datetime::{self, DateTime, Edge, Spelling};
 use crate::text::{half_width, is_space};
 
-use super::arena::{Arena, Span};
+use super::arena::Arena;
 use super::builder::{is_blank, trimmed};
-use super::value::{Cell, is_integer};
-use super::{
-    Extra, FieldProblem, IdentityMode, MissingIdentity, Order, OrderBuilder, Reason, RepairKind, RepairMode, Rules,
-};
+use super::value::{Cell, is_integer, whole};
+use super::{Extra, FieldProblem, Order, OrderBuilder, Reason, RepairKind, RepairMode, Rules};
 
 impl OrderBuilder {
     /// Judges what was set under `rules`.
@@ -27,6 +24,7 @@ impl OrderBuilder {
             cells,
             extras,
             repairs,
+            foreign,
         } = self;
         let mut judge = Judge {
             contract: &contract,
@@ -37,6 +35,7 @@ impl OrderBuilder {
             problems: Vec::new(),
         };
         let cells = judge.all(cells, repairs);
+        judge.refuse_foreign(foreign);
         let Judge {
             arena,
             repairs,
@@ -59,12 +58,12 @@ impl OrderBuilder {
     }
 }
 
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     contract: &'a Arc<Contract>,
-    rules: &'a Rules,
-    arena: Arena,
+    pub(super) rules: &'a Rules,
+    pub(super) arena: Arena,
     repairs: Vec<(Option<u8>, RepairKind)>,
-    warnings: Vec<(u8, Reason)>,
+    pub(super) warnings: Vec<(u8, Reason)>,
     problems: Vec<FieldProblem>,
 }
 
@@ -115,13 +114,16 @@ impl Judge<'_> {
                 if is_blank(text) {
                     return self.absent(index, RepairKind::PlaceholderAbsent);
                 }
-                let Some(value) = spelt_integer(text) else {
+                let Some((value, decimal)) = spelt_integer(text) else {
                     return self.refuse(index, Reason::WrongType);
                 };
                 self.repaired(Some(index), RepairKind::IntegerAsString);
+                if decimal {
+                    self.repaired(Some(index), RepairKind::IntegerAsDecimal);
+                }
                 value
             }
-            Cell::Bool(_) | Cell::Wrong => return self.refuse(index, Reason::WrongType),
+            Cell::Bool(_) | Cell::Inexact | Cell::Wrong => return self.refuse(index, Reason::WrongType),
         };
         match value {
             Some(value) if (min..=max).contains(&value) => Judged::Fine(Cell::Integer(value)),
@@ -134,6 +136,7 @@ impl Judge<'_> {
             Cell::Unset | Cell::Null => Judged::Absent,
             Cell::Digits(span) => {
                 self.repaired(Some(index), RepairKind::TextAsNumber);
+                self.warn_if_personal(index, span);
                 Judged::Fine(Cell::Text(span))
             }
             Cell::Text(span) => {
@@ -146,8 +149,10 @@ impl Judge<'_> {
                 if text.len() != self.arena.get(span).len() {
                     self.repaired(Some(index), RepairKind::Trimmed);
                 }
+                self.warn_if_personal(index, inner);
                 Judged::Fine(Cell::Text(inner))
             }
+            Cell::Inexact => self.refuse(index, Reason::NotExact),
             Cell::Integer(_) | Cell::Bool(_) | Cell::Wrong => self.refuse(index, Reason::WrongType),
         }
     }
@@ -157,7 +162,7 @@ impl Judge<'_> {
             Cell::Unset | Cell::Null => return Judged::Absent,
             Cell::Text(span) => (span, false),
             Cell::Digits(span) => (span, true),
-            Cell::Integer(_) | Cell::Bool(_) | Cell::Wrong => {
+            Cell::Integer(_) | Cell::Bool(_) | Cell::Inexact | Cell::Wrong => {
                 return self.refuse(index, Reason::WrongType);
             }
         };
@@ -167,98 +172,15 @@ impl Judge<'_> {
         }
         match datetime::parse(text, edge) {
             Err(problem) => self.refuse(index, Reason::Date(problem)),
-            Ok((_, false)) if !as_number => Judged::Fine(Cell::Text(span)),
-            Ok((moment, _)) => {
-                self.repaired(Some(index), RepairKind::DateForm);
+            Ok((_, Spelling::Canonical)) if !as_number => Judged::Fine(Cell::Text(span)),
+            Ok((moment, spelling)) => {
+                let kind = if spelling == Spelling::Zoned {
+                    RepairKind::DateOffset
+                } else {
+                    RepairKind::DateForm
+                };
+                self.repaired(Some(index), kind);
                 Judged::Fine(self.moment(moment))
-            }
-        }
-    }
-
-    /// Telephone and identity numbers: what is missing follows `identity.missing`, the rest `identity.mode`.
-    fn personal(&mut self, index: usize, field: &Field, cell: Cell) -> Cell {
-        let span = match cell {
-            Cell::Unset | Cell::Null => return self.without_number(index, field),
-            Cell::Text(span) => span,
-            Cell::Digits(span) => {
-                self.repaired(Some(index), RepairKind::TextAsNumber);
-                span
-            }
-            Cell::Integer(_) | Cell::Bool(_) | Cell::Wrong => {
-                self.problem(index, Reason::WrongType);
-                return Cell::Unset;
-            }
-        };
-        if is_blank(self.arena.get(span).trim_matches(is_space)) {
-            self.repaired(Some(index), RepairKind::PlaceholderAbsent);
-            return self.without_number(index, field);
-        }
-        if self.rules.identity_mode == IdentityMode::Off {
-            return Cell::Text(span);
-        }
-        let (span, rewritten) = self.normal(field.kind, span);
-        let reason = match self.verdict(field.kind, span) {
-            Some(Reason::Missing) => {
-                self.repaired(Some(index), RepairKind::PlaceholderAbsent);
-                return self.without_number(index, field);
-            }
-            reason => reason,
-        };
-        if rewritten {
-            self.repaired(Some(index), RepairKind::Normalized);
-        }
-        match (reason, self.rules.identity_mode) {
-            (Some(reason), IdentityMode::Strict) => self.problem(index, reason),
-            // A landline is nothing to warn of: section 11 refuses it in strict mode alone.
-            (Some(Reason::NotMobile) | None, _) => {}
-            (Some(reason), _) => self.warnings.push((index as u8, reason)),
-        }
-        Cell::Text(self.upgraded(index, field.kind, span))
-    }
-
-    /// The number in normal form, and whether it had to be rewritten.
-    fn normal(&mut self, kind: FieldKind, span: Span) -> (Span, bool) {
-        let text = self.arena.get(span);
-        let normal = if kind == FieldKind::Phone {
-            identity::normalize_phone(text)
-        } else {
-            identity::normalize_id(text)
-        };
-        match normal {
-            Normal::Borrowed(_) => (span, false),
-            Normal::Owned(normal) => (self.arena.push(&normal), true),
-        }
-    }
-
-    fn verdict(&self, kind: FieldKind, span: Span) -> Option<Reason> {
-        let text = self.arena.get(span);
-        if kind == FieldKind::IdNumber {
-            return identity::classify_id(text, self.rules.today).problem.map(Reason::from);
-        }
-        let judgement = identity::classify_phone(text);
-        let not_mobile = (judgement.kind != identity::PhoneKind::MobileCn).then_some(Reason::NotMobile);
-        judgement.problem.map(Reason::from).or(not_mobile)
-    }
-
-    fn upgraded(&mut self, index: usize, kind: FieldKind, span: Span) -> Span {
-        if kind != FieldKind::IdNumber || !self.rules.upgrade_15 {
-            return span;
-        }
-        let Some(upgraded) = identity::upgrade_15(self.arena.get(span)) else {
-            return span;
-        };
-        self.repaired(Some(index), RepairKind::IdUpgraded);
-        self.arena.push(&upgraded)
-    }
-
-    fn without_number(&mut self, index: usize, field: &Field) -> Cell {
-        match self.rules.missing {
-            _ if !field.required => Cell::Unset,
-            MissingIdentity::Omit => Cell::Unset,
-            MissingIdentity::EncryptEmpty => Cell::Text(self.arena.push("")),
-            MissingIdentity::Reject => {
-                self.problem(index, Reason::Missing);
-                Cell::Unset
             }
         }
     }
@@ -326,7 +248,7 @@ impl Judge<'_> {
         Judged::Refused
     }
 
-    fn repaired(&mut self, index: Option<usize>, kind: RepairKind) {
+    pub(super) fn repaired(&mut self, index: Option<usize>, kind: RepairKind) {
         match (self.rules.repair, index) {
             (RepairMode::Tell, _) => self.repairs.push((index.map(|index| index as u8), kind)),
             (RepairMode::Refuse, Some(index)) => self.problem(index, Reason::Repair(kind)),
@@ -340,7 +262,19 @@ impl Judge<'_> {
         }
     }
 
-    fn problem(&mut self, index: usize, reason: Reason) {
+    /// A strict client is refused what the contract does not know: dropped or forwarded, it is not what was sent.
+    fn refuse_foreign(&mut self, foreign: Vec<(String, RepairKind)>) {
+        if self.rules.repair == RepairMode::Refuse {
+            self.problems
+                .extend(foreign.into_iter().map(|(field, kind)| FieldProblem {
+                    field,
+                    reason: Reason::Repair(kind),
+                    kind: None,
+                }));
+        }
+    }
+
+    pub(super) fn problem(&mut self, index: usize, reason: Reason) {
         let field = &self.contract.fields()[index];
         self.problems.push(FieldProblem {
             field: field.name.clone(),
@@ -358,8 +292,9 @@ enum Judged {
     Refused,
 }
 
-/// The integer that a text spells, full-width digits included; `Some(None)` if it is too large for any field.
-fn spelt_integer(text: &str) -> Option<Option<i64>> {
+/// The integer that a text spells, full-width digits included (`None` if it is too large for any field), and whether it
+/// has a decimal point.
+fn spelt_integer(text: &str) -> Option<(Option<i64>, bool)> {
     let mut ascii = [0; 24];
     let mut len = 0;
     for c in text.chars().map(half_width) {
@@ -367,7 +302,10 @@ fn spelt_integer(text: &str) -> Option<Option<i64>> {
         len += 1;
     }
     let text = std::str::from_utf8(&ascii[..len]).ok()?;
-    is_integer(text).then(|| text.parse().ok())
+    match whole(text) {
+        Some(whole) => Some((whole.parse().ok(), true)),
+        None => is_integer(text).then(|| (text.parse().ok(), false)),
+    }
 }
 
 /// By name, so that the order of the members in the body does not show.

@@ -13,6 +13,7 @@ mod body;
 mod builder;
 mod judge;
 mod patient;
+mod personal;
 mod problem;
 mod repair;
 mod rules;
@@ -164,7 +165,7 @@ impl Order {
             Cell::Digits(span) => put(b'n', self.arena.get(span).as_bytes()),
             Cell::Integer(value) => put(b'i', &value.to_be_bytes()),
             Cell::Bool(value) => put(b'b', &[value.into()]),
-            Cell::Unset | Cell::Null | Cell::Wrong => put(b'0', &[]),
+            Cell::Unset | Cell::Null | Cell::Inexact | Cell::Wrong => put(b'0', &[]),
         }
     }
 }

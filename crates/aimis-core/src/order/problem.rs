@@ -11,7 +11,8 @@ use super::RepairKind;
 /// One reason for refusing an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldProblem {
-    /// Name of the field, from the contract and never from the body; `body` is the body as a whole.
+    /// Name of the field, from the contract; `body` is the body as a whole. For a strict client also the name of a
+    /// member outside the contract, as far as the decoder lets it be repeated.
     pub field: String,
     /// What is wrong.
     pub reason: Reason,
@@ -81,6 +82,8 @@ pub enum Reason {
     Missing,
     /// Not of the field's type, nor of one that could be read as it.
     WrongType,
+    /// A number with a decimal point or an exponent, where every digit counts.
+    NotExact,
     /// A whole number outside its range.
     OutOfRange,
     /// No date and time.
@@ -101,6 +104,8 @@ pub enum Reason {
     Multiple,
     /// Strict mode, and a telephone number that is no mainland mobile.
     NotMobile,
+    /// A telephone or identity number in a field that leaves in clear. Only ever a warning.
+    LooksPersonal,
     /// A strict client, and something that would have been repaired.
     Repair(RepairKind),
 }
@@ -111,6 +116,7 @@ impl Reason {
         match self {
             Self::Missing => "missing",
             Self::WrongType => "wrong-type",
+            Self::NotExact => "not-exact",
             Self::OutOfRange => "out-of-range",
             Self::Date(problem) => problem.as_str(),
             Self::BeginAfterEnd => "begin-after-end",
@@ -121,6 +127,7 @@ impl Reason {
             Self::Form => "form",
             Self::Multiple => "multiple",
             Self::NotMobile => "not-mobile",
+            Self::LooksPersonal => "looks-personal",
             Self::Repair(kind) => kind.as_str(),
         }
     }
@@ -130,6 +137,9 @@ impl Reason {
         let hint = match self {
             Self::Missing => "fill in this field; a placeholder such as a dash counts as empty",
             Self::WrongType => "send the type that the interface description names",
+            Self::NotExact => {
+                "send it as text (JSON string): a number with an exponent or a decimal point has lost digits"
+            }
             Self::OutOfRange => "send one of the values that the interface description names",
             Self::Date(problem) => return problem.to_string(),
             Self::BeginAfterEnd => "swap begin and end",
@@ -140,6 +150,7 @@ impl Reason {
             Self::Form => "compare the number with the document: it has the form of none that is known",
             Self::Multiple => "send one telephone number",
             Self::NotMobile => "send a mainland mobile number of 11 digits",
+            Self::LooksPersonal => "this field is not encrypted: send no telephone or identity number in it",
             Self::Repair(kind) => {
                 return format!("this client is strict: send the documented form (would repair: {kind})");
             }
@@ -152,6 +163,7 @@ impl Reason {
         let hint = match self {
             Self::Missing => "请填写（必填；“-”“无”等占位符视为未填写）",
             Self::WrongType => "字段类型不符，请按接口说明填写",
+            Self::NotExact => "请以文本（JSON 字符串）填写：带小数点或指数的数字已丢失位数",
             Self::OutOfRange => "取值超出范围，请按接口说明填写",
             Self::Date(problem) => problem.hint_zh(),
             Self::BeginAfterEnd => "开始时间晚于结束时间，请对调",
@@ -162,6 +174,7 @@ impl Reason {
             Self::Form => "号码格式无法识别，请核对",
             Self::Multiple => "一个字段只能填写一个电话号码",
             Self::NotMobile => "请填写 11 位大陆手机号码",
+            Self::LooksPersonal => "该字段不加密，请勿填写电话号码或证件号",
             Self::Repair(kind) => {
                 return format!("该客户端为严格模式，请按接口说明的格式填写（{kind}）");
             }

@@ -28,9 +28,11 @@ macro_rules! repair_kinds {
 repair_kinds! {
     /// A number was given as a string: `"0"`.
     IntegerAsString = "integer-as-string",
+    /// A whole number was written with a decimal point: `2.0`.
+    IntegerAsDecimal = "integer-as-decimal",
     /// A text was given as a number: `"hisId": 4711`.
     TextAsNumber = "text-as-number",
-    /// `""`, `-`, `无` and their like were taken for "absent".
+    /// `""`, `-`, `null` as text, `无` and their like were taken for "absent".
     PlaceholderAbsent = "placeholder-absent",
     /// White space around a text was dropped.
     Trimmed = "trimmed",
@@ -40,6 +42,8 @@ repair_kinds! {
     IdUpgraded = "id-upgraded",
     /// A date was written in another form, or bare.
     DateForm = "date-form",
+    /// A date named its zone (`Z`, `+09:00`, `/Date(0)/`) and was converted to China time.
+    DateOffset = "date-offset",
     /// A window without begin or end was given one.
     DateDefault = "date-default",
 
@@ -47,7 +51,7 @@ repair_kinds! {
     BomRemoved = "bom-removed",
     /// The body was in a declared charset other than UTF-8.
     CharsetConverted = "charset-converted",
-    /// The body was not UTF-8, declared nothing else, and was read as GB18030.
+    /// The body was not what it declared, and was read as GB18030.
     CharsetGuessed = "charset-guessed",
     /// `Content-Type` was missing or wrong.
     ContentType = "content-type",
@@ -57,14 +61,18 @@ repair_kinds! {
     FormFields = "form-fields",
     /// The body was multipart.
     Multipart = "multipart",
+    /// Form fields were encoded by JavaScript's old `escape()`: `%u5F20`.
+    PercentU = "percent-u",
+    /// The JSON stood in a JSON string.
+    JsonString = "json-string",
+    /// The JSON stood in a member of another object, under the name of a form field.
+    JsonWrapped = "json-wrapped",
     /// A name was written in another case.
     KeyCase = "key-case",
     /// A name was an alias configured for the client.
     KeyAlias = "key-alias",
     /// NUL bytes after the body were dropped.
     TrailingNul = "trailing-nul",
-    /// Raw control characters inside a JSON string were taken as they are.
-    ControlCharacter = "control-character",
     /// Members outside the contract were dropped.
     UnknownDropped = "unknown-dropped",
     /// Members outside the contract were forwarded.

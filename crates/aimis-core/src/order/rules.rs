@@ -5,7 +5,7 @@ use crate::datetime::Date;
 /// What happens to identity and telephone numbers: `identity.mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum IdentityMode {
-    /// Sent as typed. Only what is absent in any field (`null`, empty, `-`) counts as missing.
+    /// Sent as typed. Only what is absent in any field (`null`, also as a word, empty, `-`) counts as missing.
     Off,
     /// Normalised; what fails a check is sent, and the caller told. The default.
     #[default]

@@ -188,10 +188,11 @@ fn a_strict_client_is_refused_what_would_be_repaired() {
     let mut builder = build(&members());
     builder.note(None, RepairKind::BomRemoved);
     builder.note(Some("usage"), RepairKind::KeyCase);
+    builder.note_foreign("ward", RepairKind::UnknownDropped);
     let refused = builder.finish(&strict).err().unwrap();
     assert_eq!(
         refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["body=bom-removed", "usage=key-case"]
+        ["body=bom-removed", "usage=key-case", "ward=unknown-dropped"]
     );
 }
 
@@ -216,7 +217,8 @@ fn types_and_ranges_are_refused_by_name() {
         ("studyType", json!(-1), "out-of-range"),
         ("studyType", json!("99999999999999999999"), "out-of-range"),
         ("studyType", json!("05"), "wrong-type"),
-        ("studyType", json!("0.0"), "wrong-type"),
+        ("studyType", json!("0.5"), "wrong-type"),
+        ("studyType", json!("1e0"), "wrong-type"),
         ("studyType", json!("CT"), "wrong-type"),
         ("studyType", json!(true), "wrong-type"),
         ("dataFlag", json!([0]), "wrong-type"),
@@ -225,7 +227,8 @@ fn types_and_ranges_are_refused_by_name() {
         ("idNum", json!(false), "wrong-type"),
         ("studyDateBegin", json!(false), "wrong-type"),
         ("studyDateBegin", json!("05/12/2024"), "date-ambiguous"),
-        ("studyDateEnd", json!("2024-12-31T23:59:59Z"), "date-zone"),
+        ("studyDateEnd", json!("2024-12-31 23:59:59 CST"), "date-zone"),
+        ("studyDateEnd", json!(1_735_660_799_000_i64), "date-epoch"),
         ("studyDateEnd", json!("2024-11-30"), "begin-after-end"),
     ];
     for (name, given, reason) in refused {
@@ -252,10 +255,101 @@ fn numbers_beyond_an_i64_keep_their_digits() {
     let order = builder.finish(&Rules::default()).ok().unwrap();
     assert_eq!(order.text("hisId"), Some("123456789012345678901234"));
 
-    for number in ["1.5", "1E+10", "-0"] {
-        let mut builder = build(&members());
-        assert_eq!(builder.set("hisId", Value::Number(number)), Ok(Slot::Known));
-        assert!(builder.finish(&Rules::default()).is_err(), "{number}");
+    // What went through a floating-point number has lost digits, and is told so in its own words.
+    for (name, number) in [
+        ("hisId", "1.5"),
+        ("hisId", "4711.0"),
+        ("idNum", "1.1010119e17"),
+        ("phoneNum", "1.38E+10"),
+    ] {
+        let mut builder = build(&members().into_iter().filter(|(other, _)| *other != name).collect());
+        assert_eq!(builder.set(name, Value::Number(number)), Ok(Slot::Known));
+        let problems = builder.finish(&Rules::default()).err().unwrap();
+        assert_eq!(problems[0].to_string(), format!("{name}=not-exact"), "{number}");
+        assert!(problems[0].hint_en().contains("as text"), "{number}");
+    }
+}
+
+#[test]
+fn whole_numbers_come_with_a_decimal_point_and_fractions_are_refused() {
+    let of = |value: Value<'_>| {
+        let mut builder = build(&members().into_iter().filter(|(name, _)| *name != "dataFlag").collect());
+        assert_eq!(builder.set("dataFlag", value), Ok(Slot::Known));
+        let told = |problems: Vec<FieldProblem>| problems[0].to_string();
+        let order = builder.finish(&Rules::default()).map_err(told)?;
+        Ok((order.integer("dataFlag").unwrap(), repairs(&order).join(" ")))
+    };
+    let fine: [(Value<'_>, &str); 5] = [
+        (Value::Number("2.0"), "dataFlag=integer-as-decimal"),
+        (Value::Number("2.00"), "dataFlag=integer-as-decimal"),
+        (
+            Value::Text("2.0"),
+            "dataFlag=integer-as-string dataFlag=integer-as-decimal",
+        ),
+        (Value::Text(" 2 "), "dataFlag=integer-as-string"),
+        (Value::Text("２"), "dataFlag=integer-as-string"),
+    ];
+    for (value, told) in fine {
+        assert_eq!(of(value), Ok((2, told.to_owned())));
+    }
+    for value in [
+        Value::Number("2.5"),
+        Value::Number("2e0"),
+        Value::Text("2.5"),
+        Value::Text("02"),
+        Value::Text("2."),
+        Value::Bool(true),
+    ] {
+        assert_eq!(of(value), Err("dataFlag=wrong-type".to_owned()));
+    }
+    assert_eq!(of(Value::Number("9.0")), Err("dataFlag=out-of-range".to_owned()));
+}
+
+#[test]
+fn a_persons_number_in_a_field_that_leaves_in_clear_is_warned_of() {
+    let rules = |identity_mode| Rules {
+        identity_mode,
+        ..Rules::default()
+    };
+    let looks = [
+        ("hisId", PHONE),
+        ("hisId", "+86 138-0013-8000"),
+        ("hisId", "１３８００１３８０００"),
+        ("hisId", ID),
+        ("hisId", "11010119000101009x"),
+        ("patientName", "张三13800138000"),
+        ("unionId", "U/11010119000101009X/1"),
+    ];
+    for (name, text) in looks {
+        let given = with(&[(name, json!(text))]);
+        for mode in [IdentityMode::Warn, IdentityMode::Strict] {
+            assert_eq!(
+                warnings(&order(&given, &rules(mode))),
+                [format!("{name}=looks-personal")],
+                "{text}"
+            );
+        }
+        assert!(warnings(&order(&given, &rules(IdentityMode::Off))).is_empty());
+    }
+    assert_eq!(
+        warnings(&order(
+            &with(&[("hisId", json!(13_800_138_000_i64))]),
+            &Rules::default()
+        )),
+        ["hisId=looks-personal"]
+    );
+    for text in [
+        "4711",
+        "12800138000",
+        "138001380001",
+        "110101190001010091",
+        "20240105090300123",
+        "欧阳娜娜娜娜",
+    ] {
+        assert!(
+            warnings(&order(&with(&[("hisId", json!(text))]), &Rules::default())).is_empty(),
+            "{text}"
+        );
     }
 }
 
@@ -268,6 +362,10 @@ fn absent_comes_in_many_guises() {
         json!("－"),
         json!(" \u{3000}"),
         json!("\0"),
+        json!("null"),
+        json!(" NULL "),
+        json!("undefined"),
+        json!("None"),
     ] {
         let every: Members = members().into_iter().map(|(name, _)| (name, nothing.clone())).collect();
         let expected: Vec<_> = members().iter().map(|(name, _)| format!("{name}=missing")).collect();
@@ -584,6 +682,8 @@ fn every_reason_has_a_hint_in_both_languages() {
         Reason::Form,
         Reason::Multiple,
         Reason::NotMobile,
+        Reason::NotExact,
+        Reason::LooksPersonal,
     ];
     reasons.extend(problems.map(Reason::Date));
     reasons.extend(RepairKind::ALL.iter().copied().map(Reason::Repair));

@@ -30,6 +30,8 @@ pub(super) enum Cell {
     Digits(Span),
     Integer(i64),
     Bool(bool),
+    /// A number with a decimal point or an exponent, for a field that needs every digit.
+    Inexact,
     /// Of no use to any field.
     Wrong,
 }
@@ -39,6 +41,13 @@ pub(super) fn is_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     plain && (!digits.starts_with('0') || text == "0")
+}
+
+/// The whole number before a decimal point with nothing but zeros behind it: `2.0`, as some programs write every number.
+pub(super) fn whole(text: &str) -> Option<&str> {
+    let (whole, fraction) = text.split_once('.')?;
+    let zeros = !fraction.is_empty() && fraction.bytes().all(|b| b == b'0');
+    (zeros && is_integer(whole)).then_some(whole)
 }
 
 /// Whether the text is a JSON number, so that it may stand in a body unquoted (RFC 8259, section 6).
@@ -119,6 +128,10 @@ mod tests {
         }
         for text in ["", "-", "+1", "01", "1.", ".5", "1e", "1e+", "NaN", "1,2", "1}"] {
             assert!(!is_number(text), "{text}");
+        }
+        assert_eq!((whole("2.0"), whole("-12.000")), (Some("2"), Some("-12")));
+        for text in ["2", "2.", "2.5", "2.0e0", "02.0", ".0", "-0.0"] {
+            assert_eq!(whole(text), None, "{text}");
         }
         assert!(is_integer("-5") && !is_integer("-0") && !is_integer("05") && !is_integer("1.0") && !is_integer("-"));
     }

@@ -25,9 +25,9 @@ pub(super) struct Arguments {
     /// Path that the HIS would ask for.
     #[arg(long, value_name = "PATH", default_value = "/thirdparty/patientStudies")]
     path: String,
-    /// Content-Type that the HIS would send.
-    #[arg(long, value_name = "TYPE")]
-    content_type: Option<String>,
+    /// Content-Type that the HIS would send; empty for none.
+    #[arg(long, value_name = "TYPE", default_value = "application/json")]
+    content_type: String,
     /// Client that would ask, by its name; needed where several are configured.
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
@@ -47,7 +47,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .path
         .parse()
         .map_err(|_| Failure::Usage("--path: not a path like /thirdparty/patientStudies/900001".to_owned()))?;
-    let content_type = arguments.content_type.as_deref().map(HeaderValue::from_str).transpose();
+    let content_type = Some(arguments.content_type.as_str()).filter(|text| !text.is_empty());
+    let content_type = content_type.map(HeaderValue::from_str).transpose();
     let content_type = content_type.map_err(|_| Failure::Usage("--content-type: not a header's value".to_owned()))?;
     let body = body(arguments)?;
 

@@ -2,8 +2,9 @@
 //!
 //! Paths are the platform's own, so that a HIS changes the host and nothing else. The query has no
 //! meaning here; a field of the request in it, or a number that could be a person's, is refused, since URLs
-//! end up in logs on their way.
+//! end up in logs on their way. The number that a browser adds against caches (`_=1700000000000`) is none of these.
 
+use aimis_core::identity::normalize_id;
 use http::{Method, Uri};
 
 use super::apis::Apis;
@@ -49,20 +50,54 @@ fn split(path: &str) -> Option<(&str, Option<&str>)> {
 /// Digits in a row that could be a telephone or identity number.
 const NUMBER: usize = 10;
 
+/// Names under which browsers and their libraries send a number that keeps answers out of caches.
+const CACHE_BUSTERS: [&str; 12] = [
+    "_",
+    "_T",
+    "T",
+    "TS",
+    "TIME",
+    "TIMESTAMP",
+    "V",
+    "R",
+    "RAND",
+    "RANDOM",
+    "NOCACHE",
+    "NO_CACHE",
+];
+
 fn refuse_fields(query: &str, apis: &Apis) -> Result<(), Rejection> {
     // Decoded before it is split, so that `&` and `=` that were encoded separate as well: some servers read
-    // a query that way, and refusing one name too many costs nothing, since queries mean nothing here.
+    // a query that way, and refusing one name too many costs nothing, since queries mean nothing here. For the same
+    // reason width, white space and case are overlooked.
     let query = decoded(query);
-    let names_field = query
-        .split(|b| matches!(b, b'&' | b';'))
-        .map(|pair| pair.split(|b| *b == b'=').next().unwrap_or(pair).trim_ascii())
-        .any(|name| std::str::from_utf8(name).is_ok_and(|name| apis.knows_field(name)));
-    let carries_number = query.split(|b| !b.is_ascii_digit()).any(|run| run.len() >= NUMBER);
-    if names_field || carries_number {
+    let text = String::from_utf8_lossy(&query);
+    let query = normalize_id(&text);
+    let offends = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let busts_cache = CACHE_BUSTERS.contains(&name) && is_time_or_random(value);
+        apis.knows_field(name) || (carries_number(pair) && !busts_cache)
+    };
+    if query.as_str().split(['&', ';']).any(offends) {
         Err(Rejection::FieldInUrl)
     } else {
         Ok(())
     }
+}
+
+fn carries_number(pair: &str) -> bool {
+    pair.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= NUMBER)
+}
+
+/// Milliseconds since 1970 (13 digits from 2001 on, the first of them 1 until 2033, and neither a telephone nor an
+/// identity number has 13), or a fraction as `Math.random()` gives it.
+fn is_time_or_random(value: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let time = value.len() == 13 && value.starts_with('1') && digits(value);
+    let random = value
+        .strip_prefix("0.")
+        .is_some_and(|fraction| fraction.len() <= 20 && digits(fraction));
+    time || random
 }
 
 /// The bytes behind a query's percent-encoding and its `+` for a space; what is no encoding stays.
@@ -170,6 +205,45 @@ mod tests {
             route(Method::POST, "/thirdparty/patientStudies/1?%6=%zz"),
             Ok((0, Some("1".into())))
         );
+    }
+
+    #[test]
+    fn a_number_against_caches_is_no_persons_number() {
+        let base = "/thirdparty/patientStudies/1?";
+        let refused = |query: &str| {
+            let uri: Uri = format!("{base}{query}").parse().unwrap();
+            read(&Method::POST, &uri, &Apis::builtin()).is_err()
+        };
+        for query in [
+            "_=1700000000000",
+            "a=b&_t=1700000000000",
+            "Timestamp=1999999999999",
+            "rand=0.8374928374928374",
+            "r=0.1",
+            "v=1.2.3",
+            "%5f=1700000000000",
+        ] {
+            assert!(!refused(query), "{query}");
+        }
+        for query in [
+            "_=13800138000",
+            "_=110101190001010090",
+            "_=8613800138000",
+            "_=1700000000000x",
+            "_=17000000000001",
+            "_=1700000000000&x=13800138000",
+            "_=1700000000000,13800138000",
+            "rand=13800138000.5",
+            "rand=0.8374928374928374&idNum=1",
+            "q=1700000000000",
+            "1700000000000",
+            "_=%EF%BC%91%EF%BC%93%EF%BC%98%EF%BC%90%EF%BC%90%EF%BC%91%EF%BC%93%EF%BC%98%EF%BC%90%EF%BC%90%EF%BC%90",
+            "q=138+0013+8000",
+            "%EF%BD%89%EF%BD%84%EF%BC%AE%EF%BD%95%EF%BD%8D=x",
+            "id%E2%80%8BNum=x",
+        ] {
+            assert!(refused(query), "{query}");
+        }
     }
 
     #[test]

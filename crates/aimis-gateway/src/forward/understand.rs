@@ -48,13 +48,8 @@ pub fn understand<'s>(
             let _ = draft.fill(name, value);
         }
     }
-    for (name, outcome) in unknown {
-        match outcome {
-            Unknown::Refused => return Err(Rejection::UnknownField { name }),
-            _ if client.strict => return Err(Rejection::UnknownField { name }),
-            Unknown::Dropped => notes.repair(Some(&name), RepairKind::UnknownDropped),
-            Unknown::Forwarded => notes.repair(Some(&name), RepairKind::UnknownForwarded),
-        }
+    if let Some((name, _)) = unknown.iter().find(|(_, outcome)| *outcome == Unknown::Refused) {
+        return Err(Rejection::UnknownField { name: name.clone() });
     }
     let rules = Rules {
         today: Some(today),
@@ -67,6 +62,13 @@ pub fn understand<'s>(
     };
     let order = draft.finish(&rules).map_err(Rejection::FieldInvalid)?;
     authorize::order(client, tenant, &order)?;
+    for (name, outcome) in &unknown {
+        let kind = match outcome {
+            Unknown::Forwarded => RepairKind::UnknownForwarded,
+            Unknown::Dropped | Unknown::Refused => RepairKind::UnknownDropped,
+        };
+        notes.repair(Some(name), kind);
+    }
     for repair in order.repairs() {
         notes.repair(repair.field, repair.kind);
     }

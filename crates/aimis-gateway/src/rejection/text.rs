@@ -186,7 +186,10 @@ fn body_fault(fault: BodyFault) -> (&'static str, &'static str) {
         ),
         BodyFault::Syntax => ("The body is not JSON", "请求体不是合法的 JSON"),
         BodyFault::EndsEarly => ("The JSON ends too early", "JSON 不完整"),
-        BodyFault::NotObject => ("The body is JSON but not an object", "请求体是 JSON 但不是对象"),
+        BodyFault::NotObject => (
+            "The body is JSON but not an object; send the object itself, {...}, without a list around it",
+            "请求体是 JSON 但不是对象；请直接发送对象 {...}，外面不要加数组",
+        ),
         BodyFault::DuplicateKey => (
             "A member stands twice; which of the two is meant cannot be told",
             "同一字段出现两次，无法判断以哪个为准",
@@ -197,6 +200,10 @@ fn body_fault(fault: BodyFault) -> (&'static str, &'static str) {
         BodyFault::HalfEncoded => (
             "The form field holds JSON of which only a part is percent-encoded; encode all of it",
             "表单字段中的 JSON 只有一部分做了百分号编码；请对整个值编码",
+        ),
+        BodyFault::Xml => (
+            "The body is XML, which is not understood here; send JSON",
+            "请求体是 XML，本接口不支持；请发送 JSON",
         ),
     }
 }

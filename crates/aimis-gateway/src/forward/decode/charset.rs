@@ -4,8 +4,11 @@
 //! charset; GB18030, which contains GBK and GB2312. Valid UTF-8 comes before the declaration, because
 //! clients label more than they convert. One kind of text can be both: a short name in GBK may be valid
 //! UTF-8 by chance, then always of two-byte characters (U+0080 to U+07FF), in which no Chinese is written.
-//! Such text is what its label says; without one it stays UTF-8, and the guess is told. Bytes that are in
-//! no charset are refused: replacing them would change a name or a number in silence.
+//! Such text is what its label says; without one it stays UTF-8, and the guess is told. A Western label
+//! (ISO 8859-1, windows-1252, ASCII) is what libraries write when nobody told them: every byte is a letter of
+//! it, so a Chinese name would turn into other letters in silence. Under it, GB18030 is preferred unless the
+//! text has nothing but single accented letters. Bytes that are in no charset are refused: replacing them would
+//! change a name or a number in silence.
 
 use std::borrow::Cow;
 
@@ -41,19 +44,48 @@ impl Text<'_> {
 /// [`Rejection::CharsetNotSupported`] when the declared charset is unknown,
 /// [`Rejection::BodyNotUnderstood`] with the place of the first byte that is in no charset.
 pub fn read<'a>(body: &'a [u8], content_type: Option<&HeaderValue>) -> Result<(Text<'a>, Vec<RepairKind>), Rejection> {
-    let declared = match content_type.and_then(charset_of) {
-        Some(label) => Some(encoding(&label).ok_or(Rejection::CharsetNotSupported)?),
-        None => None,
+    let declared = known(content_type)?;
+    let bom = without_bom(body).len() < body.len();
+    let Some((utf16, rest)) = utf16(without_bom(body)) else {
+        return of_bytes(body, declared);
     };
     let mut repairs = Vec::new();
-    let mut bytes = body;
-    if let Some(rest) = bytes.strip_prefix(b"\xef\xbb\xbf") {
+    if bom {
         repairs.push(RepairKind::BomRemoved);
-        bytes = rest;
     }
-    if let Some((utf16, rest)) = utf16(bytes) {
-        repairs.push(RepairKind::CharsetConverted);
-        return convert(body, rest, utf16).map(|text| (without_nul(text, &mut repairs), repairs));
+    repairs.push(RepairKind::CharsetConverted);
+    convert(body, rest, utf16).map(|text| (without_nul(text, &mut repairs), repairs))
+}
+
+/// Reads a part of a body as text: as [`read`], but its zero bytes are characters. A value may begin with one, and
+/// UTF-16 shows itself at the beginning of a body only.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_part<'a>(
+    part: &'a [u8],
+    content_type: Option<&HeaderValue>,
+) -> Result<(Text<'a>, Vec<RepairKind>), Rejection> {
+    of_bytes(part, known(content_type)?)
+}
+
+fn known(content_type: Option<&HeaderValue>) -> Result<Option<&'static Encoding>, Rejection> {
+    match content_type.and_then(charset_of) {
+        Some(label) => encoding(&label).map(Some).ok_or(Rejection::CharsetNotSupported),
+        None => Ok(None),
+    }
+}
+
+fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// Text that is not in UTF-16 unless that is declared.
+fn of_bytes<'a>(body: &'a [u8], declared: Option<&'static Encoding>) -> Result<(Text<'a>, Vec<RepairKind>), Rejection> {
+    let bytes = without_bom(body);
+    let mut repairs = Vec::new();
+    if bytes.len() < body.len() {
+        repairs.push(RepairKind::BomRemoved);
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) if could_be_gb18030(text) => match declared {
@@ -69,7 +101,8 @@ pub fn read<'a>(body: &'a [u8], content_type: Option<&HeaderValue>) -> Result<(T
         },
         Ok(text) => Text::Borrowed(text),
         Err(fault) => {
-            let declared = declared.filter(|encoding| *encoding != encoding_rs::UTF_8);
+            let declared =
+                declared.filter(|encoding| *encoding != encoding_rs::UTF_8 && !is_mislabelled(bytes, encoding));
             let as_declared = declared.and_then(|encoding| convert(body, bytes, encoding).ok());
             let repair = if as_declared.is_some() {
                 RepairKind::CharsetConverted
@@ -84,6 +117,31 @@ pub fn read<'a>(body: &'a [u8], content_type: Option<&HeaderValue>) -> Result<(T
         }
     };
     Ok((without_nul(text, &mut repairs), repairs))
+}
+
+/// Whether a Western label stands on text that is none: it has bytes beyond ASCII side by side, or such as are no
+/// letters, and they are GB18030.
+fn is_mislabelled(bytes: &[u8], declared: &'static Encoding) -> bool {
+    let western = [encoding_rs::WINDOWS_1252, encoding_rs::ISO_8859_15].contains(&declared);
+    let is_accented = |byte: u8| matches!(byte, 0xc0..=0xd6 | 0xd8..=0xf6 | 0xf8..);
+    let mut neighbours = bytes.iter().zip(bytes.iter().skip(1));
+    let accents_alone =
+        bytes.iter().all(|b| b.is_ascii() || is_accented(*b)) && neighbours.all(|(a, b)| a.is_ascii() || b.is_ascii());
+    western
+        && !accents_alone
+        && GB18030
+            .decode_without_bom_handling_and_without_replacement(bytes)
+            .is_some()
+}
+
+/// A body in UTF-16 as UTF-8, so that forms and parts are found in it as in any other; `None` if it is in none.
+///
+/// # Errors
+/// [`Rejection::BodyNotUnderstood`] for half of a surrogate pair, or of a character.
+pub fn from_utf16(body: &[u8]) -> Option<Result<Zeroizing<Vec<u8>>, Rejection>> {
+    let (encoding, rest) = utf16(body)?;
+    let text = convert(body, rest, encoding);
+    Some(text.map(|text| Zeroizing::new(text.as_str().as_bytes().to_vec())))
 }
 
 /// Whether text that is valid UTF-8 may as well be GB18030: it has no character beyond U+07FF, though some
@@ -212,6 +270,19 @@ mod tests {
             of(gbk, Some("text/plain; charset=cp936")),
             Ok((text, vec!["charset-converted"]))
         );
+        for label in ["x-gbk", "GB2312", "\"Gb18030\"", "936"] {
+            let content_type = HeaderValue::from_str(&format!("text/plain;charset={label}")).unwrap();
+            let (text, repairs) = read(gbk, Some(&content_type)).unwrap();
+            assert_eq!(
+                (text.as_str(), &*repairs),
+                ("{\"a\":\"张三\"}", &[RepairKind::CharsetConverted][..]),
+                "{label}"
+            );
+        }
+        assert_eq!(
+            of(b"{\"a\":\"\xb1i\"}", Some("text/plain; charset=big5")),
+            Ok(("{\"a\":\"張\"}".into(), vec!["charset-converted"]))
+        );
         assert_eq!(
             of(b"\xef\xbb\xbf{}\0\0", None),
             Ok(("{}".into(), vec!["bom-removed", "trailing-nul"]))
@@ -245,6 +316,33 @@ mod tests {
             of(cyrillic.as_bytes(), Some("a/b; charset=GBK")),
             Ok((cyrillic.to_owned(), vec![]))
         );
+    }
+
+    #[test]
+    fn a_western_label_turns_no_chinese_name_into_accents() {
+        for label in [
+            "text/plain; charset=ISO-8859-1",
+            "text/plain; charset=windows-1252",
+            "text/plain;charset=us-ascii",
+        ] {
+            // 张三, and 張: a byte of it is no letter in any Western charset.
+            assert_eq!(
+                of(b"{\"a\":\"\xd5\xc5\xc8\xfd\"}", Some(label)),
+                Ok(("{\"a\":\"张三\"}".into(), vec!["charset-guessed"]))
+            );
+            assert_eq!(
+                of(b"{\"a\":\"\x8f\x88\"}", Some(label)),
+                Ok(("{\"a\":\"張\"}".into(), vec!["charset-guessed"]))
+            );
+            assert_eq!(
+                of("{\"a\":\"张三\"}".as_bytes(), Some(label)),
+                Ok(("{\"a\":\"张三\"}".into(), vec![]))
+            );
+            assert_eq!(
+                of(b"{\"a\":\"M\xfcller, Ren\xe9\"}", Some(label)),
+                Ok(("{\"a\":\"Müller, René\"}".into(), vec!["charset-converted"]))
+            );
+        }
     }
 
     #[test]

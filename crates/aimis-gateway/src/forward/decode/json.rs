@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use aimis_core::order::Value;
+use aimis_core::order::{RepairKind, Value};
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -14,11 +14,74 @@ use super::MAX_DEPTH;
 use super::members::Members;
 use crate::rejection::{BodyFault, Rejection};
 
-/// Reads the members of a JSON object.
+/// Reads the members of a JSON object; of one in a JSON string, or in the only member of another, too.
 ///
 /// # Errors
 /// [`Rejection::BodyNotUnderstood`] with the place of the first fault.
 pub fn read(text: &str, members: &mut Members<'_>) -> Result<(), Rejection> {
+    if let Some(inner) = quoted(text) {
+        members.note(RepairKind::JsonString);
+        return inside(&inner, members);
+    }
+    let Some(wrapped) = object(text, members)? else {
+        return Ok(());
+    };
+    members.note(RepairKind::JsonWrapped);
+    match quoted(wrapped) {
+        Some(inner) => inside(&inner, members),
+        None => inside(wrapped, members).map_err(|rejection| placed(text, wrapped, rejection)),
+    }
+}
+
+/// Reads the object inside another, which may hold no third.
+fn inside(text: &str, members: &mut Members<'_>) -> Result<(), Rejection> {
+    let mut reader = MemberReader {
+        members,
+        fault: None,
+        wrapped: Wrapped::Never,
+    };
+    parse(text, &mut reader)
+}
+
+/// Reads an object's members, or finds the value in which the whole request stands.
+fn object<'t>(text: &'t str, members: &mut Members<'_>) -> Result<Option<&'t str>, Rejection> {
+    let mut reader = MemberReader {
+        members,
+        fault: None,
+        wrapped: Wrapped::Perhaps,
+    };
+    parse(text, &mut reader)?;
+    Ok(match reader.wrapped {
+        Wrapped::In(raw) => Some(raw),
+        _ => None,
+    })
+}
+
+/// The text in a JSON string, if the string is all there is and the text looks like an object.
+fn quoted(text: &str) -> Option<Zeroizing<String>> {
+    let text = text.trim_ascii();
+    if !text.starts_with('"') {
+        return None;
+    }
+    let inner: Zeroizing<String> = serde_json::from_str(text).map(Zeroizing::new).ok()?;
+    inner.trim_ascii_start().starts_with('{').then_some(inner)
+}
+
+/// A place inside `part`, which is cut out of `text`, as a place in `text`.
+fn placed(text: &str, part: &str, rejection: Rejection) -> Rejection {
+    let Rejection::BodyNotUnderstood { line, column, fault } = rejection else {
+        return rejection;
+    };
+    let before = &text[..(part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize)];
+    let last = before.rfind('\n').map_or(before, |at| &before[at + 1..]);
+    Rejection::BodyNotUnderstood {
+        line: line + before.matches('\n').count(),
+        column: if line == 1 { column + last.len() } else { column },
+        fault,
+    }
+}
+
+fn parse<'t>(text: &'t str, reader: &mut MemberReader<'_, '_, 't>) -> Result<(), Rejection> {
     if text.trim_ascii().is_empty() {
         return Err(Rejection::BodyNotUnderstood {
             line: 1,
@@ -26,7 +89,6 @@ pub fn read(text: &str, members: &mut Members<'_>) -> Result<(), Rejection> {
             fault: BodyFault::Empty,
         });
     }
-    let mut reader = MemberReader { members, fault: None };
     let mut json = serde_json::Deserializer::from_str(text);
     let read = reader.deserialize_members(&mut json);
     let fault = reader.fault;
@@ -49,16 +111,24 @@ pub fn read(text: &str, members: &mut Members<'_>) -> Result<(), Rejection> {
     })
 }
 
-struct MemberReader<'m, 'o> {
+/// Whether a whole request may stand in the one member of the object that is being read.
+enum Wrapped<'t> {
+    Never,
+    Perhaps,
+    In(&'t str),
+}
+
+struct MemberReader<'m, 'o, 't> {
     members: &'m mut Members<'o>,
     /// Why the reader stopped, when it did so itself: serde's own error carries only text.
     fault: Option<BodyFault>,
+    wrapped: Wrapped<'t>,
 }
 
-impl MemberReader<'_, '_> {
-    fn deserialize_members<'de>(
+impl<'t> MemberReader<'_, '_, 't> {
+    fn deserialize_members(
         &mut self,
-        json: &mut serde_json::Deserializer<serde_json::de::StrRead<'de>>,
+        json: &mut serde_json::Deserializer<serde_json::de::StrRead<'t>>,
     ) -> Result<(), serde_json::Error> {
         use serde::Deserializer as _;
         json.deserialize_map(self)
@@ -92,7 +162,7 @@ impl MemberReader<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for &mut MemberReader<'_, '_> {
+impl<'de> Visitor<'de> for &mut MemberReader<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -100,12 +170,31 @@ impl<'de> Visitor<'de> for &mut MemberReader<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut first = matches!(self.wrapped, Wrapped::Perhaps);
+        // A member in which the whole request may stand, until the next one shows that it does not.
+        let mut held = None;
         while let Some(name) = members.next_key_seed(TextSeed)? {
-            let raw: &RawValue = members.next_value()?;
+            let raw: &'de RawValue = members.next_value()?;
+            if std::mem::take(&mut first) && self.members.may_wrap(&name) && holds_object(raw.get()) {
+                held = Some((name, raw.get()));
+                continue;
+            }
+            if let Some((name, raw)) = held.take() {
+                self.member(&name, raw)?;
+            }
             self.member(&name, raw.get())?;
+        }
+        if let Some((_, raw)) = held {
+            check_depth(raw).map_err(|fault| self.stop(fault))?;
+            self.wrapped = Wrapped::In(raw);
         }
         Ok(())
     }
+}
+
+/// Whether a value is an object, or a string that looks like one.
+fn holds_object(raw: &str) -> bool {
+    raw.starts_with('{') || quoted(raw).is_some()
 }
 
 /// A string that borrows from the body unless it has escapes.

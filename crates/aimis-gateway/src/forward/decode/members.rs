@@ -1,8 +1,10 @@
 //! The members of a body, from whatever dialect, on their way into the order.
 
+use std::sync::Arc;
+
 use aimis_core::order::{OrderBuilder, RepairKind, Slot, Value};
 
-use super::MAX_MEMBERS;
+use super::{Dialects, MAX_MEMBERS};
 use crate::config::UnknownFields;
 use crate::rejection::BodyFault;
 
@@ -20,7 +22,7 @@ pub enum Unknown {
 /// Takes members one by one; a name that comes twice is a fault in every dialect.
 pub struct Members<'o> {
     order: &'o mut OrderBuilder,
-    policy: UnknownFields,
+    dialects: &'o Dialects,
     /// Names of unknown members, to tell duplicates; known ones are told by the order.
     names: Vec<String>,
     unknown: Vec<(String, Unknown)>,
@@ -28,18 +30,23 @@ pub struct Members<'o> {
 
 impl<'o> Members<'o> {
     /// Members for `order`.
-    pub fn new(order: &'o mut OrderBuilder, policy: UnknownFields) -> Self {
+    pub fn new(order: &'o mut OrderBuilder, dialects: &'o Dialects) -> Self {
         Self {
             order,
-            policy,
+            dialects,
             names: Vec::new(),
             unknown: Vec::new(),
         }
     }
 
-    /// Whether the contract has a field of this name.
+    /// Whether a member of this name is a field of the contract.
     pub fn is_known(&self, name: &str) -> bool {
-        self.order.contract().field(name).is_some()
+        self.order.contract().index(name).is_some() || self.other_name(name).is_some()
+    }
+
+    /// Whether the whole request may stand under this name.
+    pub fn may_wrap(&self, name: &str) -> bool {
+        self.dialects.form_fields.iter().any(|field| field == name) && !self.is_known(name)
     }
 
     /// Notes what was done to the body as a whole.
@@ -54,7 +61,41 @@ impl<'o> Members<'o> {
     pub fn set(&mut self, name: &str, value: Value<'_>) -> Result<(), BodyFault> {
         match self.order.set(name, value) {
             Ok(Slot::Known) => Ok(()),
-            Ok(Slot::Unknown) => self.set_unknown(name, value),
+            Ok(Slot::Unknown) => match self.other_name(name) {
+                Some((index, repair)) => self.set_renamed(index, repair, value),
+                None => self.set_unknown(name, value),
+            },
+            Err(_duplicate) => Err(BodyFault::DuplicateKey),
+        }
+    }
+
+    /// The field meant by a name that is none of the contract's to the letter. The contract's own names come first, so
+    /// that an alias never takes a member from them.
+    fn other_name(&self, name: &str) -> Option<(usize, RepairKind)> {
+        let Dialects {
+            any_key_case, aliases, ..
+        } = self.dialects;
+        let contract = self.order.contract();
+        if let Some(index) = contract.index_in_any_case(name).filter(|_| *any_key_case) {
+            return Some((index, RepairKind::KeyCase));
+        }
+        let target = |same: &dyn Fn(&str) -> bool| {
+            let of_alias = |(alias, field): &(String, String)| same(alias).then(|| contract.index(field))?;
+            aliases.iter().find_map(of_alias)
+        };
+        let to_the_letter = target(&|alias| alias == name);
+        let index =
+            to_the_letter.or_else(|| any_key_case.then(|| target(&|alias| alias.eq_ignore_ascii_case(name)))?);
+        index.map(|index| (index, RepairKind::KeyAlias))
+    }
+
+    fn set_renamed(&mut self, index: usize, repair: RepairKind, value: Value<'_>) -> Result<(), BodyFault> {
+        let contract = Arc::clone(self.order.contract());
+        let field = &contract.fields()[index].name;
+        self.order.note(Some(field), repair);
+        // Taken before under any of its names, the field has two sources.
+        match self.order.set(field, value) {
+            Ok(_) => Ok(()),
             Err(_duplicate) => Err(BodyFault::DuplicateKey),
         }
     }
@@ -72,7 +113,7 @@ impl<'o> Members<'o> {
         if self.names.len() >= MAX_MEMBERS {
             return Err(BodyFault::TooManyMembers);
         }
-        let outcome = match self.policy {
+        let outcome = match self.dialects.unknown_fields {
             UnknownFields::Drop => Unknown::Dropped,
             // What the order does not let through, such as a field's name in another case, is dropped.
             UnknownFields::Forward if self.order.forward(name, value).is_ok() => Unknown::Forwarded,
@@ -80,7 +121,13 @@ impl<'o> Members<'o> {
             UnknownFields::Reject => Unknown::Refused,
         };
         self.names.push(name.to_owned());
-        self.unknown.push((repeatable(name), outcome));
+        let told = repeatable(name);
+        match outcome {
+            Unknown::Dropped => self.order.note_foreign(&told, RepairKind::UnknownDropped),
+            Unknown::Forwarded => self.order.note_foreign(&told, RepairKind::UnknownForwarded),
+            Unknown::Refused => {}
+        }
+        self.unknown.push((told, outcome));
         Ok(())
     }
 }

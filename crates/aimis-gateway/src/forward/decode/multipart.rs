@@ -12,9 +12,35 @@ use super::members::Members;
 use super::{Dialects, is_media_type, not_understood};
 use crate::rejection::{BodyFault, Rejection};
 
-/// The boundary between the parts of a body, if it is a multipart one: from the `Content-Type`, and the body
-/// has to begin with it, since a label alone is often wrong.
-pub fn boundary(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Vec<u8>> {
+/// The delimiter of the parts of a body, if it is a multipart one.
+pub struct Delimiter {
+    /// Two dashes and the boundary.
+    pub text: Vec<u8>,
+    /// Whether the `Content-Type` named it; else it is the body's first line.
+    pub declared: bool,
+}
+
+/// What delimits the parts of a body, if it is a multipart one: as the `Content-Type` says, and the body has to begin
+/// with it, since a label alone is often wrong; else the body's first line, if a part's head follows it.
+pub fn delimiter(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Delimiter> {
+    let of = |text, declared| Delimiter { text, declared };
+    declared_delimiter(body, content_type)
+        .map(|text| of(text, true))
+        .or_else(|| first_line(body).map(|text| of(text, false)))
+}
+
+/// `--` and 1 to 70 characters, alone on the first line, with a header behind it that only a part has.
+fn first_line(body: &[u8]) -> Option<Vec<u8>> {
+    let start = body.trim_ascii_start();
+    let rest = start.strip_prefix(b"--")?;
+    let end = memchr::memchr(b'\n', rest)?;
+    let (line, head) = (rest[..end].trim_ascii_end(), &rest[end + 1..]);
+    let plain = (1..=70).contains(&line.len()) && line.iter().all(u8::is_ascii_graphic) && !line.ends_with(b"--");
+    let begins_part = head.get(..8)?.eq_ignore_ascii_case(b"content-");
+    (plain && begins_part).then(|| start[..2 + line.len()].to_vec())
+}
+
+fn declared_delimiter(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Vec<u8>> {
     if !is_media_type(content_type, b"multipart/") {
         return None;
     }
@@ -112,6 +138,7 @@ fn field(part: &[u8], place: usize) -> Option<Field> {
         name: Zeroizing::new(name.to_vec()),
         value: Zeroizing::new(content.to_vec()),
         place,
+        is_utf8: false,
     })
 }
 
