@@ -25,6 +25,8 @@ pub const HIS_ID: &str = "HIS-0000471108";
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// What a caller proves itself with.
 pub const CLIENT_KEY: &str = "caller-key-6f1d2c3b4a59";
+/// What the configuration holds of it.
+const CLIENT_KEY_SHA256: &str = "fcf33c50f124fbb8270676ea05ab9dc1b95b300a8a191a5941d139fbe5ca1acb";
 
 /// What must not be found, as far as it is known before anything is sent.
 fn canaries() -> Canaries {
@@ -54,7 +56,11 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
         .with("identity", "mode = \"strict\"");
     let forward = Settings::calling(&platform).with("lan", "unknown_fields = \"forward\"");
 
-    for settings in [Settings::calling(&platform), strict, forward] {
+    let dialect = "strict = true\nstatus = \"always_200\"\nascii_json = true\ncors_origins = \"*\"";
+    let old_client = Settings::calling(&platform).with("lan", dialect);
+    let by_address = Settings::calling(&platform).client("name = \"his\"\nnetworks = \"127.0.0.1\"\ncharset = \"gbk\"");
+
+    for settings in [Settings::calling(&platform), strict, forward, old_client, by_address] {
         let gateway = settings.with("log", "level = \"debug\"").start();
         drive.good_queries(&gateway).await;
         drive.odd_places(&gateway).await;
@@ -63,6 +69,12 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
         drive.telemetry(&gateway).await;
         drive.stop(gateway);
     }
+    let by_key = Settings::calling(&platform).client(&format!("name = \"his\"\nkey_sha256 = \"{CLIENT_KEY_SHA256}\""));
+    let gateway = by_key.with("log", "level = \"debug\"\nclient_address = true").start();
+    drive.sign_ins(&gateway).await;
+    drive.odd_places(&gateway).await;
+    drive.telemetry(&gateway).await;
+    drive.stop(gateway);
     drive.unreachable_platforms(&platform).await;
     drive.draining(&platform).await;
 
@@ -228,6 +240,36 @@ fn p1_values_on_standard_input_stay_off_the_complaints() {
         "encrypt",
         &run(binary::command(&["encrypt", "--token-file", &token]), &invalid),
     );
+
+    canaries().assert_absent(&sinks);
+}
+
+#[test]
+fn p1_explain_masks_whoever_is_asked_about() {
+    let directory = Directory::new();
+    let token = directory.file("a.token", TOKEN);
+    let config = format!("[[tenants]]\nname = \"a\"\napp_id = \"900001\"\ntoken_file = \"{token}\"\n");
+    let config = directory.file("gateway.toml", config);
+    let who = format!("\"phoneNum\":\"{PHONE}\",\"idNum\":\"{ID_NUMBER}\",\"patientName\":\"{NAME}\"");
+    let mut sinks = Sinks::default();
+    for body in [
+        studies_query(),
+        format!("{{{who},\"hisId\":\"{HIS_ID}\",\"hospitalId\":\"H\",\"unionId\":\"U\"}}"),
+        format!("{{{who},\"studyType\":\"{PHONE}\",\"{PHONE}\":\"{NAME}\",\"studyDateBegin\":\"{ID_NUMBER}\"}}"),
+        format!("{{{who},\"phoneNum\":\"{PHONE}\"}}"),
+        format!("{{\"phoneNum\":\"{PHONE}"),
+    ] {
+        for path in [
+            "/thirdparty/patientStudies",
+            "/thirdparty/patientConsultations",
+            &format!("/{PHONE}?idNum={ID_NUMBER}"),
+        ] {
+            for json in [&[][..], &["--json"]] {
+                let command = binary::command(&[&["explain", "--config", &config, "--path", path], json].concat());
+                sinks.output("explain", &run(command, body.as_bytes()));
+            }
+        }
+    }
 
     canaries().assert_absent(&sinks);
 }

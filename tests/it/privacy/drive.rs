@@ -39,7 +39,8 @@ impl Drive {
     /// Every kind of answer has been seen, so every kind of path was driven.
     pub fn assert_complete(&self) {
         let all = [
-            0, 800_001, 800_003, 800_004, 800_005, 800_006, 800_007, 800_301, 800_302, 800_303,
+            0, 800_001, 800_003, 800_004, 800_005, 800_006, 800_007, 800_101, 800_102, 800_201, 800_301, 800_302,
+            800_303,
         ];
         for code in all {
             assert!(
@@ -86,6 +87,25 @@ impl Drive {
                 self.send(gateway, place, &bytes).await;
             }
         }
+    }
+
+    /// The right key in each place where it is taken, and what is nearly it.
+    pub async fn sign_ins(&mut self, gateway: &Gateway) {
+        let bearer = format!("Bearer {CLIENT_KEY}");
+        let (basic, cut) = (format!("Basic {CLIENT_KEY}"), &CLIENT_KEY[..CLIENT_KEY.len() - 1]);
+        for headers in [
+            &[("Authorization", bearer.as_str())][..],
+            &[("X-Api-Key", CLIENT_KEY)],
+            &[("Authorization", &basic)],
+            &[("X-Api-Key", cut), ("Authorization", &bearer)],
+            &[("X-Api-Key", CLIENT_KEY), ("Origin", CLIENT_KEY)],
+        ] {
+            let bytes = request("POST", PATH, headers, studies_query().as_bytes());
+            self.send(gateway, "sign-in", &bytes).await;
+        }
+        let other_hospital = studies_query().replace("H0001", HIS_ID);
+        let bytes = request("POST", PATH, &[("X-Api-Key", CLIENT_KEY)], other_hospital.as_bytes());
+        self.send(gateway, "not permitted", &bytes).await;
     }
 
     /// A body that never comes whole, and one that is too long.
