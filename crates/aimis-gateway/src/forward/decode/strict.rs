@@ -167,3 +167,20 @@ fn what_needs_no_repair_is_taken_from_a_strict_client() {
         assert!(order.finish(&rules(RepairKind::Trimmed, RepairMode::Refuse)).is_ok());
     }
 }
+
+#[test]
+fn both_pages_for_integrators_list_every_repair() {
+    let pages = [
+        include_str!("../../../../../docs/connecting-a-his.md"),
+        include_str!("../../../../../docs/connecting-a-his.zh-CN.md"),
+    ];
+    for page in pages {
+        for kind in RepairKind::ALL {
+            let name = format!("`{}`", kind.as_str());
+            assert!(
+                page.lines().any(|line| line.starts_with('|') && line.contains(&name)),
+                "{name} is not explained"
+            );
+        }
+    }
+}
