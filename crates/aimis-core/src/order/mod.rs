@@ -16,6 +16,7 @@ mod patient;
 mod problem;
 mod repair;
 mod rules;
+mod several;
 mod value;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use patient::Patient;
 pub use problem::{FieldProblem, Reason, Warning};
 pub use repair::{Repair, RepairKind};
 pub use rules::{IdentityMode, MissingIdentity, RepairMode, Rules};
+pub use several::Stated;
 pub use value::Value;
 
 /// The fields of one request: complete, of the right types, in range, and each in one spelling.
