@@ -17,7 +17,7 @@ use crate::client::permissions::Rule;
 use crate::telemetry::labels::{CodeClass, RejectReason};
 use crate::upstream::error::UpstreamError;
 
-pub use answer::to_response;
+pub use answer::{message, to_response};
 
 /// Why a request was not forwarded, or its answer not relayed.
 #[derive(Debug, thiserror::Error)]

@@ -95,7 +95,10 @@ mod tests {
         let draft = draft(Some(Value::List("[0,5]")));
         let order = |value| draft.with_integer(STUDY_TYPE, value).finish(&Rules::default()).unwrap();
 
-        assert_eq!((order(0).integer(STUDY_TYPE), order(5).integer(STUDY_TYPE)), (Some(0), Some(5)));
+        assert_eq!(
+            (order(0).integer(STUDY_TYPE), order(5).integer(STUDY_TYPE)),
+            (Some(0), Some(5))
+        );
         assert_eq!(order(0).text("idNum"), order(5).text("idNum"));
         let written = |value| String::from_utf8(order(value).revealed_body().to_vec()).unwrap();
         assert_eq!(written(5), written(0).replace("\"studyType\":0", "\"studyType\":5"));
@@ -105,9 +108,17 @@ mod tests {
     fn a_list_that_nobody_takes_apart_is_of_the_wrong_type() {
         for text in ["[0,5]", "[3]", "[]"] {
             let problems = draft(Some(Value::List(text))).finish(&Rules::default()).err().unwrap();
-            assert_eq!((&*problems[0].field, problems[0].reason), (STUDY_TYPE, Reason::WrongType), "{text}");
+            assert_eq!(
+                (&*problems[0].field, problems[0].reason),
+                (STUDY_TYPE, Reason::WrongType),
+                "{text}"
+            );
         }
-        let problems = draft(None).with_integer(STUDY_TYPE, 9).finish(&Rules::default()).err().unwrap();
+        let problems = draft(None)
+            .with_integer(STUDY_TYPE, 9)
+            .finish(&Rules::default())
+            .err()
+            .unwrap();
         assert_eq!(problems[0].reason, Reason::OutOfRange);
     }
 }

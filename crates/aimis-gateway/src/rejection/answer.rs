@@ -46,6 +46,12 @@ struct FieldError<'a> {
     hint: String,
 }
 
+/// Title and detail of a refusal, where it is only a part of an answer.
+pub fn message(rejection: &Rejection, language: Language) -> String {
+    let title = text::title(rejection.public().kind, language);
+    text::message(title, &text::detail(rejection, language), language)
+}
+
 /// Makes the answer to a refused request.
 pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) -> Response<Body> {
     let Public { code, status, kind } = rejection.public();

@@ -76,7 +76,15 @@ fn envelope_in_gb18030(inner: &[u8]) -> Option<Envelope> {
 
 /// Whether a JSON value, or what begins with one, holds nothing; only its start is looked at.
 pub fn holds_nothing(value: &[u8]) -> bool {
-    let inner = |open: u8| Some(value.trim_ascii_start().strip_prefix(&[open])?.trim_ascii_start().first());
+    let inner = |open: u8| {
+        Some(
+            value
+                .trim_ascii_start()
+                .strip_prefix(&[open])?
+                .trim_ascii_start()
+                .first(),
+        )
+    };
     let closed_by = |open: u8, close: u8| inner(open) == Some(Some(&close));
     value.trim_ascii_start().starts_with(b"null")
         || closed_by(b'[', b']')
@@ -162,7 +170,11 @@ impl<'a> Scan<'a> {
 
     /// What the value here holds; it is not consumed.
     fn data(&self) -> Data {
-        if holds_nothing(self.rest) { Data::Nothing } else { Data::Something }
+        if holds_nothing(self.rest) {
+            Data::Nothing
+        } else {
+            Data::Something
+        }
     }
 
     /// A member's name and its colon.
