@@ -16,6 +16,7 @@ mod forward;
 mod hostile_bodies;
 mod isolation;
 mod log_fields;
+mod merged_list;
 mod metrics;
 mod privacy;
 mod probes;

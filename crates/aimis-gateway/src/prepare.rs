@@ -17,7 +17,7 @@ use crate::config::{self, Config, Host, TokenSource};
 use crate::forward::apis::Apis;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{MergeBounds, Snapshot};
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
 use crate::upstream::connect::Connector;
@@ -113,6 +113,10 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
             body_bounds: BodyBounds {
                 max: config.lan.max_body,
                 timeout: config.lan.body_timeout,
+            },
+            merge_bounds: MergeBounds {
+                at_once: config.lan.merge_concurrency,
+                max_body: config.platform.max_body,
             },
         },
     })

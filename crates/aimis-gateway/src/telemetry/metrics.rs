@@ -13,6 +13,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use super::answers::AnswerMetrics;
 use super::labels::{AttemptResult, CodeClass, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck, RejectReason};
 use crate::telemetry::log::Level;
 
@@ -49,6 +50,8 @@ pub struct Metrics {
     tenants: usize,
     secret_loaded: GaugeVec,
     secret_not_after: GaugeVec,
+    /// What answers hold.
+    pub answers: AnswerMetrics,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -215,6 +218,7 @@ impl Metrics {
             tenants: tenant_labels.len(),
             secret_loaded,
             secret_not_after,
+            answers: AnswerMetrics::new(&maker, tenants),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -338,7 +342,7 @@ fn resolve<T>(labels: &[&str], child: impl Fn(&str) -> T) -> Vec<T> {
 }
 
 /// Makes families under the prefix `aimis_` and registers them.
-struct Maker {
+pub(super) struct Maker {
     registry: Registry,
 }
 
@@ -355,12 +359,16 @@ impl Maker {
         family
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.register(IntCounterVec::new(Self::opts(name, help), labels))
     }
 
     fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.register(IntCounter::with_opts(Self::opts(name, help)))
+    }
+
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(Gauge::with_opts(Self::opts(name, help)))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {

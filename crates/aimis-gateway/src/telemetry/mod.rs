@@ -1,5 +1,6 @@
 //! Seeing the gateway: metrics, log lines, health.
 
+pub mod answers;
 pub mod event;
 pub mod exchange;
 pub mod health;

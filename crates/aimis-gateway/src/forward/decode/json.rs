@@ -81,7 +81,11 @@ impl MemberReader<'_, '_> {
             }
             b'{' | b'[' => {
                 check_depth(raw).map_err(|fault| self.stop(fault))?;
-                if raw.starts_with('[') { Value::List(raw) } else { Value::Nested }
+                if raw.starts_with('[') {
+                    Value::List(raw)
+                } else {
+                    Value::Nested
+                }
             }
             b't' => Value::Bool(true),
             b'f' => Value::Bool(false),
