@@ -11,6 +11,7 @@ mod authorization;
 mod awkward_clients;
 mod broken_platform;
 mod command_line;
+mod emptiness;
 mod fidelity;
 mod forward;
 mod hostile_bodies;

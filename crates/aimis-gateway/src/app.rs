@@ -22,6 +22,7 @@ use crate::control;
 use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
 use crate::edge::request_id::RequestIds;
+use crate::emptiness;
 use crate::forward::Road;
 use crate::forward::service::RoadService;
 use crate::listener::{BindError, Listener};
@@ -170,6 +171,13 @@ impl Gateway {
             workers: count,
             tenants: snapshot.tenants.all().len(),
         });
+        let emptiness = emptiness::Watch::new(
+            &config.emptiness,
+            snapshot.tenants.all().iter().map(|tenant| tenant.name.clone()),
+            clock.clone(),
+            Arc::clone(&metrics),
+            log.clone(),
+        );
         let served = Telemetry {
             metrics: Arc::clone(&metrics),
             health: health.clone(),
@@ -182,6 +190,7 @@ impl Gateway {
             workers,
             config: config.clone(),
             controls: controls.clone(),
+            emptiness,
             clock,
         })?;
         Ok(Self {

@@ -20,6 +20,7 @@ use crate::config::{self, Config, Language};
 use crate::edge::connection::{self, Bounds};
 use crate::edge::guarded_io::Patience;
 use crate::edge::request_id::RequestIds;
+use crate::emptiness;
 use crate::forward::service::identify;
 use crate::listener::{self, Accepted, Listener};
 use crate::rejection::{self, Rejection};
@@ -87,6 +88,7 @@ pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) controls: Controls,
     pub(crate) clock: Clock,
+    pub(crate) emptiness: emptiness::Watch,
 }
 
 /// Starts the thread; it ends when the stop is through its last step but the abort.
@@ -110,7 +112,10 @@ async fn run(parts: Parts, ids: RequestIds) {
         config,
         controls,
         clock: _,
+        emptiness,
     } = parts;
+    // Ends with this thread's runtime.
+    tokio::task::spawn_local(emptiness.run());
     let accept_lan = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
     let workers = Rc::new(Workers {

@@ -13,6 +13,7 @@
 //! | who may ask what? | [`client`] |
 //! | how are connections served and bounded? | [`edge`], [`listener`] |
 //! | which threads are there? | [`app`], [`worker`], `control` |
+//! | are answers emptier than they were? | `emptiness` |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
 //! | what does the command line do? | [`cli`] |
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 mod control;
 pub mod edge;
+mod emptiness;
 pub mod forward;
 pub mod listener;
 pub mod prepare;

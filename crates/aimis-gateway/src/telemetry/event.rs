@@ -2,6 +2,7 @@
 //!
 //! Names and fields are a contract with whoever searches the log (`config/log-fields.json`).
 
+use super::empty_share::Jump;
 use super::exchange::Exchange;
 use super::log::{Level, Line, Loggable};
 use crate::listener::Bound;
@@ -42,6 +43,13 @@ pub enum Event<'a> {
     },
     /// The platform, or something in between, sent bytes that nobody asked for.
     UnaskedAnswer,
+    /// A tenant's share of empty answers rose far above what it was before.
+    EmptyShareJumped {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// What it is, and what it was.
+        jump: Jump,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -75,9 +83,11 @@ impl Event<'_> {
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::Request(exchange) => exchange.level(),
-            Event::UnaskedAnswer | Event::AcceptFailed { .. } | Event::DrainTimedOut { .. } | Event::Notice { .. } => {
-                Level::Warn
-            }
+            Event::UnaskedAnswer
+            | Event::AcceptFailed { .. }
+            | Event::EmptyShareJumped { .. }
+            | Event::DrainTimedOut { .. }
+            | Event::Notice { .. } => Level::Warn,
             Event::Panicked { .. } => Level::Error,
         }
     }
@@ -91,6 +101,7 @@ impl Event<'_> {
             Event::Request(_) => "request",
             Event::AcceptFailed { .. } => "accept_failed",
             Event::UnaskedAnswer => "unasked_answer",
+            Event::EmptyShareJumped { .. } => "empty_share_jumped",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -109,6 +120,9 @@ impl Event<'_> {
             Event::AcceptFailed { .. } => "could not accept a connection, trying again",
             Event::UnaskedAnswer => {
                 "the platform, or a proxy in between, sent an answer that nobody asked for: connections are not reused for 10 minutes; if it goes on, set platform.max_requests_per_connection = 1"
+            }
+            Event::EmptyShareJumped { .. } => {
+                "far more answers than before hold nothing: check whether token or encryption switch changed, hospitalId and unionId, and ask the platform about its index"
             }
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
@@ -133,6 +147,11 @@ impl Event<'_> {
             Event::Request(exchange) => exchange.fields(line),
             Event::AcceptFailed { listener, kind } => {
                 line.field("listener", *listener).field("error.type", *kind);
+            }
+            Event::EmptyShareJumped { tenant, jump } => {
+                line.field("tenant", *tenant)
+                    .field("share_percent", jump.share)
+                    .field("baseline_percent", jump.baseline);
             }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
