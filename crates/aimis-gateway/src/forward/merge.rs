@@ -14,6 +14,7 @@ use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::rejection::{self, Rejection};
 use crate::telemetry::exchange::Parts;
+use crate::telemetry::labels::OTHER_CODE;
 use crate::upstream::envelope::holds_nothing;
 use crate::upstream::error::{Foreign, UpstreamError};
 use crate::upstream::reply::Reply;
@@ -51,6 +52,18 @@ struct Failure {
     study_type: i64,
     code: i64,
     message: Box<RawValue>,
+}
+
+impl Failure {
+    /// `3=30001`. Codes have six digits at most; a longer number that a platform puts there could be a person's, and
+    /// headers end in the logs of whatever is in between (P1).
+    fn for_header(&self) -> String {
+        if self.code.unsigned_abs() < 1_000_000 {
+            format!("{}={}", self.study_type, self.code)
+        } else {
+            format!("{}={OTHER_CODE}", self.study_type)
+        }
+    }
 }
 
 /// What a reply contributes.
@@ -127,8 +140,7 @@ impl Merged {
     /// Makes the answer to the caller.
     pub fn into_answer(self) -> Response<Body> {
         let types: Vec<String> = self.types.iter().map(i64::to_string).collect();
-        let partial = self.failures.iter().map(|f| format!("{}={}", f.study_type, f.code));
-        let partial: Vec<String> = partial.collect();
+        let partial: Vec<String> = self.failures.iter().map(Failure::for_header).collect();
         let mut response = Response::new(Body::new(self.body.into()));
         let headers = response.headers_mut();
         headers.insert(
