@@ -20,8 +20,10 @@ pub struct Envelope {
 enum Data {
     /// No such member, or one that holds nothing.
     Nothing,
-    /// Something, or it cannot be told without reading all: nobody is to be warned of an emptiness that is none.
+    /// Something.
     Something,
+    /// It cannot be told from outside. Nobody is to be warned of an emptiness that may be none.
+    Unclear,
 }
 
 impl Envelope {
@@ -55,8 +57,11 @@ impl Envelope {
             [] => Err(Foreign::Empty),
             [b'<', ..] => Err(Foreign::Html),
             [b'{', inner @ .., b'}'] => {
-                let seen = Scan { rest: inner }.envelope().or_else(|| envelope_in_gb18030(inner));
-                seen.ok_or(Foreign::NotJson)
+                let seen = Scan { rest: inner }.envelope();
+                if let Some(seen) = seen.filter(|seen| seen.data != Data::Unclear) {
+                    return Ok(seen);
+                }
+                envelope_in_gb18030(inner).or(seen).ok_or(Foreign::NotJson)
             }
             _ => Err(Foreign::NotJson),
         }
@@ -162,7 +167,7 @@ impl<'a> Scan<'a> {
             match next {
                 Some(key) if is_named(key, b"data") => return Some(self.data()),
                 Some(_) if self.value().is_some() => self.space(),
-                _ => return Some(Data::Something),
+                _ => return Some(Data::Unclear),
             }
         }
         None
@@ -372,6 +377,13 @@ mod tests {
             Ok(Some(7))
         );
         assert_eq!(code(b"{\"message\":\"\xd5\x5c,\"code\":0}"), Err(Foreign::NotJson));
+        let empty = |body: &[u8]| Envelope::inspect(body).unwrap().is_empty();
+        assert!(empty(b"{\"code\":0,\"message\":\"\xd5\x5c\",\"data\":[]}"));
+        assert!(!empty(b"{\"code\":0,\"message\":\"\xd5\x5c\",\"data\":[1]}"));
+        assert!(
+            !empty(b"{\"code\":0,\"message\":\"\xd5\x5c,\"data\":[]}"),
+            "it cannot be told"
+        );
     }
 
     proptest! {
