@@ -46,11 +46,14 @@ fn a_body_is_explained_and_no_person_is_shown() {
     assert_eq!(told["repairs"], "studyType=integer-as-string");
     let sent = &told["would_send"];
     assert_eq!(sent["path"], "/thirdparty/patientStudies/900001");
-    assert_eq!(sent["body"]["phoneNum"], "138****8000 (encrypted)");
-    assert_eq!(sent["body"]["idNum"], "1****************X (encrypted)");
-    assert_eq!(sent["body"]["patientName"], "张**");
+    assert_eq!(sent["requests"][0]["body"]["phoneNum"], "138****8000 (encrypted)");
+    assert_eq!(sent["requests"][0]["body"]["idNum"], "1****************X (encrypted)");
+    assert_eq!(sent["requests"][0]["body"]["patientName"], "张**");
     assert_eq!(
-        (&sent["body"]["studyType"], &sent["body"]["unionId"]),
+        (
+            &sent["requests"][0]["body"]["studyType"],
+            &sent["requests"][0]["body"]["unionId"]
+        ),
         (&json!(5), &json!("U0001"))
     );
     for personal in [PHONE, ID_NUMBER, "张三丰", "P4711"] {
@@ -67,7 +70,10 @@ fn equal_questions_have_one_key_and_others_another() {
         let (status, text, errors) = explained(&config, &["--json"], studies_query_with(members).as_bytes());
         assert_eq!(status, 0, "{errors}");
         let told: Value = serde_json::from_str(&text).unwrap();
-        told["would_send"]["cache_key_id"].as_str().unwrap().to_owned()
+        told["would_send"]["requests"][0]["cache_key_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
 
     let plain = key_of(json!({}));
@@ -159,4 +165,19 @@ fn a_new_key_is_random_and_its_digest_is_what_the_configuration_takes() {
     let config = configuration(&directory, &format!("[[clients]]\nname = \"his\"\n{line}\n"));
     let checked = run(command(&["check", "--config", &config]), b"");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
+fn a_merged_list_is_explained_type_by_type() {
+    let directory = Directory::new();
+    let config = configuration(&directory, "[lan]\nmerge_study_types = true\n");
+    let body = studies_query_with(json!({"studyType": [0, 5]}));
+
+    let (status, text, errors) = explained(&config, &["--json"], body.as_bytes());
+
+    assert_eq!(status, 0, "{errors}");
+    let told: Value = serde_json::from_str(&text).unwrap();
+    let types = told["would_send"]["requests"].as_array().unwrap().iter();
+    let types: Vec<_> = types.map(|request| request["body"]["studyType"].clone()).collect();
+    assert_eq!(types, [json!(0), json!(5)]);
 }

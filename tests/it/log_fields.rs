@@ -180,9 +180,11 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
     let gateway = Settings::calling(&platform)
         .with("log", "level = \"debug\"\nclient_address = true")
         .with("drain", "timeout_ms = 50")
-        .client("name = \"his\"\nnetworks = \"127.0.0.1\"")
+        .client("name = \"his\"\nnetworks = \"127.0.0.1\"\nmerge_study_types = true")
         .start();
     gateway.studies().await;
+    let listed = studies_query().replace("\"studyType\":0", "\"studyType\":[0,5]");
+    gateway.query("patientStudies", listed).await;
     for body in ["", "{", "{\"a\":1,\"a\":2}", "[]", "{\"studyType\":9}"] {
         gateway.query("patientStudies", body).await;
     }
@@ -247,7 +249,7 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
         "stopped",
     ];
     assert_eq!(seen, BTreeSet::from(expected));
-    assert_eq!(requests(&log).len(), 17);
+    assert_eq!(requests(&log).len(), 18);
     let fields: BTreeSet<&String> = requests_fields(&lines).collect();
     let schema = schema();
     let of_requests = schema["allOf"]

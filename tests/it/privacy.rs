@@ -75,6 +75,7 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
     drive.odd_places(&gateway).await;
     drive.telemetry(&gateway).await;
     drive.stop(gateway);
+    drive.merged_lists(&platform).await;
     drive.unreachable_platforms(&platform).await;
     drive.draining(&platform).await;
 

@@ -25,6 +25,7 @@ use crate::edge::guarded_io::Patience;
 use crate::edge::request_id::RequestIds;
 use crate::edge::tls::door::{Door, Live};
 use crate::edge::tls::reload::Reloader;
+use crate::emptiness;
 use crate::forward::Road;
 use crate::forward::service::RoadService;
 use crate::listener::{BindError, Listener};
@@ -191,6 +192,13 @@ impl Gateway {
             workers: count,
             tenants: snapshot.tenants.all().len(),
         });
+        let emptiness = emptiness::Watch::new(
+            &config.emptiness,
+            snapshot.tenants.all().iter().map(|tenant| tenant.name.clone()),
+            clock.clone(),
+            Arc::clone(&metrics),
+            log.clone(),
+        );
         let served = Telemetry {
             metrics: Arc::clone(&metrics),
             health: health.clone(),
@@ -207,6 +215,7 @@ impl Gateway {
             workers,
             config: config.clone(),
             controls: controls.clone(),
+            emptiness,
             clock,
             reloader,
         })?;

@@ -22,6 +22,7 @@ use crate::edge::connection::{self, Bounds};
 use crate::edge::guarded_io::Patience;
 use crate::edge::request_id::RequestIds;
 use crate::edge::tls::reload::Reloader;
+use crate::emptiness;
 use crate::forward::service::identify;
 use crate::listener::{self, Accepted, Listener};
 use crate::rejection::{self, Rejection};
@@ -94,6 +95,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// Watches over the LAN listener's certificate, if it has one.
     pub(crate) reloader: Option<Reloader>,
+    pub(crate) emptiness: emptiness::Watch,
 }
 
 /// Starts the thread; it ends when the stop is through its last step but the abort.
@@ -122,7 +124,10 @@ async fn run(parts: Parts, ids: RequestIds) {
         controls,
         clock,
         reloader,
+        emptiness,
     } = parts;
+    // Ends with this thread's runtime.
+    tokio::task::spawn_local(emptiness.run());
     let accept_lan = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
     let workers = Rc::new(Workers {

@@ -21,6 +21,7 @@ use crate::forward::{authorize, route, understand};
 use crate::rejection::{self, Rejection};
 use crate::snapshot::Snapshot;
 use crate::telemetry::exchange::Exchange;
+use crate::tenant::Tenant;
 
 /// A request to be explained.
 pub struct Sample<'a> {
@@ -54,14 +55,12 @@ pub struct Explanation {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The request to the platform.
+    /// The request to the platform; several for a merged study list, one a type.
     WouldSend {
         /// Path at the platform.
         path: String,
-        /// Members of the body, masked.
-        body: Value,
-        /// Tells equal questions from others.
-        cache_key_id: String,
+        /// What would be sent there.
+        requests: Vec<Masked>,
     },
     /// The refusal.
     Refused {
@@ -72,6 +71,15 @@ pub enum Outcome {
         /// What happened and what to do.
         message: String,
     },
+}
+
+/// A request to the platform, fit to be shown.
+#[derive(Serialize)]
+pub struct Masked {
+    /// Members of the body, masked.
+    pub body: Value,
+    /// Tells equal questions from others.
+    pub cache_key_id: String,
 }
 
 /// Explains a request of `client`.
@@ -121,16 +129,19 @@ fn follow(
         return Err(Rejection::BodyTooLarge { limit });
     }
     let today = Date::in_china(clock.now());
-    let (order, tenant) = understand(snapshot, client, &route, sample.body, sample.content_type, today, notes)?;
+    let (question, tenant) = understand(snapshot, client, &route, sample.body, sample.content_type, today, notes)?;
     Ok(Outcome::WouldSend {
         path: tenant.uri(route.api).to_string(),
-        body: masked(&order),
-        cache_key_id: snapshot.cache_keys.key(tenant, &order).id(),
+        requests: question
+            .orders()
+            .iter()
+            .map(|order| masked(snapshot, tenant, order))
+            .collect(),
     })
 }
 
-/// The members that would leave, in their order, with every person masked.
-fn masked(order: &Order) -> Value {
+/// An order as it would leave, its members in their order and every person masked.
+fn masked(snapshot: &Snapshot, tenant: &Tenant, order: &Order) -> Masked {
     let mut members = Map::new();
     for field in order.contract().fields() {
         let name = field.name.as_str();
@@ -141,7 +152,10 @@ fn masked(order: &Order) -> Value {
         };
         members.insert(name.to_owned(), value);
     }
-    members.into()
+    Masked {
+        body: members.into(),
+        cache_key_id: snapshot.cache_keys.key(tenant, order).id(),
+    }
 }
 
 /// Numbers and names by their own masks; the hospital's and the union's ids and dates as they are; other texts

@@ -13,6 +13,7 @@
 //! | who may ask what? | [`client`] |
 //! | how are connections served and bounded? | [`edge`], [`listener`], [`sources`] |
 //! | which threads are there? | [`app`], [`worker`], `control` |
+//! | are answers emptier than they were? | `emptiness` |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
 //! | what would become of a request? | [`explain`] |
@@ -26,6 +27,7 @@ pub mod config;
 mod control;
 pub mod descriptors;
 pub mod edge;
+mod emptiness;
 pub mod explain;
 pub mod forward;
 pub mod listener;

@@ -21,7 +21,7 @@ use crate::forward::cache_key::CacheKeys;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{MergeBounds, Snapshot};
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
 use crate::upstream::connect::Connector;
@@ -133,6 +133,10 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
             body_bounds: BodyBounds {
                 max: config.lan.max_body,
                 timeout: config.lan.body_timeout,
+            },
+            merge_bounds: MergeBounds {
+                at_once: config.lan.merge_concurrency,
+                max_body: config.platform.max_body,
             },
         },
     })

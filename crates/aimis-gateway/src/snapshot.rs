@@ -1,15 +1,17 @@
 //! What every request is judged by: one configuration, read and checked.
 
-use aimis_core::codes::Codes;
+use aimis_core::codes::{Class, Codes};
 
 use crate::client::Clients;
 use crate::forward::apis::Apis;
 use crate::forward::cache_key::CacheKeys;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
+use crate::telemetry::exchange::Findings;
 use crate::telemetry::labels::CodeClass;
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::Tenants;
+use crate::upstream::envelope::Envelope;
 
 /// What every request is judged by: one configuration, read and checked. Never changed, only replaced.
 pub struct Snapshot {
@@ -31,9 +33,30 @@ pub struct Snapshot {
     pub cache_keys: CacheKeys,
     /// Bounds of a request's body.
     pub body_bounds: BodyBounds,
+    /// Bounds of a merged study list.
+    pub merge_bounds: MergeBounds,
+}
+
+/// Bounds of a merged study list.
+#[derive(Clone, Copy, Debug)]
+pub struct MergeBounds {
+    /// `lan.merge_concurrency`.
+    pub at_once: usize,
+    /// `platform.max_body`, for all parts together.
+    pub max_body: usize,
 }
 
 impl Snapshot {
+    /// What the platform found, as far as the envelope of its answer says so.
+    pub fn findings(&self, api: usize, envelope: Envelope) -> Option<Findings> {
+        match self.codes.lookup(self.apis.name(api), envelope.code()?).class {
+            Class::NoData => Some(Findings::Nothing),
+            Class::Success if envelope.is_empty() => Some(Findings::Nothing),
+            Class::Success => Some(Findings::Something),
+            _ => None,
+        }
+    }
+
     /// Class of an answer of the platform.
     pub fn class_of(&self, api: usize, code: Option<i64>) -> CodeClass {
         let Some(code) = code else { return CodeClass::Platform };

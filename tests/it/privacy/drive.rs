@@ -196,6 +196,49 @@ impl Drive {
         platform.clear_reply(PATIENT_STUDIES);
     }
 
+    /// Lists of several types, of which the platform refuses some and quotes values in that.
+    pub async fn merged_lists(&mut self, platform: &Platform) {
+        let gateway = Settings::calling(platform)
+            .with("log", "level = \"debug\"")
+            .with("lan", "merge_study_types = true\nmerge_concurrency = 1")
+            .start();
+        for value in VALUES
+            .map(|value| format!("{value:?}"))
+            .into_iter()
+            .chain([PHONE.into(), "0,5".into()])
+        {
+            for types in [
+                format!("[{value}]"),
+                format!("[0,{value}]"),
+                value.clone(),
+                format!("\"0,{value}\""),
+            ] {
+                let body = studies_query().replace("\"studyType\":0", &format!("\"studyType\":{types}"));
+                self.send(&gateway, "list of types", &request("POST", PATH, &[], body.as_bytes()))
+                    .await;
+            }
+        }
+        let message = format!("no data for {PHONE} {ID_NUMBER} {NAME} under {TOKEN}");
+        for code in [30_001, 13_800_138_000] {
+            for fault in [
+                Fault::BusinessCode {
+                    code,
+                    message: message.clone(),
+                },
+                Fault::None,
+                Fault::HalfBody,
+            ] {
+                platform.push_fault(fault);
+            }
+            let body = studies_query().replace("\"studyType\":0", "\"studyType\":[0,1,2]");
+            let answer = gateway.query(PATIENT_STUDIES, body).await;
+            assert!(answer.header("x-aimis-partial").is_some());
+            self.keep("merged list", &answer);
+        }
+        self.telemetry(&gateway).await;
+        self.stop(gateway);
+    }
+
     async fn studies(&mut self, gateway: &Gateway, what: &str) {
         let answer = gateway.studies().await;
         self.keep(what, &answer);

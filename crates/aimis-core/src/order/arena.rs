@@ -9,7 +9,8 @@ pub(super) struct Span {
     end: u32,
 }
 
-/// A text that only grows by appending, and never by leaving a copy behind.
+/// A text that only grows by appending, and never by leaving a copy behind. A clone is wiped by itself.
+#[derive(Clone)]
 pub(super) struct Arena {
     text: Zeroizing<String>,
 }

@@ -18,6 +18,7 @@ const MAX_RESERVE: usize = 64 * 1024;
 const SIGNATURE_NAMES: [&str; 3] = ["appId", "signature", "timestamp"];
 
 /// Collects the members of one request. Dropped unfinished, it wipes what it holds.
+#[derive(Clone)]
 pub struct OrderBuilder {
     pub(super) contract: Arc<Contract>,
     pub(super) arena: Arena,
@@ -118,9 +119,11 @@ impl OrderBuilder {
             Value::Integer(value) => Cell::Digits(self.arena.push(Decimal::of(value).as_str())),
             Value::Number(text) if is_integer(text) => Cell::Digits(self.arena.push(text)),
             Value::Bool(value) => Cell::Bool(value),
+            // Wrong for the field, as its judge will say, unless somebody asks for each item (`several`).
+            Value::List(text) if numeric => Cell::Text(self.arena.push(text)),
             Value::Number(text) if !numeric => self.inexact(index, text),
             Value::Number(text) => self.decimal(index, text),
-            Value::Nested => Cell::Wrong,
+            Value::List(_) | Value::Nested => Cell::Wrong,
         };
         Ok(Slot::Known)
     }
@@ -193,7 +196,7 @@ impl OrderBuilder {
         let personal = match value {
             Value::Text(text) | Value::Number(text) => could_be_personal(text),
             Value::Integer(number) => number.unsigned_abs() >= 1_000_000_000,
-            Value::Null | Value::Bool(_) | Value::Nested => false,
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Nested => false,
         };
         if personal {
             return Err(NotForwarded::CouldBePersonal);
@@ -207,7 +210,7 @@ impl OrderBuilder {
             Value::Integer(value) => Cell::Integer(value),
             Value::Number(text) if is_number(text) => Cell::Digits(self.arena.push(text)),
             Value::Bool(value) => Cell::Bool(value),
-            Value::Number(_) | Value::Nested => return Err(NotForwarded::NotScalar),
+            Value::Number(_) | Value::List(_) | Value::Nested => return Err(NotForwarded::NotScalar),
         };
         let name = self.arena.push(name);
         self.extras.push(Extra { name, value });

@@ -17,6 +17,7 @@ mod personal;
 mod problem;
 mod repair;
 mod rules;
+mod several;
 mod value;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use patient::Patient;
 pub use problem::{FieldProblem, Reason, Warning};
 pub use repair::{Repair, RepairKind};
 pub use rules::{IdentityMode, MissingIdentity, RepairMode, Rules};
+pub use several::Stated;
 pub use value::Value;
 
 /// The fields of one request: complete, of the right types, in range, and each in one spelling.

@@ -15,7 +15,9 @@ pub enum Value<'a> {
     Number(&'a str),
     /// `true` or `false`.
     Bool(bool),
-    /// An array or an object. No field takes one, so its content does not matter.
+    /// An array, as it stands in the body. No field takes one; an integer field's can be asked for item by item.
+    List(&'a str),
+    /// An object. No field takes one, so its content does not matter.
     Nested,
 }
 

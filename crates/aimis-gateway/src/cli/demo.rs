@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aimis_simulator::{Account, Recorded, RunOptions, Running};
+use futures_util::future::poll_immediate;
 
 use super::output::{self, Failure};
 use crate::app::{Gateway, Surroundings};
@@ -57,10 +59,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             output::print(&log.request_line())?;
         }
     } else {
+        // Listened for from the first poll on: whoever reads the line may press it at once.
+        let mut ctrl_c = pin!(tokio::signal::ctrl_c());
+        let pressed = runtime.block_on(poll_immediate(&mut ctrl_c));
         if !arguments.json {
             output::line("Both run on. Try the line above; Ctrl-C ends them.")?;
         }
-        runtime.block_on(tokio::signal::ctrl_c())?;
+        pressed.unwrap_or_else(|| runtime.block_on(ctrl_c))?;
         gateway.drain();
     }
     runtime.block_on(simulator.stop());

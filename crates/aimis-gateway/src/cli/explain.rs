@@ -141,14 +141,11 @@ fn text(found: &Explanation, client: Option<&config::Client>, config: &Config, s
     row("repairs", &found.repairs);
     row("warnings", &found.warnings);
     match &found.outcome {
-        Outcome::WouldSend {
-            path,
-            body,
-            cache_key_id,
-        } => {
-            row("cache key", cache_key_id);
+        Outcome::WouldSend { path, requests } => {
             row("would send", &format!("POST {}{path}", config.platform.base_url));
-            let _ = writeln!(text, "{body:#}");
+            for request in requests {
+                let _ = writeln!(text, "{:#}\n{:<12}{}", request.body, "cache key", request.cache_key_id);
+            }
         }
         Outcome::Refused { status, code, message } => {
             row("refused", &format!("{status}, code {code}"));

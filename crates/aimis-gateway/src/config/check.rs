@@ -20,6 +20,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.lan_tls(config);
     check.platform(config);
     check.dates(config);
+    check.emptiness(config);
     check.tenants(config);
     check.clients(config);
     check.problems
@@ -109,6 +110,14 @@ impl Check<'_> {
                 let reason = format!("is more than max_range_days, which is {}", dates.max_range_days);
                 self.refuse(&key, dates.default_range_days.to_string(), &reason);
             }
+        }
+    }
+
+    fn emptiness(&mut self, config: &Config) {
+        let (window, baseline) = (config.emptiness.window.as_secs(), config.emptiness.baseline.as_secs());
+        if baseline < window {
+            let reason = format!("is less than window_s, which is {window}: nothing could be told from it");
+            self.refuse("emptiness.baseline_s", baseline.to_string(), &reason);
         }
     }
 

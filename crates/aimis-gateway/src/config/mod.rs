@@ -51,6 +51,7 @@ pub use schema::schema;
 pub use section::{Content, Setting};
 pub use tables::Config;
 pub use tables::client::Client;
+pub use tables::emptiness::Emptiness;
 pub use tables::lan::{AnswerCharset, AnswerStatus, Lan, Language, UnknownFields};
 pub use tables::platform::Platform;
 pub use tables::process::{Drain, Log, LogFormat, LogLevel, Runtime, Telemetry};

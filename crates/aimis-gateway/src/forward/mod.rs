@@ -6,10 +6,11 @@
 //! | [`route`] | the request's line | API and appId |
 //! | [`decode`] | the body's bytes | a draft of an order |
 //! | [`authorize`] | client, tenant, order | whether this client may ask this |
-//! | [`understand()`] | the three before | a checked [`aimis_core::order::Order`] of one tenant |
-//! | [`protect`] | the order | a [`protect::ProtectedRequest`]: personal fields encrypted |
+//! | [`understand()`] | the three before | a checked [`question::Question`] to one tenant: an order, or one a type of study |
+//! | [`protect`] | an order | a [`protect::ProtectedRequest`]: personal fields encrypted |
 //! | [`crate::upstream`] | that | the platform's [`crate::upstream::reply::Reply`], signed for anew in each attempt |
 //! | [`relay`] | the reply | the caller's answer, byte for byte |
+//! | [`merge`] | several replies | one study list of them all |
 //! | [`answer`] | any answer | the same in its client's words, where these are others |
 //!
 //! A stage names types of earlier stages only. What surrounds a request whatever becomes of it (its id,
@@ -22,8 +23,10 @@ pub mod authorize;
 pub mod cache_key;
 pub mod cors;
 pub mod decode;
+pub mod merge;
 pub mod notes;
 pub mod protect;
+pub mod question;
 pub mod relay;
 pub mod route;
 pub mod service;
@@ -32,7 +35,9 @@ mod understand;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use aimis_core::contract::STUDY_TYPE;
 use aimis_core::datetime::Date;
+use aimis_core::order::Order;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -40,13 +45,20 @@ use hyper::body::Incoming;
 use crate::client::Client;
 use crate::client::failures::Failures;
 use crate::clock::Clock;
+use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::edge::peer::Peer;
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
-use crate::telemetry::labels::Origin;
+use crate::telemetry::exchange::{Findings, Parts};
+use crate::telemetry::labels::{CodeClass, Origin};
 use crate::upstream::Platform;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::reply::Reply;
+use merge::{Merged, Terms};
 use notes::Notes;
+use protect::ProtectedRequest;
+use question::Question;
 
 pub use understand::understand;
 
@@ -97,21 +109,89 @@ impl Road {
 
         let content_type = head.headers.get(CONTENT_TYPE);
         let today = Date::in_china(self.clock.now());
-        let (order, tenant) = understand(&self.snapshot, client, &route, &body, content_type, today, notes)?;
-        let protected = protect::protect(&order, route.api, tenant);
-        drop((order, body));
+        let (question, tenant) = understand(&self.snapshot, client, &route, &body, content_type, today, notes)?;
+        let protect = |order: &Order| protect::protect(order, route.api, tenant);
+        match question {
+            Question::One(order) => {
+                let protected = protect(&order);
+                drop((order, body));
+                self.ask(protected, notes).await
+            }
+            Question::ByType(orders) => {
+                let types = orders.iter().filter_map(|order| order.integer(STUDY_TYPE)).collect();
+                let protected = orders.iter().map(protect).collect();
+                drop((orders, body));
+                let language = service::language(&head.headers).unwrap_or(notes.answers.language);
+                self.ask_each(types, protected, language, notes).await
+            }
+        }
+    }
 
+    /// Asks the platform, and relays what it says.
+    async fn ask(&self, protected: ProtectedRequest, notes: &mut Notes) -> Result<Response<Body>, Rejection> {
+        let api = protected.api();
         let sent = self.platform.send(protected).await;
         notes.exchange.attempts = sent.attempts;
         notes.exchange.upstream_time = sent.took;
-        let reply = sent.result?;
+        self.relay(api, sent.result, notes)
+    }
 
+    /// Asks the platform for each type of study, and merges what it says.
+    async fn ask_each(
+        &self,
+        types: Vec<i64>,
+        protected: Vec<ProtectedRequest>,
+        language: Language,
+        notes: &mut Notes,
+    ) -> Result<Response<Body>, Rejection> {
+        let api = protected[0].api();
+        let bounds = self.snapshot.merge_bounds;
+        let asked = self.clock.moment();
+        let sent = self.platform.send_each(protected, bounds.at_once).await;
+        notes.exchange.upstream_time = self.clock.moment().since(asked);
+        notes.exchange.attempts = sent.iter().map(|sent| sent.attempts).sum();
+
+        let mut results: Vec<_> = sent.into_iter().map(|sent| sent.result).collect();
+        let terms = Terms {
+            codes: &self.snapshot.codes,
+            api: self.snapshot.apis.name(api),
+            max_body: bounds.max_body,
+            language,
+        };
+        let merged = Merged::of(types, &results, terms);
+        notes.exchange.parts = Some(merged.parts);
+        if merged.is_failure() {
+            // Never an empty success: the first failure speaks for all.
+            return self.relay(api, results.swap_remove(0), notes);
+        }
+        notes.exchange.origin = Origin::Platform;
+        notes.exchange.code = Some(0);
+        notes.exchange.class = CodeClass::Ok;
+        match merged.parts {
+            Parts { failed: 1.., .. } => notes.warn("reply", "partial"),
+            Parts { ok: 0, .. } => notes.found(Findings::Nothing),
+            Parts { .. } => notes.found(Findings::Something),
+        }
+        Ok(merged.into_answer())
+    }
+
+    /// What the platform said goes to the caller as it is, and into the notes as far as we understand it.
+    fn relay(
+        &self,
+        api: usize,
+        result: Result<Reply, UpstreamError>,
+        notes: &mut Notes,
+    ) -> Result<Response<Body>, Rejection> {
+        let reply = result?;
         let code = reply.envelope().code();
         notes.exchange.origin = Origin::Platform;
         notes.exchange.code = code;
-        notes.exchange.class = self.snapshot.class_of(route.api, code);
+        notes.exchange.class = self.snapshot.class_of(api, code);
         if code.is_none() {
             notes.warn("reply", "no-code");
+        }
+        if let Some(findings) = self.snapshot.findings(api, reply.envelope()) {
+            notes.found(findings);
         }
         Ok(relay::to_caller(&reply))
     }

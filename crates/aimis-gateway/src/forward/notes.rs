@@ -1,9 +1,9 @@
 //! What the road learns about a request on its way: for the caller's headers, the log line and the counters.
 
-use aimis_core::order::RepairKind;
+use aimis_core::order::{Reason, RepairKind};
 
 use crate::client::Answers;
-use crate::telemetry::exchange::Exchange;
+use crate::telemetry::exchange::{Exchange, Findings};
 
 /// Bytes that the list of repairs, or of warnings, may take in a header.
 const MAX_LIST: usize = 1024;
@@ -38,6 +38,22 @@ impl Notes {
     /// Something is suspicious: told to the caller.
     pub fn warn(&mut self, field: &str, what: &str) {
         list(&mut self.warnings, field, what);
+    }
+
+    /// An identity or telephone number failed a check and is sent all the same: told to the caller, and kept in mind
+    /// until it is known whether anything was found under it.
+    pub fn warn_of_number(&mut self, field: &str, reason: Reason) {
+        self.exchange.failed_check = true;
+        self.warn(field, reason.as_str());
+    }
+
+    /// The platform said whether it found anything. That it found nothing behind a number that failed a check may
+    /// only mean that the number is mistyped (P9).
+    pub fn found(&mut self, findings: Findings) {
+        self.exchange.findings = Some(findings);
+        if self.exchange.failed_check && findings == Findings::Nothing {
+            self.warn("reply", "empty-after-failed-check");
+        }
     }
 
     /// The value of `X-Aimis-Repairs`; empty for none.

@@ -190,7 +190,7 @@ fn decorate(headers: &mut HeaderMap, notes: &Notes) {
 }
 
 /// The first language that the caller names and we have.
-fn language(headers: &HeaderMap) -> Option<Language> {
+pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
     headers
         .get(ACCEPT_LANGUAGE)?
         .as_bytes()

@@ -1,4 +1,4 @@
-//! The part of the road that asks nobody: a body and a path become an order that its client may ask.
+//! The part of the road that asks nobody: a body and a path become a question that its client may ask.
 //!
 //! The road goes on from here to the platform; `explain` stops here.
 
@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use aimis_core::contract::{HOSPITAL_ID, UNION_ID};
 use aimis_core::datetime::Date;
-use aimis_core::order::{Order, OrderBuilder, RepairKind, RepairMode, Rules};
+use aimis_core::order::{OrderBuilder, RepairKind, RepairMode, Rules};
 use http::HeaderValue;
 
 use super::decode::members::Unknown;
 use super::notes::Notes;
+use super::question::Question;
 use super::route::Route;
 use super::{authorize, decode};
 use crate::client::Client;
@@ -30,7 +31,7 @@ pub fn understand<'s>(
     content_type: Option<&HeaderValue>,
     today: Date,
     notes: &mut Notes,
-) -> Result<(Order, &'s Arc<Tenant>), Rejection> {
+) -> Result<(Question, &'s Arc<Tenant>), Rejection> {
     let mut draft = OrderBuilder::new(snapshot.apis.contract(route.api), body.len());
     let unknown = decode::read(body, content_type, &client.dialects, &mut draft)?;
     let tenant = authorize::tenant(client, route, &draft, &snapshot.tenants)?;
@@ -60,8 +61,11 @@ pub fn understand<'s>(
         },
         ..tenant.rules
     };
-    let order = draft.finish(&rules).map_err(Rejection::FieldInvalid)?;
-    authorize::order(client, tenant, &order)?;
+    let question = Question::of(draft, client, &rules)?;
+    let orders = question.orders();
+    for order in orders {
+        authorize::order(client, tenant, order)?;
+    }
     for (name, outcome) in &unknown {
         let kind = match outcome {
             Unknown::Forwarded => RepairKind::UnknownForwarded,
@@ -69,12 +73,12 @@ pub fn understand<'s>(
         };
         notes.repair(Some(name), kind);
     }
-    for repair in order.repairs() {
+    for repair in orders[0].repairs() {
         notes.repair(repair.field, repair.kind);
     }
-    for warning in order.warnings() {
-        notes.warn(warning.field, warning.reason.as_str());
+    for warning in orders[0].warnings() {
+        notes.warn_of_number(warning.field, warning.reason);
     }
-    notes.exchange.patient = Some(snapshot.tagger.tag(&order));
-    Ok((order, tenant))
+    notes.exchange.patient = Some(snapshot.tagger.tag(&orders[0]));
+    Ok((question, tenant))
 }

@@ -299,5 +299,9 @@ fn not_envelope(foreign: Foreign) -> (&'static str, &'static str) {
             "The answer is not a JSON object as the platform sends it.",
             "应答不是影像平台的 JSON 对象。",
         ),
+        Foreign::NotList => (
+            "The platform's answer has no list of studies.",
+            "影像平台的应答中没有检查列表。",
+        ),
     }
 }

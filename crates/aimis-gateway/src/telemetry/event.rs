@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::empty_share::Jump;
 use super::exchange::Exchange;
 use super::labels::RefusedConnection;
 use super::log::{Level, Line, Loggable};
@@ -87,6 +88,13 @@ pub enum Event<'a> {
     },
     /// The platform, or something in between, sent bytes that nobody asked for.
     UnaskedAnswer,
+    /// A tenant's share of empty answers rose far above what it was before.
+    EmptyShareJumped {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// What it is, and what it was.
+        jump: Jump,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -132,6 +140,7 @@ impl Event<'_> {
             Event::Request(exchange) => exchange.level(),
             Event::UnaskedAnswer
             | Event::AcceptFailed { .. }
+            | Event::EmptyShareJumped { .. }
             | Event::ConnectionRefused { .. }
             | Event::TlsHandshakeFailed { .. }
             | Event::CertificateExpires {
@@ -163,6 +172,7 @@ impl Event<'_> {
             Event::TlsReloadFailed { .. } => "tls_reload_failed",
             Event::CertificateExpires { .. } => "certificate_expires",
             Event::UnaskedAnswer => "unasked_answer",
+            Event::EmptyShareJumped { .. } => "empty_share_jumped",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -194,6 +204,9 @@ impl Event<'_> {
             },
             Event::UnaskedAnswer => {
                 "the platform, or a proxy in between, sent an answer that nobody asked for: connections are not reused for 10 minutes; if it goes on, set platform.max_requests_per_connection = 1"
+            }
+            Event::EmptyShareJumped { .. } => {
+                "far more answers than before hold nothing: check whether token or encryption switch changed, hospitalId and unionId, and ask the platform about its index"
             }
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
@@ -251,6 +264,11 @@ impl Event<'_> {
             }
             Event::CertificateExpires { days, .. } => {
                 line.field("certificate", LAN).field("expires_in_days", *days);
+            }
+            Event::EmptyShareJumped { tenant, jump } => {
+                line.field("tenant", *tenant)
+                    .field("share_percent", jump.share)
+                    .field("baseline_percent", jump.baseline);
             }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);

@@ -50,6 +50,12 @@ pub struct Exchange {
     pub error_field: Option<FieldName>,
     /// Counted among refusals, and how.
     pub rejected: Option<RejectReason>,
+    /// An identity or telephone number of the request failed a check.
+    pub failed_check: bool,
+    /// Whether the platform found anything; `None` if it did not say.
+    pub findings: Option<Findings>,
+    /// What became of the parts of a merged study list; `None` for any other answer.
+    pub parts: Option<Parts>,
     /// How often the platform was asked.
     pub attempts: u32,
     /// Time that went by waiting for the platform.
@@ -58,6 +64,26 @@ pub struct Exchange {
     pub caller_time: Duration,
     /// Time from the request's head to its answer.
     pub total_time: Duration,
+}
+
+/// What the platform found, as far as its answer says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Findings {
+    /// An empty list or object, or a code that means "no data".
+    Nothing,
+    /// Something.
+    Something,
+}
+
+/// What became of the parts of a merged study list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Types with studies.
+    pub ok: u32,
+    /// Types without.
+    pub empty: u32,
+    /// Types that could not be had.
+    pub failed: u32,
 }
 
 /// The name of a field of a contract; never a name from a request.
@@ -98,6 +124,9 @@ impl Exchange {
             error_detail: None,
             error_field: None,
             rejected: None,
+            failed_check: false,
+            findings: None,
+            parts: None,
             attempts: 0,
             upstream_time: Duration::ZERO,
             caller_time: Duration::ZERO,
@@ -121,10 +150,17 @@ impl Exchange {
         if let Some(reason) = self.rejected {
             metrics.rejected(reason).inc();
         }
+        if let (Some(tenant), Some(findings)) = (tenant, self.findings) {
+            metrics.answers.count(tenant, findings, self.failed_check);
+        }
+        if let Some(parts) = self.parts {
+            metrics.answers.count_parts(parts);
+        }
     }
 
     pub(super) fn level(&self) -> Level {
         match self.class {
+            CodeClass::Ok if self.parts.is_some_and(|parts| parts.failed > 0) => Level::Warn,
             CodeClass::Ok | CodeClass::Data => Level::Info,
             CodeClass::Gateway if self.error == Some("internal") => Level::Error,
             CodeClass::Auth | CodeClass::Limit | CodeClass::Platform | CodeClass::Transport | CodeClass::Gateway => {
@@ -135,6 +171,9 @@ impl Exchange {
 
     pub(super) fn message(&self) -> &'static str {
         match (self.origin, self.class) {
+            (Origin::Platform, CodeClass::Ok) if self.parts.is_some_and(|parts| parts.failed > 0) => {
+                "answered by the platform in part: some types of study could not be had"
+            }
             (Origin::Platform, CodeClass::Ok) => "answered by the platform",
             (Origin::Platform, CodeClass::Auth) => "the platform refuses us: check token, appId, contract and clock",
             (Origin::Platform, _) => "answered by the platform with a failure",
@@ -158,6 +197,7 @@ impl Exchange {
             .field("upstream.duration_s", self.upstream_time)
             .field("origin", self.origin.as_str())
             .field("attempts", self.attempts)
+            .maybe("partial", self.parts.map(|parts| parts.failed))
             // Codes have six digits at most; a longer number that a platform puts there could be a person's.
             .maybe(
                 "business.code",

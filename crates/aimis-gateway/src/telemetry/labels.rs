@@ -107,6 +107,18 @@ label_set! {
 }
 
 label_set! {
+    /// What became of one part of a merged study list.
+    MergedPart {
+        /// Studies came.
+        Ok = "ok",
+        /// There are none.
+        Empty = "empty",
+        /// It could not be had.
+        Failed = "failed",
+    }
+}
+
+label_set! {
     /// What must be good before the gateway is ready.
     ReadyCheck {
         /// A configuration is loaded.

@@ -13,6 +13,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use super::answers::AnswerMetrics;
 use super::labels::{
     AttemptResult, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck, RejectReason,
     ReloadResult,
@@ -56,6 +57,8 @@ pub struct Metrics {
     tls_reloads: Vec<IntCounter>,
     /// When the LAN listener's certificate expires, in seconds since 1970; 0 without one.
     pub certificate_not_after: Gauge,
+    /// What answers hold.
+    pub answers: AnswerMetrics,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -246,6 +249,7 @@ impl Metrics {
                 .map(|r| reloads.with_label_values(&[r.as_str()]))
                 .collect(),
             certificate_not_after: certificate_not_after.with_label_values(&["lan"]),
+            answers: AnswerMetrics::new(&maker, tenants),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -380,7 +384,7 @@ fn resolve<T>(labels: &[&str], child: impl Fn(&str) -> T) -> Vec<T> {
 }
 
 /// Makes families under the prefix `aimis_` and registers them.
-struct Maker {
+pub(super) struct Maker {
     registry: Registry,
 }
 
@@ -397,12 +401,16 @@ impl Maker {
         family
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.register(IntCounterVec::new(Self::opts(name, help), labels))
     }
 
     fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.register(IntCounter::with_opts(Self::opts(name, help)))
+    }
+
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(Gauge::with_opts(Self::opts(name, help)))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {

@@ -1,5 +1,7 @@
 //! Seeing the gateway: metrics, log lines, health.
 
+pub mod answers;
+pub mod empty_share;
 pub mod event;
 pub mod exchange;
 pub mod health;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::error::UpstreamError;
@@ -47,6 +48,31 @@ impl<S> Deadline<S> {
     pub(super) fn inner(&self) -> &S {
         &self.inner
     }
+
+    /// When whatever begins now has to be done with; by tokio's clock, which a paused runtime controls.
+    pub(super) fn expiry(&self) -> Instant {
+        tokio::time::sleep(self.limit).deadline()
+    }
+}
+
+impl<S> Deadline<S>
+where
+    S: Service<Attempt, Response = super::reply::Reply, Error = UpstreamError, Future = Answer<UpstreamError>>,
+{
+    /// Begins what has to be done with at `expiry`, which it may share with others.
+    pub(super) fn call_until(&mut self, attempt: Attempt, expiry: Instant) -> Answer<UpstreamError> {
+        let api = attempt.request.api();
+        let answer = self.inner.call(attempt);
+        let metrics = Arc::clone(&self.metrics);
+        Box::pin(async move {
+            tokio::time::timeout_at(expiry, answer)
+                .await
+                .unwrap_or_else(|_elapsed| {
+                    metrics.attempts(api, UpstreamError::Deadline.attempt_result()).inc();
+                    Err(UpstreamError::Deadline)
+                })
+        })
+    }
 }
 
 impl<S> Service<Attempt> for Deadline<S>
@@ -62,14 +88,7 @@ where
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let api = attempt.request.api();
-        let answer = self.inner.call(attempt);
-        let (limit, metrics) = (self.limit, Arc::clone(&self.metrics));
-        Box::pin(async move {
-            tokio::time::timeout(limit, answer).await.unwrap_or_else(|_elapsed| {
-                metrics.attempts(api, UpstreamError::Deadline.attempt_result()).inc();
-                Err(UpstreamError::Deadline)
-            })
-        })
+        let expiry = self.expiry();
+        self.call_until(attempt, expiry)
     }
 }

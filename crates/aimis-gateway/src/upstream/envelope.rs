@@ -1,7 +1,8 @@
-//! What the platform's envelope says, read without reading the rest: `code`, wherever it stands.
+//! What the platform's envelope says, read without reading the rest: `code`, and whether `data` holds anything.
 //!
 //! An answer can be a long list and is relayed byte for byte, so it is not parsed. A scan of the top level
-//! ends at `code`, which the platform sends first; a list in front of it is skipped at memchr's speed.
+//! ends at the start of `data`, which the platform sends behind `code`; a list in front of `code` is skipped
+//! at memchr's speed.
 
 use memchr::memchr2;
 
@@ -11,12 +12,29 @@ use super::error::Foreign;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope {
     code: Option<i64>,
+    data: Data,
+}
+
+/// What stands under `data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Data {
+    /// No such member, or one that holds nothing.
+    Nothing,
+    /// Something.
+    Something,
+    /// It cannot be told from outside. Nobody is to be warned of an emptiness that may be none.
+    Unclear,
 }
 
 impl Envelope {
     /// The business code: a number, or the text of one; `None` if there is none.
     pub fn code(self) -> Option<i64> {
         self.code
+    }
+
+    /// Whether `data` holds nothing: absent, `null`, `[]`, `{}` or a blank text.
+    pub fn is_empty(self) -> bool {
+        self.data == Data::Nothing
     }
 
     /// Whether every bracket and quote of a JSON text is closed at its very end: for a body whose end is told
@@ -39,10 +57,11 @@ impl Envelope {
             [] => Err(Foreign::Empty),
             [b'<', ..] => Err(Foreign::Html),
             [b'{', inner @ .., b'}'] => {
-                let code = Scan { rest: inner }.find_code().or_else(|| find_code_in_gb18030(inner));
-                Ok(Self {
-                    code: code.ok_or(Foreign::NotJson)?,
-                })
+                let seen = Scan { rest: inner }.envelope();
+                if let Some(seen) = seen.filter(|seen| seen.data != Data::Unclear) {
+                    return Ok(seen);
+                }
+                envelope_in_gb18030(inner).or(seen).ok_or(Foreign::NotJson)
             }
             _ => Err(Foreign::NotJson),
         }
@@ -53,11 +72,29 @@ fn trimmed(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii()
 }
 
-fn find_code_in_gb18030(inner: &[u8]) -> Option<Option<i64>> {
+fn envelope_in_gb18030(inner: &[u8]) -> Option<Envelope> {
     Scan {
         rest: &masked_gb18030(inner)?,
     }
-    .find_code()
+    .envelope()
+}
+
+/// Whether a JSON value, or what begins with one, holds nothing; only its start is looked at.
+pub fn holds_nothing(value: &[u8]) -> bool {
+    let inner = |open: u8| {
+        Some(
+            value
+                .trim_ascii_start()
+                .strip_prefix(&[open])?
+                .trim_ascii_start()
+                .first(),
+        )
+    };
+    let closed_by = |open: u8, close: u8| inner(open) == Some(Some(&close));
+    value.trim_ascii_start().starts_with(b"null")
+        || closed_by(b'[', b']')
+        || closed_by(b'{', b'}')
+        || closed_by(b'"', b'"')
 }
 
 /// A second look at what is not UTF-8: in GB18030 the last byte of a character can be that of a backslash or
@@ -85,30 +122,73 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// `None` if this is not JSON as far as it was read; `Some(None)` if there is no code.
-    fn find_code(&mut self) -> Option<Option<i64>> {
+    /// `None` if this is not JSON up to its code; behind the code nothing is refused any more.
+    fn envelope(mut self) -> Option<Envelope> {
+        let mut data = None;
+        let found = |code, data: Option<Data>| Envelope {
+            code,
+            data: data.unwrap_or(Data::Nothing),
+        };
         self.space();
         if self.rest.is_empty() {
-            return Some(None);
+            return Some(found(None, None));
         }
         loop {
-            let key = self.string()?;
-            self.space();
-            self.byte(b':')?;
-            self.space();
-            if key == b"code" {
+            let key = self.key()?;
+            if is_named(key, b"code") {
                 let code = code(self.value()?);
                 self.space();
-                return matches!(self.rest.first(), None | Some(b',')).then_some(code);
+                return match self.rest.first() {
+                    None => Some(found(code, data)),
+                    Some(b',') => Some(found(code, data.or_else(|| self.find_data()))),
+                    Some(_) => None,
+                };
+            }
+            if is_named(key, b"data") && data.is_none() {
+                data = Some(self.data());
             }
             self.value()?;
             self.space();
             if self.rest.is_empty() {
-                return Some(None);
+                return Some(found(None, data));
             }
             self.byte(b',')?;
             self.space();
         }
+    }
+
+    /// What stands under `data` in the members that are left, each behind a comma; `None` if it is not among them.
+    fn find_data(&mut self) -> Option<Data> {
+        while !self.rest.is_empty() {
+            let next = self.byte(b',').and_then(|()| {
+                self.space();
+                self.key()
+            });
+            match next {
+                Some(key) if is_named(key, b"data") => return Some(self.data()),
+                Some(_) if self.value().is_some() => self.space(),
+                _ => return Some(Data::Unclear),
+            }
+        }
+        None
+    }
+
+    /// What the value here holds; it is not consumed.
+    fn data(&self) -> Data {
+        if holds_nothing(self.rest) {
+            Data::Nothing
+        } else {
+            Data::Something
+        }
+    }
+
+    /// A member's name and its colon.
+    fn key(&mut self) -> Option<&'a [u8]> {
+        let key = self.string()?;
+        self.space();
+        self.byte(b':')?;
+        self.space();
+        Some(key)
     }
 
     fn space(&mut self) {
@@ -197,6 +277,13 @@ fn nested_length(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// Whether a member's name is `name`, escapes or not.
+fn is_named(key: &[u8], name: &[u8]) -> bool {
+    key == name
+        || key.contains(&b'\\')
+            && serde_json::from_slice::<String>(&[b"\"", key, b"\""].concat()).is_ok_and(|key| key.as_bytes() == name)
+}
+
 fn code(value: &[u8]) -> Option<i64> {
     let digits = value
         .strip_prefix(b"\"")
@@ -234,6 +321,32 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_data_is_empty_wherever_its_data_stands() {
+        let empty = |body: &str| Envelope::inspect(body.as_bytes()).unwrap().is_empty();
+        for nothing in ["[]", "[ \n]", "{}", "{ }", "null", "\"\"", "\" \t\""] {
+            for body in [
+                format!(r#"{{"code":0,"message":"a","data":{nothing}}}"#),
+                format!(r#"{{"data" : {nothing} ,"code":0}}"#),
+                format!(r#"{{"code":0,"x":[{{"data":[1]}}],"data":{nothing},"requestId":"1"}}"#),
+                format!(r#"{{"code":0,"d\u0061ta":{nothing}}}"#),
+            ] {
+                assert!(empty(&body), "{body}");
+            }
+        }
+        for something in ["[[]]", "[null]", "{\"a\":null}", "\" a\"", "0", "false", "\"[]\""] {
+            for body in [
+                format!(r#"{{"code":0,"message":"a","data":{something}}}"#),
+                format!(r#"{{"data":{something},"code":0}}"#),
+                format!(r#"{{"code":0,"x":{{"data":[]}},"d\u0061ta":{something}}}"#),
+            ] {
+                assert!(!empty(&body), "{body}");
+            }
+        }
+        assert!(empty("{}") && empty(r#"{"code":0}"#) && empty(r#"{"code":0,"date":[1]}"#));
+        assert!(!empty(r#"{"code":0,"message":nonsense,"x":1}"#), "it cannot be told");
+    }
+
+    #[test]
     fn a_text_cut_anywhere_is_not_whole() {
         let whole = r#"{"code":0,"data":[{"a":"}]\""},{"b":[1]}]}"#;
         assert!(Envelope::is_whole(whole.as_bytes()));
@@ -264,6 +377,13 @@ mod tests {
             Ok(Some(7))
         );
         assert_eq!(code(b"{\"message\":\"\xd5\x5c,\"code\":0}"), Err(Foreign::NotJson));
+        let empty = |body: &[u8]| Envelope::inspect(body).unwrap().is_empty();
+        assert!(empty(b"{\"code\":0,\"message\":\"\xd5\x5c\",\"data\":[]}"));
+        assert!(!empty(b"{\"code\":0,\"message\":\"\xd5\x5c\",\"data\":[1]}"));
+        assert!(
+            !empty(b"{\"code\":0,\"message\":\"\xd5\x5c,\"data\":[]}"),
+            "it cannot be told"
+        );
     }
 
     proptest! {
@@ -275,6 +395,37 @@ mod tests {
         #[test]
         fn brackets_and_quotes_in_any_order_are_looked_at_without_a_panic(body in r#"\{["\\\[\]{}:, codea0-9]{0,60}\}"#) {
             let _ = Envelope::inspect(body.as_bytes());
+        }
+
+        #[test]
+        fn emptiness_is_what_a_parser_says(
+            (data, text, place) in (
+                prop_oneof![
+                    Just("[]".to_owned()), Just(" { }".to_owned()), Just("null".to_owned()), Just("\" \"".to_owned()),
+                    r#"\[ ?(\{"data":(1|\[\]|"\]")\}|7|"\\""|null)?(, ?\[\{\}\])?\]"#,
+                    r#"\{ ?"(data|code)" ?: ?(\{\}|"\}"|0)\}"#,
+                    r#"-?[1-9]{1,3}(\.5)?"#,
+                ].prop_filter("JSON", |text| serde_json::from_str::<serde_json::Value>(text).is_ok()),
+                any::<String>(),
+                0..4_usize,
+            ),
+        ) {
+            let text = serde_json::to_string(&text).unwrap();
+            let mut members = vec![format!("\"code\" :0"), format!("\"message\":{text}"), format!("{text}:[{{\"data\":[]}}]")];
+            if text == "\"data\"" || text == "\"code\"" {
+                members.pop();
+            }
+            members.insert(place.min(members.len()), format!(" \"data\": {data}"));
+            let body = format!("{{{}}}", members.join(" ,"));
+            let parsed: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let empty = match &parsed["data"] {
+                serde_json::Value::Null => true,
+                serde_json::Value::Array(items) => items.is_empty(),
+                serde_json::Value::Object(members) => members.is_empty(),
+                serde_json::Value::String(text) => text.trim().is_empty(),
+                _ => false,
+            };
+            prop_assert_eq!(Envelope::inspect(body.as_bytes()).map(Envelope::is_empty), Ok(empty), "{}", body);
         }
 
         #[test]

@@ -84,6 +84,9 @@ pub enum Foreign {
     /// Anything else that is not a JSON object.
     #[error("not a JSON object")]
     NotJson,
+    /// An envelope whose `data` is no list, where one is needed to merge it.
+    #[error("an envelope without a list")]
+    NotList,
 }
 
 /// A failed attempt, and whether it went over a connection that had been used before.
@@ -149,6 +152,7 @@ impl UpstreamError {
             Self::NotEnvelope(Foreign::Empty) => "an empty answer came",
             Self::NotEnvelope(Foreign::Encoded) => "a compressed answer came though none was asked for",
             Self::NotEnvelope(Foreign::NotJson) => "an answer came that is not a JSON object",
+            Self::NotEnvelope(Foreign::NotList) => "an answer came that has no list of studies",
             Self::Busy => "platform.max_connections_per_worker connections are in use",
         }
     }

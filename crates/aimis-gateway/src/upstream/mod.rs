@@ -15,6 +15,7 @@ pub mod reply;
 pub mod retry;
 pub mod sign;
 pub mod tls;
+mod together;
 mod wire;
 
 use std::cell::Cell;

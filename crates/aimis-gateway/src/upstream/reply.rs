@@ -25,6 +25,18 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// A reply of this body, for tests of what is made from replies.
+    #[cfg(test)]
+    pub(crate) fn made_up(status: StatusCode, body: &str) -> Self {
+        Self {
+            status,
+            content_type: None,
+            retry_after: None,
+            envelope: Envelope::inspect(body.as_bytes()).unwrap(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
     /// Its HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status

@@ -102,6 +102,32 @@ impl Kind for Millis {
     }
 }
 
+/// A span of time, in the file a number of seconds.
+pub(in crate::config) struct Seconds(Integer<i64>);
+
+/// A span from `min` to `max` seconds; the key ends in `_s`.
+pub(in crate::config) fn seconds(min: u32, max: u32) -> Seconds {
+    Seconds(integer(min.into(), max.into()).unit("seconds"))
+}
+
+impl Kind for Seconds {
+    type Value = Duration;
+
+    fn read(&self, node: &Node, _directory: &Path) -> Result<Duration, Refusal> {
+        self.0
+            .check(node)
+            .map(|number| Duration::from_secs(number.unsigned_abs()))
+    }
+
+    fn show(&self, value: &Duration) -> Plain {
+        Plain::Integer(value.as_secs().try_into().unwrap_or(i64::MAX))
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+}
+
 /// A number of bytes, in the file also with a unit: `"64KiB"`.
 pub(in crate::config) struct Size {
     min: usize,

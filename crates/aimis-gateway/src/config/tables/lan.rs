@@ -63,6 +63,8 @@ section! {
         aliases: Option<Vec<Alias>> = one_or_more(alias()).optional(Plain::List(vec!["sfzh=idNum".into(), "brid=hisId".into()]));
         /// Answers `patientStudies` without `studyType`, or with a list of them, by asking for each type and merging the answers.
         merge_study_types: bool = switch().or(false);
+        /// How many types of a merged study list are asked for at a time.
+        merge_concurrency: usize = integer(1, 6).or(3);
         /// The HTTP status of failures.
         status: AnswerStatus = one_of().or("mapped");
         /// Writes answers in ASCII, other characters as `\u` escapes, for clients that guess the charset. The answer is then no longer the platform's byte for byte, which `X-Aimis-Answer` tells.

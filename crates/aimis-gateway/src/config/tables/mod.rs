@@ -4,6 +4,7 @@
 //! in `super::check`.
 
 pub(super) mod client;
+pub(super) mod emptiness;
 pub(super) mod lan;
 pub(super) mod platform;
 pub(super) mod process;
@@ -14,6 +15,7 @@ pub(super) mod tls;
 use super::entry::{any_tables, table, tables};
 use super::section::section;
 use client::Client;
+use emptiness::Emptiness;
 use lan::Lan;
 use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
@@ -47,6 +49,8 @@ section! {
         dates: Dates = table();
         /// The time that signatures carry.
         clock: Clock = table();
+        /// When a rise of empty answers is worth a line.
+        emptiness: Emptiness = table();
         /// How the process stops.
         drain: Drain = table();
         /// The log on standard output.

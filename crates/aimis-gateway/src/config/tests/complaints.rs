@@ -135,6 +135,15 @@ const FILES: &[(&str, &str)] = &[
         "[dates]\nmax_range_days = 3\ndefault_range_days = 7",
         "gateway.toml:3: dates.default_range_days: 7 is more than max_range_days, which is 3",
     ),
+    (
+        "[emptiness]\nwindow_s = 7200\nbaseline_s = 3600",
+        "gateway.toml:3: emptiness.baseline_s: 3600 is less than window_s, which is 7200: nothing could be told from it",
+    ),
+    (
+        "[emptiness]\nwindow_s = 5\njump_points = 101",
+        "gateway.toml:2: emptiness.window_s: 5 is out of range, allowed is 60 to 86400 seconds\n\
+         gateway.toml:3: emptiness.jump_points: 101 is out of range, allowed is 1 to 100 percentage points",
+    ),
     // Tables.
     ("lan = 5", "gateway.toml:1: lan: is not a table of keys"),
     // A tenant before that of the frame.
@@ -234,7 +243,7 @@ fn all_faults_are_told_at_once() {
     let expected = "\
 gateway.toml:2: runtime.workers: 999 is out of range, allowed is 0 to 256
 gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, telemetry, platform, crypto, sign, identity, dates, \
-clock, drain, log, tenants, clients
+clock, emptiness, drain, log, tenants, clients
 gateway.toml:5: platform.base_url: 5 is not a URL
 gateway.toml:6: platform.max_body: \"1B\" is out of range, allowed is 64KiB to 256MiB
 gateway.toml:7: tenants[0].app_id: is missing

@@ -151,7 +151,11 @@ impl<'t> MemberReader<'_, '_, 't> {
             }
             b'{' | b'[' => {
                 check_depth(raw).map_err(|fault| self.stop(fault))?;
-                Value::Nested
+                if raw.starts_with('[') {
+                    Value::List(raw)
+                } else {
+                    Value::Nested
+                }
             }
             b't' => Value::Bool(true),
             b'f' => Value::Bool(false),
