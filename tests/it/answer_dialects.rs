@@ -143,7 +143,7 @@ async fn pages_may_ask_only_where_their_origin_is_configured() {
     let refused = exchange(closed.lan, &preflight).await.unwrap();
     assert_eq!(
         (refused.status, refused.header("access-control-allow-origin")),
-        (405, None)
+        (403, None)
     );
 
     let open = Settings::calling(&platform)
@@ -192,8 +192,9 @@ async fn pages_may_ask_only_where_their_origin_is_configured() {
         .unwrap();
     assert_eq!(
         (refused.status, refused.header("access-control-allow-origin")),
-        (401, None)
+        (403, None)
     );
+    assert_eq!(refused.code(), 800_102);
     let log = open.stop();
     assert!(log.contains("answered a browser's preflight"), "{log}");
 }

@@ -109,6 +109,20 @@ fn matrix() -> Vec<Row> {
             Some("hospitalId"),
         ),
         row(
+            "union_ids",
+            "union_ids = [\"U0001\", \"U0002\"]",
+            studies(json!({"unionId": "U0002"})),
+            studies(json!({"unionId": "U0003"})),
+            Some("unionId"),
+        ),
+        row(
+            "union_ids",
+            "",
+            studies(json!({})),
+            studies(json!({"unionId": "U0002"})),
+            Some("unionId"),
+        ),
+        row(
             "apis",
             "apis = [\"patientStudies\"]",
             studies(json!({})),
@@ -168,7 +182,7 @@ async fn every_rule_allows_what_it_should_and_refuses_the_neighbour() {
             .client(&keyed(
                 "app",
                 APP_KEY,
-                "tenants = [\"first-hospital\", \"second-hospital\"]\nhospital_ids = \"*\"",
+                "tenants = [\"first-hospital\", \"second-hospital\"]\nhospital_ids = \"*\"\nunion_ids = \"*\"",
             ))
             .start();
         let (rule, key) = (row.rule, [("X-Api-Key", HIS_KEY), ("Accept-Language", "en")]);
@@ -330,6 +344,10 @@ async fn a_client_is_known_by_all_that_is_configured_together() {
     let (status, log) = outcome(keyed("his", HIS_KEY, elsewhere), key).await;
     assert_eq!(status, 401);
     assert!(log.contains("\"error.detail\":\"address-not-allowed\""), "{log}");
+    assert!(
+        log.contains("\"client.id\":\"his\"") && log.contains("\"severity_text\":\"WARN\""),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -381,6 +399,7 @@ async fn failed_sign_ins_are_limited_and_a_right_key_still_works() {
     let limited = ask(&gateway, STUDIES, wrong, "{}").await;
     assert_refused(&limited, 429, 800_201, "over it");
     assert_eq!(limited.header("retry-after"), Some("21"));
+    assert_eq!(limited.header("connection"), Some("close"));
     assert_eq!(
         gateway
             .metric("aimis_rejected_requests_total{reason=\"rate_limited\"}")
@@ -392,12 +411,34 @@ async fn failed_sign_ins_are_limited_and_a_right_key_still_works() {
     let right = ask(&gateway, STUDIES, &[("X-Api-Key", HIS_KEY)], &studies_query()).await;
     assert_eq!(right.header("x-aimis-origin"), Some("platform"), "{}", right.text());
 
+    for _ in 0..5 {
+        assert_refused(
+            &ask(&gateway, STUDIES, wrong, "{}").await,
+            429,
+            800_201,
+            "still over it",
+        );
+    }
+
     clock.advance(Duration::from_secs(21));
     assert_refused(
         &ask(&gateway, STUDIES, wrong, "{}").await,
         401,
         800_101,
         "a share grows back",
+    );
+    assert_refused(
+        &ask(&gateway, STUDIES, wrong, "{}").await,
+        429,
+        800_201,
+        "over it again",
+    );
+    let log = gateway.stop();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("failed-sign-ins")).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(
+        lines[0].contains("\"suppressed\":0") && lines[1].contains("\"suppressed\":5"),
+        "{log}"
     );
 }
 
@@ -480,4 +521,30 @@ async fn the_address_of_a_request_is_logged_only_where_that_is_set() {
 fn offset_to(clock: &Clock) -> i64 {
     let now = Clock::system().now().as_millis();
     i64::try_from(now).unwrap() - i64::try_from(clock.now().as_millis()).unwrap()
+}
+
+#[tokio::test]
+async fn a_page_in_a_browser_is_not_the_program_at_its_place() {
+    let platform = platform().await;
+    let page: &[(&str, &str)] = &[
+        ("Origin", "http://rebound.example:8080"),
+        ("Content-Type", "text/plain"),
+    ];
+    let with_key: &[(&str, &str)] = &[("Origin", "http://page.example"), ("X-Api-Key", HIS_KEY)];
+    let outcome = async |settings: Settings, headers: &[(&str, &str)]| {
+        let answer = ask(&settings.start(), STUDIES, headers, &studies_query()).await;
+        (answer.status, answer.code())
+    };
+    let open = Settings::calling(&platform);
+    let by_place = open.clone().client("name = \"his\"\nnetworks = \"127.0.0.1\"");
+
+    assert_eq!(outcome(open.clone(), page).await, (403, 800_102));
+    assert_eq!(outcome(by_place.clone(), page).await, (403, 800_102));
+    assert_eq!(
+        outcome(open.clone().client(&keyed("his", HIS_KEY, "")), with_key).await,
+        (200, 0)
+    );
+    let allowed = "cors_origins = \"http://rebound.example:8080\"";
+    assert_eq!(outcome(by_place.with("lan", allowed), page).await, (200, 0));
+    assert_eq!(outcome(open, &[]).await, (200, 0));
 }

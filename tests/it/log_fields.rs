@@ -180,6 +180,7 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
     let gateway = Settings::calling(&platform)
         .with("log", "level = \"debug\"\nclient_address = true")
         .with("drain", "timeout_ms = 50")
+        .with("lan", "max_failed_sign_ins = 1")
         .client("name = \"his\"\nnetworks = \"127.0.0.1\"\nmerge_study_types = true")
         .start();
     gateway.studies().await;
@@ -198,6 +199,13 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
         client::exchange(gateway.lan, &request(method, path, &[], b""))
             .await
             .unwrap();
+    }
+    let mistyped = studies_query()
+        .replace("009X", "0091")
+        .replace("\"usage\":0", "\"usage\":\"0\"");
+    gateway.query("patientStudies", mistyped).await;
+    for _ in 0..2 {
+        client::post(gateway.lan, "/", &[("X-Api-Key", "none")], b"{}").await;
     }
     for fault in [
         Fault::BusinessCode {
@@ -249,7 +257,7 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
         "stopped",
     ];
     assert_eq!(seen, BTreeSet::from(expected));
-    assert_eq!(requests(&log).len(), 18);
+    assert_eq!(requests(&log).len(), 21);
     let fields: BTreeSet<&String> = requests_fields(&lines).collect();
     let schema = schema();
     let of_requests = schema["allOf"]

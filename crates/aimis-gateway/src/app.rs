@@ -144,7 +144,11 @@ impl Gateway {
         let throttles = Arc::new(throttles);
         let controls = control::Controls::new();
         let signing_clock = clock.shifted(config.clock.offset_ms);
-        let failures = Arc::new(Failures::new(config.lan.max_failed_sign_ins, clock.clone()));
+        let failures = Arc::new(Failures::new(
+            config.lan.max_failed_sign_ins,
+            config.log.repeat_interval,
+            clock.clone(),
+        ));
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);

@@ -4,13 +4,14 @@
 //! It goes the same way as a request up to the point where the platform would be asked. Persons are masked.
 
 use aimis_core::contract::FieldKind;
-use aimis_core::contract::{HOSPITAL_ID, PATIENT_NAME, UNION_ID};
+use aimis_core::contract::{HOSPITAL_ID, UNION_ID};
 use aimis_core::datetime::Date;
 use aimis_core::identity::{MaskWidth, mask_id, mask_name, mask_phone};
 use aimis_core::order::Order;
 use http::{HeaderValue, Method, Uri};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::client::Client;
 use crate::clock::Clock;
@@ -140,34 +141,37 @@ fn follow(
     })
 }
 
-/// An order as it would leave, its members in their order and every person masked.
+/// An order as it would leave, its members in their order and every person masked. Members outside the contract
+/// that are forwarded are among them.
 fn masked(snapshot: &Snapshot, tenant: &Tenant, order: &Order) -> Masked {
-    let mut members = Map::new();
-    for field in order.contract().fields() {
-        let name = field.name.as_str();
-        let value = match (order.text(name), order.integer(name)) {
-            (_, Some(number)) => json!(number),
-            (Some(text), _) => json!(mask(name, field.kind, text)),
-            (None, None) => continue,
+    let revealed = order.revealed_body();
+    let members: Map<String, Value> = serde_json::from_slice(&revealed).expect("an order writes a JSON object");
+    let show = |(name, value): (String, Value)| {
+        let kind = order.contract().field(&name).map(|field| field.kind);
+        let value = match value {
+            Value::String(text) => {
+                let text = Zeroizing::new(text);
+                mask(&name, kind, &text).into()
+            }
+            other => other,
         };
-        members.insert(name.to_owned(), value);
-    }
+        (name, value)
+    };
     Masked {
-        body: members.into(),
+        body: members.into_iter().map(show).collect(),
         cache_key_id: snapshot.cache_keys.key(tenant, order).id(),
     }
 }
 
-/// Numbers and names by their own masks; the hospital's and the union's ids and dates as they are; other texts
-/// may hold anything and show one character.
-fn mask(name: &str, kind: FieldKind, text: &str) -> String {
+/// Numbers and names by their own masks; the hospital's and the union's ids and dates as they are, unless a person's
+/// number could be in them; other texts may hold anything and show one character.
+fn mask(name: &str, kind: Option<FieldKind>, text: &str) -> String {
+    let digits = text.chars().filter(char::is_ascii_digit).count();
     match (kind, name) {
-        (FieldKind::Phone, _) => format!("{} (encrypted)", mask_phone(text)),
-        (FieldKind::IdNumber, _) => format!("{} (encrypted)", mask_id(text, MaskWidth::Narrow)),
-        (_, PATIENT_NAME) => mask_name(text),
-        (FieldKind::Text, HOSPITAL_ID | UNION_ID) | (FieldKind::DateTime(_) | FieldKind::Integer { .. }, _) => {
-            text.to_owned()
-        }
-        (FieldKind::Text, _) => mask_name(text),
+        (Some(FieldKind::Phone), _) => format!("{} (encrypted)", mask_phone(text)),
+        (Some(FieldKind::IdNumber), _) => format!("{} (encrypted)", mask_id(text, MaskWidth::Narrow)),
+        (Some(FieldKind::DateTime(_) | FieldKind::Integer { .. }), _) => text.to_owned(),
+        (Some(FieldKind::Text), HOSPITAL_ID | UNION_ID) if digits < 10 => text.to_owned(),
+        (Some(FieldKind::Text) | None, _) => mask_name(text),
     }
 }

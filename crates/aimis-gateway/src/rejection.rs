@@ -96,6 +96,9 @@ pub enum Rejection {
         /// Which of its rules forbids it.
         rule: Rule,
     },
+    /// A web page asks whose origin is not configured.
+    #[error("a web page of another origin")]
+    PageNotAllowed,
     /// The gateway is full.
     #[error("overloaded")]
     Overloaded,
@@ -166,7 +169,7 @@ impl Rejection {
             Self::NoSuchApi | Self::NoSuchTenant => (800_006, StatusCode::NOT_FOUND, "no-such-api"),
             Self::MethodNotAllowed => (800_007, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::ClientUnknown { .. } => (800_101, StatusCode::UNAUTHORIZED, "client-unknown"),
-            Self::NotPermitted { .. } => (800_102, StatusCode::FORBIDDEN, "not-permitted"),
+            Self::NotPermitted { .. } | Self::PageNotAllowed => (800_102, StatusCode::FORBIDDEN, "not-permitted"),
             Self::SignInsLimited { .. } => (800_201, StatusCode::TOO_MANY_REQUESTS, "quota-exceeded"),
             Self::Overloaded => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Draining => (800_203, StatusCode::SERVICE_UNAVAILABLE, "draining"),
@@ -193,7 +196,8 @@ impl Rejection {
             | Self::MethodNotAllowed
             // Not `Auth`: that class pages somebody because the platform refuses the hospital.
             | Self::ClientUnknown { .. }
-            | Self::NotPermitted { .. } => CodeClass::Data,
+            | Self::NotPermitted { .. }
+            | Self::PageNotAllowed => CodeClass::Data,
             Self::SignInsLimited { .. } => CodeClass::Limit,
             Self::Upstream(UpstreamError::Busy) | Self::Overloaded | Self::Draining | Self::Internal => {
                 CodeClass::Gateway
@@ -216,7 +220,7 @@ impl Rejection {
             | Self::NoSuchTenant
             | Self::MethodNotAllowed => Some(RejectReason::Malformed),
             Self::ClientUnknown { .. } => Some(RejectReason::Unauthenticated),
-            Self::NotPermitted { .. } => Some(RejectReason::Forbidden),
+            Self::NotPermitted { .. } | Self::PageNotAllowed => Some(RejectReason::Forbidden),
             Self::SignInsLimited { .. } => Some(RejectReason::RateLimited),
             Self::CharsetNotSupported => Some(RejectReason::Charset),
             Self::BodyTooLarge { .. } => Some(RejectReason::TooLarge),
@@ -240,6 +244,7 @@ impl Rejection {
             Self::UnknownField { .. } => ("field-invalid", Some("unknown-field")),
             Self::ClientUnknown { fault } => ("client-unknown", Some(fault.name())),
             Self::NotPermitted { rule } => ("not-permitted", Some(rule.as_str())),
+            Self::PageNotAllowed => ("not-permitted", Some("origin")),
             Self::SignInsLimited { .. } => ("quota-exceeded", Some("failed-sign-ins")),
             other => (other.public().kind, None),
         }

@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 
 use super::output::{self, Failure};
 use super::sources::ConfigArguments;
+use crate::client::Client;
+use crate::client::permissions::{Ids, Permissions};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::explain::{Explanation, Outcome, Sample, explain};
@@ -66,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.json {
         output::json(&serde_json::to_value(&explanation).expect("an explanation is JSON"))?;
     } else {
-        output::print(&text(&explanation, settings, config, &snapshot))?;
+        output::print(&text(&explanation, settings, asking, config, &snapshot))?;
     }
     match explanation.outcome {
         Outcome::WouldSend { .. } => Ok(()),
@@ -115,11 +117,20 @@ fn body(arguments: &Arguments) -> Result<Zeroizing<Vec<u8>>, Failure> {
             "standard input".to_owned(),
         ),
     };
-    read.map_err(|error| Failure::Usage(format!("{place}: {}", error.kind())))?;
+    read.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::Usage(format!("{place}: no such file")),
+        kind => Failure::Usage(format!("{place}: {kind}")),
+    })?;
     Ok(bytes)
 }
 
-fn text(found: &Explanation, client: Option<&config::Client>, config: &Config, snapshot: &Snapshot) -> String {
+fn text(
+    found: &Explanation,
+    settings: Option<&config::Client>,
+    asking: &Client,
+    config: &Config,
+    snapshot: &Snapshot,
+) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
         let value = if value.is_empty() { "none" } else { value };
@@ -132,19 +143,26 @@ fn text(found: &Explanation, client: Option<&config::Client>, config: &Config, s
             .as_deref()
             .unwrap_or("any program on this machine (no [[clients]])"),
     );
-    if let Some(client) = client {
-        row("known by", &marks(client));
-        row("rules", &rules(client));
+    if let Some(settings) = settings {
+        row("known by", &marks(settings));
     }
+    row("rules", &rules(asking, snapshot));
     row("api", found.api.unwrap_or_default());
     row("tenant", found.tenant.as_deref().unwrap_or("not known"));
     row("repairs", &found.repairs);
     row("warnings", &found.warnings);
     match &found.outcome {
         Outcome::WouldSend { path, requests } => {
+            let keyed = config.log.patient_tag_key_file.is_some();
+            let run = if keyed {
+                ""
+            } else {
+                " (of this run: log.patient_tag_key_file is not set)"
+            };
             row("would send", &format!("POST {}{path}", config.platform.base_url));
             for request in requests {
-                let _ = writeln!(text, "{:#}\n{:<12}{}", request.body, "cache key", request.cache_key_id);
+                let id = &request.cache_key_id;
+                let _ = writeln!(text, "{:#}\n{:<12}{id}{run}", request.body, "cache key");
             }
         }
         Outcome::Refused { status, code, message } => {
@@ -178,21 +196,49 @@ fn marks(client: &config::Client) -> String {
         .join(" and ")
 }
 
-/// The client's rules, as its table has them.
-fn rules(client: &config::Client) -> String {
-    fn listed<T: ToString>(name: &str, values: &Option<Vec<T>>) -> Option<String> {
-        let values: Vec<String> = values.as_ref()?.iter().map(ToString::to_string).collect();
-        Some(format!("{name} {}", values.join(" ")))
+/// The client's rules as they are judged, what is filled in for it, and how exact it has to be.
+fn rules(client: &Client, snapshot: &Snapshot) -> String {
+    fn listed<T: ToString>(name: &str, values: &[T]) -> String {
+        let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+        format!("{name} {}", values.join(" "))
     }
+    let ids = |name: &str, ids: &Ids| match ids {
+        Ids::Any => format!("{name} any"),
+        Ids::Own => format!("{name} as filled in"),
+        Ids::Only(ids) => listed(name, ids),
+    };
+    let Permissions {
+        tenants,
+        hospital_ids,
+        union_ids,
+        apis,
+        usage,
+        data_flag,
+        study_type,
+        max_range_days,
+    } = &client.permissions;
+    let name_of = |tenant: &usize| snapshot.tenants.all()[*tenant].name.as_str();
+    let names = tenants
+        .as_ref()
+        .map(|tenants| tenants.iter().map(name_of).collect::<Vec<_>>());
+    let apis = apis
+        .as_ref()
+        .map(|apis| apis.iter().map(|api| snapshot.apis.name(*api)).collect::<Vec<_>>());
     let rules = [
-        listed("tenants", &client.tenants),
-        listed("hospital_ids", &client.hospital_ids).or(Some("hospital_ids of the tenant".to_owned())),
-        listed("apis", &client.apis),
-        listed("usage", &client.usage),
-        listed("data_flag", &client.data_flag),
-        listed("study_type", &client.study_type),
-        client.max_range_days.map(|days| format!("max_range_days {days}")),
-        client.strict.filter(|strict| *strict).map(|_| "strict".to_owned()),
+        names.map(|names| listed("tenants", &names)),
+        Some(ids("hospital_ids", hospital_ids)),
+        Some(ids("union_ids", union_ids)),
+        apis.map(|apis| listed("apis", &apis)),
+        usage.as_ref().map(|values| listed("usage", values)),
+        data_flag.as_ref().map(|values| listed("data_flag", values)),
+        study_type.as_ref().map(|values| listed("study_type", values)),
+        max_range_days.map(|days| format!("max_range_days {days}")),
+        client
+            .hospital_id
+            .as_ref()
+            .map(|id| format!("fills in hospitalId {id}")),
+        client.union_id.as_ref().map(|id| format!("fills in unionId {id}")),
+        client.strict.then(|| "strict".to_owned()),
     ];
     rules.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

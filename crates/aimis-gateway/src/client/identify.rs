@@ -81,6 +81,32 @@ impl Marks {
     }
 }
 
+/// Who asks, and how that is known.
+pub struct Identified<'c> {
+    /// The client.
+    pub client: &'c Client,
+    /// By a key or a certificate; otherwise by the place alone that the request comes from, which a web page that
+    /// is open there shares.
+    pub by_proof: bool,
+}
+
+impl<'c> Identified<'c> {
+    fn by_place(client: &'c Client) -> Self {
+        Self {
+            client,
+            by_proof: false,
+        }
+    }
+}
+
+/// Why a request is nobody's.
+pub struct Unidentified<'c> {
+    /// What is wrong.
+    pub fault: SignInFault,
+    /// Whose key it was, if it was one.
+    pub client: Option<&'c Client>,
+}
+
 /// All clients of this gateway.
 pub struct Clients {
     known: Vec<(Marks, Client)>,
@@ -108,19 +134,24 @@ impl Clients {
     /// Which client a request is of.
     ///
     /// # Errors
-    /// [`SignInFault`] when it is nobody's.
-    pub fn identify(&self, headers: &HeaderMap, peer: &Peer) -> Result<&Client, SignInFault> {
+    /// [`Unidentified`] when it is nobody's.
+    pub fn identify(&self, headers: &HeaderMap, peer: &Peer) -> Result<Identified<'_>, Unidentified<'_>> {
         if self.known.is_empty() {
-            return Ok(&self.anybody);
+            return Ok(Identified::by_place(&self.anybody));
         }
         let certificate = peer.certificate.as_deref();
-        if let Some(key) = presented_key(headers)? {
-            let (marks, client) = self.by_key(key).ok_or(SignInFault::UnknownKey)?;
-            marks.network(peer.address).ok_or(SignInFault::Address)?;
+        let nobody = |fault| Unidentified { fault, client: None };
+        if let Some(key) = presented_key(headers).map_err(nobody)? {
+            let (marks, client) = self.by_key(key).ok_or(nobody(SignInFault::UnknownKey))?;
+            let failed = |fault| Unidentified {
+                fault,
+                client: Some(client),
+            };
+            marks.network(peer.address).ok_or(failed(SignInFault::Address))?;
             if !marks.certificate(certificate) {
-                return Err(SignInFault::Certificate);
+                return Err(failed(SignInFault::Certificate));
             }
-            return Ok(client);
+            return Ok(Identified { client, by_proof: true });
         }
         self.known
             .iter()
@@ -132,8 +163,11 @@ impl Clients {
             // Of equals the first of the configuration; `max_by_key` would give the last.
             .rev()
             .max_by_key(|(certified, closeness, _)| (*certified, *closeness))
-            .map(|(.., client)| client)
-            .ok_or(SignInFault::NoCredentials)
+            .map(|(certified, _, client)| Identified {
+                client,
+                by_proof: certified,
+            })
+            .ok_or(nobody(SignInFault::NoCredentials))
     }
 
     /// The client of a key.

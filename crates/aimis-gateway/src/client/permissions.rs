@@ -1,6 +1,6 @@
 //! What a client may ask for: one rule a key of the configuration, each naming itself when it refuses.
 
-use aimis_core::contract::{DATA_FLAG, HOSPITAL_ID, STUDY_TYPE, USAGE};
+use aimis_core::contract::{DATA_FLAG, HOSPITAL_ID, STUDY_TYPE, UNION_ID, USAGE};
 use aimis_core::order::Order;
 
 /// A rule that refused. Its name is the key of `[[clients]]` that has to change.
@@ -12,6 +12,8 @@ pub enum Rule {
     Apis,
     /// Which hospital is asked about.
     HospitalIds,
+    /// Which union is asked about.
+    UnionIds,
     /// For which purpose.
     Usage,
     /// Whose data.
@@ -24,10 +26,11 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Tenants,
         Self::Apis,
         Self::HospitalIds,
+        Self::UnionIds,
         Self::Usage,
         Self::DataFlag,
         Self::StudyType,
@@ -40,6 +43,7 @@ impl Rule {
             Self::Tenants => "tenants",
             Self::Apis => "apis",
             Self::HospitalIds => "hospital_ids",
+            Self::UnionIds => "union_ids",
             Self::Usage => "usage",
             Self::DataFlag => "data_flag",
             Self::StudyType => "study_type",
@@ -52,6 +56,7 @@ impl Rule {
         match self {
             Self::Tenants | Self::Apis => None,
             Self::HospitalIds => Some(HOSPITAL_ID),
+            Self::UnionIds => Some(UNION_ID),
             Self::Usage => Some(USAGE),
             Self::DataFlag => Some(DATA_FLAG),
             Self::StudyType => Some(STUDY_TYPE),
@@ -60,15 +65,34 @@ impl Rule {
     }
 }
 
-/// Values of `hospitalId` that a client may ask for.
+/// Values of `hospitalId` or `unionId` that a client may ask for.
 #[derive(Clone, Debug)]
-pub enum HospitalIds {
+pub enum Ids {
     /// Any.
     Any,
-    /// The tenant's own; any where the tenant has none.
+    /// Those that the configuration fills in: the client's and the tenant's.
     Own,
     /// These.
     Only(Vec<String>),
+}
+
+impl Ids {
+    fn permit(&self, asked: Option<&str>, own: [Option<&str>; 2]) -> bool {
+        match (self, asked) {
+            (Self::Any, _) | (_, None) => true,
+            (Self::Own, Some(id)) => own.contains(&Some(id)),
+            (Self::Only(ids), Some(id)) => ids.iter().any(|known| known == id),
+        }
+    }
+}
+
+/// What the configuration fills in for a client and a tenant: the client's first.
+#[derive(Clone, Copy, Debug)]
+pub struct Own<'a> {
+    /// Values of `hospitalId`.
+    pub hospitals: [Option<&'a str>; 2],
+    /// Values of `unionId`.
+    pub unions: [Option<&'a str>; 2],
 }
 
 /// What a client may ask for. `None` allows everything.
@@ -77,7 +101,9 @@ pub struct Permissions {
     /// Tenants, by position.
     pub tenants: Option<Vec<usize>>,
     /// Values of `hospitalId`.
-    pub hospital_ids: HospitalIds,
+    pub hospital_ids: Ids,
+    /// Values of `unionId`.
+    pub union_ids: Ids,
     /// APIs, by position.
     pub apis: Option<Vec<usize>>,
     /// Values of `usage`.
@@ -95,7 +121,8 @@ impl Permissions {
     pub fn everything() -> Self {
         Self {
             tenants: None,
-            hospital_ids: HospitalIds::Any,
+            hospital_ids: Ids::Any,
+            union_ids: Ids::Any,
             apis: None,
             usage: None,
             data_flag: None,
@@ -128,23 +155,20 @@ impl Permissions {
         }
     }
 
-    /// Whether an order may be asked. `own` are the values of `hospitalId` that the configuration fills in.
+    /// Whether an order may be asked.
     ///
     /// A field that the API does not have, or that is optional and absent, breaks no rule.
     ///
     /// # Errors
     /// The first [`Rule`] that forbids it.
-    pub fn order(&self, order: &Order, own: [Option<&str>; 2]) -> Result<(), Rule> {
-        let hospital = order.text(HOSPITAL_ID);
-        let permitted = match (&self.hospital_ids, hospital) {
-            (HospitalIds::Any, _) | (_, None) => true,
-            // There is nothing to compare with; `check` says so.
-            (HospitalIds::Own, Some(_)) if own == [None, None] => true,
-            (HospitalIds::Own, Some(id)) => own.contains(&Some(id)),
-            (HospitalIds::Only(ids), Some(id)) => ids.iter().any(|known| known == id),
-        };
-        if !permitted {
+    pub fn order(&self, order: &Order, own: Own<'_>) -> Result<(), Rule> {
+        if !self.hospital_ids.permit(order.text(HOSPITAL_ID), own.hospitals) {
             return Err(Rule::HospitalIds);
+        }
+        // A union that nobody configured cannot be compared with; a hospital always is.
+        let any_union = matches!(self.union_ids, Ids::Own) && own.unions == [None, None];
+        if !any_union && !self.union_ids.permit(order.text(UNION_ID), own.unions) {
+            return Err(Rule::UnionIds);
         }
         permit(&self.usage, order.integer(USAGE).as_ref(), Rule::Usage)?;
         permit(&self.data_flag, order.integer(DATA_FLAG).as_ref(), Rule::DataFlag)?;

@@ -1,7 +1,7 @@
 //! Clients as the configuration has them become clients as the road uses them.
 
 use super::identify::{Clients, Marks};
-use super::permissions::{HospitalIds, Permissions};
+use super::permissions::{Ids, Permissions};
 use super::{Answers, Client, ClientName};
 use crate::config::{self, Config};
 use crate::forward::apis::Apis;
@@ -32,10 +32,10 @@ fn marks(settings: &config::Client) -> Marks {
 
 fn permissions(settings: &config::Client, config: &Config, apis: &Apis) -> Permissions {
     let tenant = |name: &config::Text| config.tenants.iter().position(|tenant| tenant.name == *name);
-    let hospital_ids = match settings.hospital_ids.as_deref() {
-        None => HospitalIds::Own,
-        Some(ids) if ids.iter().any(|id| &**id == "*") => HospitalIds::Any,
-        Some(ids) => HospitalIds::Only(ids.iter().map(ToString::to_string).collect()),
+    let ids = |ids: &Option<Vec<config::Text>>| match ids.as_deref() {
+        None => Ids::Own,
+        Some(ids) if ids.iter().any(|id| &**id == "*") => Ids::Any,
+        Some(ids) => Ids::Only(ids.iter().map(ToString::to_string).collect()),
     };
     Permissions {
         // Names of tenants and APIs were checked with the configuration: none is lost here.
@@ -43,7 +43,8 @@ fn permissions(settings: &config::Client, config: &Config, apis: &Apis) -> Permi
             .tenants
             .as_ref()
             .map(|names| names.iter().filter_map(tenant).collect()),
-        hospital_ids,
+        hospital_ids: ids(&settings.hospital_ids),
+        union_ids: ids(&settings.union_ids),
         apis: settings
             .apis
             .as_ref()

@@ -5,6 +5,9 @@ use http::HeaderValue;
 use crate::clock::Clock;
 use crate::telemetry::log::Loggable;
 
+/// What keys of clients begin with (`client-key new`).
+const CLIENT_KEY: &[u8] = b"aimis_";
+
 /// Name of the header, both ways.
 pub const X_REQUEST_ID: &str = "x-request-id";
 
@@ -22,7 +25,8 @@ impl RequestId {
     /// Takes over the caller's id if it is safe: other characters could break a log or a header.
     ///
     /// An id that could be a person's number, or hold one (`query-13800138000`, `138-0013-8000-a`), is not
-    /// taken over: ids are written where persons must not be. A UUID is, unless it has digits only.
+    /// taken over: ids are written where persons must not be. A UUID is, unless it has digits only or a mobile
+    /// number in it. A client's key in the wrong header is not taken over either.
     ///
     /// 64 hex digits could be an encrypted identity number (18 characters fill two blocks): a HIS that once
     /// spoke to the platform itself may hold such. 32 hex digits could be an encrypted telephone number, but
@@ -34,7 +38,8 @@ impl RequestId {
             return None;
         }
         let ciphertext = bytes.len() == Self::MAX && bytes.iter().all(u8::is_ascii_hexdigit);
-        if ciphertext || (!is_uuid(bytes) && could_hold_number(bytes)) {
+        let key = bytes.starts_with(CLIENT_KEY);
+        if ciphertext || key || holds_mobile(bytes) || (!is_uuid(bytes) && could_hold_number(bytes)) {
             return None;
         }
         let mut text = [0; Self::MAX];
@@ -54,6 +59,12 @@ impl RequestId {
     pub fn to_header(self) -> HeaderValue {
         HeaderValue::from_str(self.as_str()).expect("its characters are legal in a header")
     }
+}
+
+/// A mainland mobile number, as it is: 1, 3 to 9, nine digits. Also in a UUID, where chance makes one of 5,000 so.
+fn holds_mobile(bytes: &[u8]) -> bool {
+    let mobile = |window: &[u8]| window.iter().all(u8::is_ascii_digit) && window[0] == b'1' && window[1] >= b'3';
+    bytes.windows(11).any(mobile)
 }
 
 /// Ten digits, with or without separators between them, hold a telephone or identity number; six in a row

@@ -10,7 +10,7 @@ use aimis_core::order::{Order, OrderBuilder};
 
 use super::route::Route;
 use crate::client::Client;
-use crate::client::permissions::Rule;
+use crate::client::permissions::{Own, Rule};
 use crate::rejection::Rejection;
 use crate::tenant::{Tenant, Tenants};
 
@@ -50,7 +50,10 @@ pub fn tenant<'t>(
 /// # Errors
 /// [`Rejection::NotPermitted`].
 pub fn order(client: &Client, tenant: &Tenant, order: &Order) -> Result<(), Rejection> {
-    let own = [client.hospital_id.as_deref(), tenant.hospital_id.as_deref()];
+    let own = Own {
+        hospitals: [client.hospital_id.as_deref(), tenant.hospital_id.as_deref()],
+        unions: [client.union_id.as_deref(), tenant.union_id.as_deref()],
+    };
     client.permissions.order(order, own).map_err(refusal)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A preflight carries no key, so it is answered before anybody is identified; it gives nothing away but what
 //! the configuration allows to the page's origin. Without `lan.cors_origins` there is no CORS, and a preflight
-//! is a method that is not allowed.
+//! is a request like any other, of a method that is not allowed.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::edge::connection::Body;
+use crate::rejection::Rejection;
 
 /// Asked for by browsers whose page comes from the Internet and whose request goes to a LAN.
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
@@ -46,12 +47,20 @@ impl Cors {
         self.0.iter().any(allowed).then(|| origin.clone())
     }
 
+    /// Whether a request comes from a page that may not ask. Programs send no `Origin`; browsers do with every POST,
+    /// also one that needs no preflight, or comes from a name that was made to point here.
+    pub fn is_foreign(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(ORIGIN) && self.origin(headers).is_none()
+    }
+
     /// The answer to a preflight; `None` for every other request.
-    pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
-        if method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+    pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Result<Response<Body>, Rejection>> {
+        if method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) || self.0.is_empty() {
             return None;
         }
-        self.origin(headers)?;
+        if self.is_foreign(headers) {
+            return Some(Err(Rejection::PageNotAllowed));
+        }
         let mut response = Response::new(Body::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let answer = response.headers_mut();
@@ -61,7 +70,7 @@ impl Cors {
         if headers.contains_key(&REQUEST_PRIVATE_NETWORK) {
             answer.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
         }
-        Some(response)
+        Some(Ok(response))
     }
 }
 

@@ -204,16 +204,24 @@ impl Road {
     /// Who asks.
     fn identify(&self, headers: &HeaderMap, peer: &Peer, notes: &mut Notes) -> Result<&Client, Rejection> {
         notes.exchange.client_address = self.address_to_log(peer);
-        let client =
-            self.snapshot
-                .clients
-                .identify(headers, peer)
-                .map_err(|fault| match self.failures.note(peer.address) {
-                    Ok(()) => Rejection::ClientUnknown { fault },
-                    Err(wait) => Rejection::SignInsLimited { wait },
-                })?;
+        let found = self.snapshot.clients.identify(headers, peer).map_err(|nobody| {
+            notes.exchange.client = nobody.client.and_then(|client| client.name.clone());
+            match self.failures.note(peer.address) {
+                Ok(()) => Rejection::ClientUnknown { fault: nobody.fault },
+                Err(limited) => {
+                    notes.exchange.quiet = limited.left_out.is_none();
+                    notes.exchange.suppressed = limited.left_out;
+                    Rejection::SignInsLimited { wait: limited.wait }
+                }
+            }
+        })?;
+        let client = found.client;
         notes.exchange.client = client.name.clone();
         notes.answers = client.answers;
+        // A page that is open at the right place is not the program that is meant to be there.
+        if !found.by_proof && self.snapshot.cors.is_foreign(headers) {
+            return Err(Rejection::PageNotAllowed);
+        }
         Ok(client)
     }
 }

@@ -1,9 +1,10 @@
 //! What the road learns about a request on its way: for the caller's headers, the log line and the counters.
 
-use aimis_core::order::{Reason, RepairKind};
+use aimis_core::contract::{ID_NUM, PHONE_NUM};
+use aimis_core::order::{RepairKind, Warning};
 
 use crate::client::Answers;
-use crate::telemetry::exchange::{Exchange, Findings};
+use crate::telemetry::exchange::{Exchange, FieldName, Findings};
 
 /// Bytes that the list of repairs, or of warnings, may take in a header.
 const MAX_LIST: usize = 1024;
@@ -40,11 +41,14 @@ impl Notes {
         list(&mut self.warnings, field, what);
     }
 
-    /// An identity or telephone number failed a check and is sent all the same: told to the caller, and kept in mind
-    /// until it is known whether anything was found under it.
-    pub fn warn_of_number(&mut self, field: &str, reason: Reason) {
-        self.exchange.failed_check = true;
-        self.warn(field, reason.as_str());
+    /// A field looks wrong and is sent all the same: told to the caller, counted and logged. If it is the identity or
+    /// telephone number, that is kept in mind until it is known whether anything was found under it.
+    pub fn warn_of(&mut self, warning: Warning<'_>) {
+        self.exchange.failed_check |= [PHONE_NUM, ID_NUM].contains(&warning.field);
+        self.exchange
+            .warnings
+            .push((FieldName::warned_of(&warning), warning.reason));
+        self.warn(warning.field, warning.reason.as_str());
     }
 
     /// The platform said whether it found anything. That it found nothing behind a number that failed a check may

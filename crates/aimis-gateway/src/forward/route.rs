@@ -44,7 +44,9 @@ fn split(path: &str) -> Option<(&str, Option<&str>)> {
     let mut parts = path.strip_prefix("/thirdparty/")?.split('/');
     let api = parts.next()?;
     let app_id = parts.next().filter(|id| !id.is_empty());
-    parts.next().is_none().then_some((api, app_id))
+    // A slash at the end means nothing.
+    let ends = parts.next().is_none_or(str::is_empty) && parts.next().is_none();
+    ends.then_some((api, app_id))
 }
 
 /// Digits in a row that could be a telephone or identity number.

@@ -87,7 +87,7 @@ impl RoadService {
         let preflight = self.road.snapshot.cors.preflight(request.method(), request.headers());
         let outcome = if let Some(preflight) = preflight {
             notes.exchange.class = CodeClass::Ok;
-            Ok(preflight)
+            preflight
         } else if self.draining.load(Ordering::Relaxed) {
             Err(Rejection::Draining)
         } else {
@@ -146,7 +146,9 @@ impl RoadService {
             .and_then(|n| n.try_into().ok())
             .unwrap_or(0);
         exchange.count(&self.metrics);
-        self.log.write(&Event::Request(exchange));
+        if !exchange.quiet {
+            self.log.write(&Event::Request(exchange));
+        }
     }
 
     /// Closes what waited for too long; called now and then by the worker.

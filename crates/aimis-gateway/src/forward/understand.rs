@@ -61,23 +61,26 @@ pub fn understand<'s>(
         },
         ..tenant.rules
     };
+    if !client.strict {
+        // Before the fields are judged: what is missing may be what was dropped.
+        for (name, outcome) in &unknown {
+            let kind = match outcome {
+                Unknown::Forwarded => RepairKind::UnknownForwarded,
+                Unknown::Dropped | Unknown::Refused => RepairKind::UnknownDropped,
+            };
+            notes.repair(Some(name), kind);
+        }
+    }
     let question = Question::of(draft, client, &rules)?;
     let orders = question.orders();
     for order in orders {
         authorize::order(client, tenant, order)?;
     }
-    for (name, outcome) in &unknown {
-        let kind = match outcome {
-            Unknown::Forwarded => RepairKind::UnknownForwarded,
-            Unknown::Dropped | Unknown::Refused => RepairKind::UnknownDropped,
-        };
-        notes.repair(Some(name), kind);
-    }
     for repair in orders[0].repairs() {
         notes.repair(repair.field, repair.kind);
     }
     for warning in orders[0].warnings() {
-        notes.warn_of_number(warning.field, warning.reason);
+        notes.warn_of(warning);
     }
     notes.exchange.patient = Some(snapshot.tagger.tag(&orders[0]));
     Ok((question, tenant))

@@ -89,6 +89,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         }
         Rejection::SignInsLimited { wait } => {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Rejection::Overloaded => {
             headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
@@ -119,6 +120,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         | Rejection::NoSuchTenant
         | Rejection::FieldInUrl
         | Rejection::NotPermitted { .. }
+        | Rejection::PageNotAllowed
         | Rejection::CharsetNotSupported
         | Rejection::Internal => {}
     }

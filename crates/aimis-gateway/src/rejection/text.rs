@@ -1,6 +1,7 @@
 //! What a refusal says, in English and in Chinese: what happened, then what to do.
 
 use super::{BodyFault, Rejection};
+use crate::client::SignInFault;
 use crate::config::Language;
 use crate::upstream::error::{CertificateFault, Foreign, UpstreamError};
 
@@ -106,9 +107,13 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
             "没有租户使用路径中的 appId。请核对 appId；若网关只服务一家医院，可省略。",
         ),
         Rejection::MethodNotAllowed => say("Use POST.", "请使用 POST。"),
-        Rejection::ClientUnknown { .. } => say(
-            "Who asks is not known. Send the client's key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`, from an address and with the certificate that are configured for it; the gateway's log tells which of them failed.",
-            "无法识别请求方。请以 Authorization: Bearer KEY 或 X-Api-Key: KEY 发送客户端密钥，并使用为其配置的地址和证书；具体原因见网关日志。",
+        Rejection::ClientUnknown { fault } => {
+            let (en, zh) = sign_in_fault(*fault);
+            say(en, zh)
+        }
+        Rejection::PageNotAllowed => say(
+            "A web page asks (the request has an Origin), and lan.cors_origins does not name its origin.",
+            "请求来自网页（带有 Origin 请求头），而 lan.cors_origins 中没有该来源。",
         ),
         Rejection::SignInsLimited { .. } => say(
             "Too many failed sign-ins from this address (lan.max_failed_sign_ins). Set the right key; a right one works at once.",
@@ -139,6 +144,24 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
         Rejection::Internal => say(
             "A defect of the gateway. Give its operator the requestId.",
             "网关内部缺陷，请将 requestId 提供给网关管理员。",
+        ),
+    }
+}
+
+/// What the form of a request says is told; whether a key is some client's, or an address is, is not.
+fn sign_in_fault(fault: SignInFault) -> (&'static str, &'static str) {
+    match fault {
+        SignInFault::NoCredentials => (
+            "The request carries no key, and its address or certificate alone is no client's. Send the client's key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`.",
+            "请求未携带密钥，仅凭其地址或证书无法识别客户端。请以 Authorization: Bearer KEY 或 X-Api-Key: KEY 发送客户端密钥。",
+        ),
+        SignInFault::Malformed => (
+            "The key's header is not understood. Send it once, as `Authorization: Bearer KEY` or as `X-Api-Key: KEY` without `Bearer`, without quotes; other schemes than Bearer are not taken.",
+            "密钥请求头无法识别。请只发送一次：Authorization: Bearer KEY，或不带 Bearer、不加引号的 X-Api-Key: KEY；不支持 Bearer 以外的认证方式。",
+        ),
+        SignInFault::UnknownKey | SignInFault::Address | SignInFault::Certificate => (
+            "Who asks is not known: the key, the address it comes from and the certificate do not fit any client together. The gateway's log tells which of them failed.",
+            "无法识别请求方：密钥、来源地址与证书不能共同对应任何客户端。具体原因见网关日志。",
         ),
     }
 }

@@ -10,7 +10,7 @@ use super::patient_tag::PatientTag;
 use crate::client::ClientName;
 use crate::edge::request_id::RequestId;
 use crate::tenant::TenantName;
-use aimis_core::order::{FieldProblem, RepairKind};
+use aimis_core::order::{FieldProblem, Reason, RepairKind, Warning};
 
 /// The facts of one request. The road fills it in as it learns; nothing in it can name a person.
 pub struct Exchange {
@@ -30,6 +30,12 @@ pub struct Exchange {
     pub patient: Option<PatientTag>,
     /// What was repaired in the request.
     pub repairs: Vec<RepairKind>,
+    /// What looked wrong in it and was sent all the same: fields of the contract, and why.
+    pub warnings: Vec<(FieldName, Reason)>,
+    /// No line for this one, since there are too many like it.
+    pub quiet: bool,
+    /// Lines like this one that were left out since the last; `None` where none ever is.
+    pub suppressed: Option<u64>,
     /// Bytes of the request's body.
     pub request_size: usize,
     /// Bytes of the answer's body.
@@ -90,6 +96,11 @@ pub struct Parts {
 pub struct FieldName(String);
 
 impl FieldName {
+    /// The field that a warning is about; warnings are of fields of the contract.
+    pub fn warned_of(warning: &Warning<'_>) -> Self {
+        Self(warning.field.to_owned())
+    }
+
     /// The field that a problem is about; a problem's field is always the contract's.
     pub fn of(problem: &FieldProblem) -> Self {
         Self(problem.field.clone())
@@ -99,6 +110,40 @@ impl FieldName {
 impl Loggable for &FieldName {
     fn write_json(&self, out: &mut Vec<u8>) {
         log::write_string(out, &self.0);
+    }
+}
+
+fn some<T>(list: &[T]) -> Option<&[T]> {
+    (!list.is_empty()).then_some(list)
+}
+
+/// Names of repairs, each once. The members they were made to may bear any name, so these are left out.
+struct Repairs<'a>(&'a [RepairKind]);
+
+impl Loggable for Repairs<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        for (index, kind) in self.0.iter().enumerate() {
+            if !self.0[..index].contains(kind) {
+                let space = if index > 0 { " " } else { "" };
+                out.extend_from_slice(space.as_bytes());
+                out.extend_from_slice(kind.as_str().as_bytes());
+            }
+        }
+        out.push(b'"');
+    }
+}
+
+/// `idNum=check-digit phoneNum=form`.
+struct Warnings<'a>(&'a [(FieldName, Reason)]);
+
+impl Loggable for Warnings<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let each = self
+            .0
+            .iter()
+            .map(|(field, reason)| format!("{}={}", field.0, reason.as_str()));
+        log::write_string(out, &each.collect::<Vec<_>>().join(" "));
     }
 }
 
@@ -114,6 +159,9 @@ impl Exchange {
             client_address: None,
             patient: None,
             repairs: Vec::new(),
+            warnings: Vec::new(),
+            quiet: false,
+            suppressed: None,
             request_size: 0,
             reply_size: 0,
             status: 0,
@@ -147,6 +195,9 @@ impl Exchange {
         for repair in &self.repairs {
             metrics.repair(*repair).inc();
         }
+        for (_, reason) in &self.warnings {
+            metrics.input_warning(*reason).inc();
+        }
         if let Some(reason) = self.rejected {
             metrics.rejected(reason).inc();
         }
@@ -161,6 +212,8 @@ impl Exchange {
     pub(super) fn level(&self) -> Level {
         match self.class {
             CodeClass::Ok if self.parts.is_some_and(|parts| parts.failed > 0) => Level::Warn,
+            // Not what a caller sent is wrong, but who it is: somebody has to look.
+            CodeClass::Data if self.rejected == Some(RejectReason::Unauthenticated) => Level::Warn,
             CodeClass::Ok | CodeClass::Data => Level::Info,
             CodeClass::Gateway if self.error == Some("internal") => Level::Error,
             CodeClass::Auth | CodeClass::Limit | CodeClass::Platform | CodeClass::Transport | CodeClass::Gateway => {
@@ -208,6 +261,9 @@ impl Exchange {
             .maybe("error.detail", self.error_detail)
             .maybe("error.field", self.error_field.as_ref())
             .maybe("patient", self.patient.as_ref())
+            .maybe("repairs", some(&self.repairs).map(Repairs))
+            .maybe("warnings", some(&self.warnings).map(Warnings))
+            .maybe("suppressed", self.suppressed)
             .field("http.request.body.size", self.request_size)
             .field("http.response.body.size", self.reply_size);
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use aimis_core::codes::Codes;
-use aimis_core::order::RepairKind;
+use aimis_core::order::{Reason, RepairKind};
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -29,6 +29,17 @@ const OVERHEAD_SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005
 /// Bounds of the delay of a runtime's turn, in seconds.
 const DELAY_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
 
+/// What fields are warned of. The first stands for whatever else may come to be.
+const INPUT_WARNINGS: &[Reason] = &[
+    Reason::Form,
+    Reason::CheckDigit,
+    Reason::BirthDate,
+    Reason::FutureDate,
+    Reason::Multiple,
+    Reason::Missing,
+    Reason::LooksPersonal,
+];
+
 /// Position of an API in the gateway's list of contracts; `None` when the path named none.
 pub type ApiIndex = Option<usize>;
 /// Position of a tenant in the configuration; `None` when none was found.
@@ -42,6 +53,7 @@ pub struct Metrics {
     overhead_seconds: Vec<Histogram>,
     rejected: Vec<IntCounter>,
     repairs: Vec<IntCounter>,
+    input_warnings: Vec<(Reason, IntCounter)>,
     attempts: Vec<IntCounter>,
     upstream_seconds: Vec<Histogram>,
     business_codes: Vec<(i64, Vec<IntCounter>)>,
@@ -138,6 +150,11 @@ impl Metrics {
             "Repairs made to requests, by kind: which HIS needs help.",
             &["reason"],
         );
+        let input_warnings = maker.counters(
+            "input_warnings_total",
+            "Fields that looked wrong and were sent all the same, by what looked wrong.",
+            &["reason"],
+        );
         let attempts = maker.counters(
             "upstream_attempts_total",
             "Attempts to get an answer from the platform, retries included.",
@@ -223,6 +240,10 @@ impl Metrics {
                 .iter()
                 .map(|r| repairs.with_label_values(&[r.as_str()]))
                 .collect(),
+            input_warnings: INPUT_WARNINGS
+                .iter()
+                .map(|reason| (*reason, input_warnings.with_label_values(&[reason.as_str()])))
+                .collect(),
             attempts,
             upstream_seconds: resolve(apis, |api| upstream_seconds.with_label_values(&[api])),
             business_codes,
@@ -301,6 +322,12 @@ impl Metrics {
     /// Counter of one kind of repair.
     pub fn repair(&self, kind: RepairKind) -> &IntCounter {
         &self.repairs[kind as usize]
+    }
+
+    /// Counter of one kind of warning.
+    pub fn input_warning(&self, reason: Reason) -> &IntCounter {
+        let known = self.input_warnings.iter().find(|(known, _)| *known == reason);
+        &known.unwrap_or(&self.input_warnings[0]).1
     }
 
     /// Counter of attempts at the platform.

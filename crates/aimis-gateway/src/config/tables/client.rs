@@ -28,6 +28,8 @@ section! {
         tenants: Option<Vec<Text>> = one_or_more(label(32)).optional(Plain::List(vec!["first-hospital".into()]));
         /// Values of `hospitalId` it may ask for; `*` is any. Not set: the tenant's own `hospital_id` and the client's.
         hospital_ids: Option<Vec<Text>> = one_or_more(text(64)).optional(Plain::List(vec!["H0001".into()]));
+        /// Values of `unionId` it may ask for; `*` is any. Not set: the tenant's own `union_id` and the client's, any where neither is set.
+        union_ids: Option<Vec<Text>> = one_or_more(text(64)).optional(Plain::List(vec!["U0001".into()]));
         /// APIs it may use.
         apis: Option<Vec<Text>> = one_or_more(identifier(64)).optional(Plain::List(vec!["patientStudies".into(), "patientReportUrl".into()]));
         /// Values of `usage` it may ask with: 0 the patient looks, 1 online consultation, 2 a doctor looks.

@@ -56,8 +56,8 @@ section! {
         patient_tag_key_file: Option<PathBuf> = secret_path().optional("secrets/patient-tag.key");
         /// Puts the address of the machine that asks, or that fails to, into the lines about it.
         client_address: bool = switch().or(false);
-        /// The shortest time between two lines about the same kind of trouble with connections: failed handshakes by
-        /// reason, refused connections, failed accepts. The next line tells how many were left out, and metrics
+        /// The shortest time between two lines about the same kind of trouble that others can cause at will: failed
+        /// handshakes by reason, refused connections, failed accepts, sign-ins beyond `lan.max_failed_sign_ins`. The next line tells how many were left out, and metrics
         /// count them all; 0 writes each.
         repeat_interval as "repeat_interval_ms": Duration = millis(0, 600_000).or(2_000);
     }
