@@ -13,6 +13,7 @@ mod awkward_clients;
 mod broken_platform;
 mod command_line;
 mod corpus;
+mod crowd;
 mod explain;
 mod fidelity;
 mod forward;
