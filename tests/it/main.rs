@@ -14,6 +14,7 @@ mod broken_platform;
 mod command_line;
 mod corpus;
 mod crowd;
+mod descriptors;
 mod explain;
 mod fidelity;
 mod forward;
