@@ -13,6 +13,9 @@ const SPLINTERS: &[&[u8]] = &[
     b" ",
     b"\t",
     b"\r\n",
+    b"\n",
+    b"\r",
+    b"\r\n\r\n",
     b"\0",
     b"%00",
     b"=",
@@ -25,6 +28,14 @@ const SPLINTERS: &[&[u8]] = &[
     b"%u5F20",
     b"%",
     b"\r\n--XX\r\nContent-Disposition: form-data; name=idNum\r\n\r\n",
+    b"Content-Length: 4\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Host: a\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"0\r\n\r\n",
+    b";",
+    b",",
+    b"_",
     b"x",
     b"X",
     b"+86",
@@ -79,12 +90,12 @@ impl Random {
 }
 
 /// Appends to `input` a seed with one to six damages, at most `max_len` bytes; now and then plain noise.
-pub(crate) fn mutate(random: &mut Random, seeds: &[&str], max_len: usize, input: &mut Vec<u8>) {
+pub(crate) fn mutate(random: &mut Random, seeds: &[Vec<u8>], max_len: usize, input: &mut Vec<u8>) {
     if random.below(32) == 0 {
         let len = random.below(64);
         input.extend((0..len).map(|_| random.next() as u8));
     } else {
-        input.extend_from_slice(random.pick(seeds).as_bytes());
+        input.extend_from_slice(random.pick(seeds).as_slice());
     }
     for _ in 0..=random.below(6) {
         damage(random, seeds, input);
@@ -92,7 +103,7 @@ pub(crate) fn mutate(random: &mut Random, seeds: &[&str], max_len: usize, input:
     input.truncate(max_len);
 }
 
-fn damage(random: &mut Random, seeds: &[&str], input: &mut Vec<u8>) {
+fn damage(random: &mut Random, seeds: &[Vec<u8>], input: &mut Vec<u8>) {
     let at = random.below(input.len() + 1);
     let rest = input.len() - at;
     let len = random.below(rest.min(8) + 1);
@@ -111,7 +122,7 @@ fn damage(random: &mut Random, seeds: &[&str], input: &mut Vec<u8>) {
         6 if random.below(4) == 0 => input.truncate(at),
         // The end of another seed.
         7 => {
-            let other = random.pick(seeds).as_bytes();
+            let other = random.pick(seeds);
             let from = random.below(other.len() + 1);
             input.truncate(at);
             input.extend_from_slice(&other[from..]);
@@ -133,7 +144,7 @@ mod tests {
             let mut random = Random::new(seed);
             let make = |_| {
                 let mut input = Vec::new();
-                mutate(&mut random, &["13800138000", ""], 40, &mut input);
+                mutate(&mut random, &[b"13800138000".to_vec(), Vec::new()], 40, &mut input);
                 input
             };
             (0..1000).map(make).collect()

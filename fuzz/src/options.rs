@@ -12,7 +12,7 @@ fuzz TARGET|all [--runs N] [--seconds S] [--seed X] [--replay HEX]
   --seed X       begins the random numbers (default 1); the same seed gives the same inputs
   --replay HEX   one input instead, as a failure printed it
 
-Targets: sign_verify, cipher_decrypt, identity, datetime, decode, multipart, charset.
+Targets: sign_verify, cipher_decrypt, identity, datetime, decode, multipart, charset, head_guard.
 Exit status: 0 nothing found, 1 a failure (its input is printed in hex), 2 wrong usage.
 ";
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,8 @@ use crate::mutate::{Random, mutate};
 use crate::options::{Options, to_hex};
 use crate::targets::Target;
 
-/// Longest input; what the gateway reads with these functions is far shorter.
-const MAX_LEN: usize = 512;
+/// Longest input; enough for three requests in a row, and other targets read far less.
+const MAX_LEN: usize = 1024;
 /// Inputs between two looks at the clock.
 const BATCH: u64 = 256;
 
@@ -56,6 +57,7 @@ pub(crate) fn run(target: &'static Target, options: &Options) -> Report {
         report.took = begin.elapsed();
         return report;
     }
+    let seeds = seeds(target);
     let mut random = Random::new(options.seed);
     let mut input = Vec::with_capacity(MAX_LEN);
     while report.runs < options.runs && report.failure.is_none() {
@@ -65,15 +67,36 @@ pub(crate) fn run(target: &'static Target, options: &Options) -> Report {
         }
         input.clear();
         // Every seed as it stands first, so that even a short run has touched every rule.
-        match target.seeds.get(usize::try_from(report.runs).unwrap_or(usize::MAX)) {
-            Some(seed) => input.extend_from_slice(seed.as_bytes()),
-            None => mutate(&mut random, target.seeds, MAX_LEN, &mut input),
+        match seeds.get(usize::try_from(report.runs).unwrap_or(usize::MAX)) {
+            Some(seed) => input.extend_from_slice(seed),
+            None => mutate(&mut random, &seeds, MAX_LEN, &mut input),
         }
         report.failure = try_one(target, &input);
         report.runs += 1;
     }
     report.took = begin.elapsed();
     report
+}
+
+/// A target's own seeds, and the files of its corpus up to the length of an input.
+fn seeds(target: &Target) -> Vec<Vec<u8>> {
+    let mut seeds: Vec<Vec<u8>> = target.seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    let Some(folder) = target.corpus else { return seeds };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let entries = std::fs::read_dir(folder).expect("the corpus is in the repository");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("a folder can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "http"))
+        .collect();
+    // In one order everywhere, or the same random numbers would give other inputs.
+    paths.sort();
+    assert!(!paths.is_empty(), "the corpus is empty");
+    for path in paths {
+        let mut bytes = std::fs::read(path).expect("a file of the corpus can be read");
+        bytes.truncate(MAX_LEN);
+        seeds.push(bytes);
+    }
+    seeds
 }
 
 fn try_one(target: &Target, input: &[u8]) -> Option<Failure> {
@@ -128,6 +151,7 @@ mod tests {
     const TARGET: Target = Target {
         name: "test",
         seeds: &["fine", "harmless"],
+        corpus: None,
         run: |input| assert!(!input.contains(&b'!'), "an exclamation mark"),
     };
 

@@ -13,6 +13,8 @@ mod awkward_clients;
 mod broken_platform;
 mod command_line;
 mod corpus;
+mod crowd;
+mod descriptors;
 mod emptiness;
 mod explain;
 mod fidelity;

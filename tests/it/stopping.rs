@@ -260,17 +260,7 @@ async fn a_signal_during_the_start_is_obeyed_when_it_is_over() {
 async fn a_gateway_out_of_descriptors_still_stops() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let directory = Directory::new();
-    let plain = serve(&platform, &directory, &[]);
-    let mut limited = Command::new("sh");
-    limited
-        .args(["-c", "ulimit -n 40 && exec \"$0\" serve"])
-        .arg(binary::path());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
+    let limited = binary::with_descriptors(&serve(&platform, &directory, &[]), 40);
     let serve = Serve::start(limited);
     let mut held = Vec::new();
     for _ in 0..60 {

@@ -144,7 +144,8 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
                             }
                             Wire::Tls => {
                                 let Some(door) = door else { return };
-                                serve_secured(&door, stream, address, bounds, stop, service).await;
+                                // A task has room for the largest of its ways; those without TLS shall not pay.
+                                Box::pin(serve_secured(&door, stream, address, bounds, stop, service)).await;
                             }
                         }
                     }
@@ -177,7 +178,8 @@ async fn serve_secured(
     service: Rc<RoadService>,
 ) {
     let admitted = tokio::select! {
-        admitted = door.admit(stream, address) => admitted,
+        // The handshake is larger than what follows it and over at once.
+        admitted = Box::pin(door.admit(stream, address)) => admitted,
         _ = stop.wait_for(|stop| *stop) => return,
     };
     let Some(secured) = admitted else { return };
@@ -190,7 +192,8 @@ async fn serve_secured(
         address: Some(address),
         certificate,
     };
-    serve(stream, peer, bounds, protocol, stop, service).await;
+    // Moved from hand to hand below: in a box it is held once.
+    serve(Box::new(stream), peer, bounds, protocol, stop, service).await;
 }
 
 async fn serve<S>(

@@ -9,6 +9,7 @@ use super::Target;
 pub(super) const TARGET: Target = Target {
     name: "charset",
     seeds: SEEDS,
+    corpus: None,
     run,
 };
 

@@ -10,6 +10,7 @@ use super::{TOKEN, Target};
 pub(super) const TARGET: Target = Target {
     name: "cipher_decrypt",
     seeds: SEEDS,
+    corpus: None,
     run,
 };
 

@@ -7,6 +7,7 @@ use super::Target;
 pub(super) const TARGET: Target = Target {
     name: "datetime",
     seeds: SEEDS,
+    corpus: None,
     run,
 };
 

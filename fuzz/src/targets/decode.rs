@@ -18,6 +18,7 @@ use super::{TOKEN, Target};
 pub(super) const TARGET: Target = Target {
     name: "decode",
     seeds: SEEDS,
+    corpus: None,
     run,
 };
 

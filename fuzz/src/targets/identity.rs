@@ -11,6 +11,7 @@ use super::Target;
 pub(super) const TARGET: Target = Target {
     name: "identity",
     seeds: SEEDS,
+    corpus: None,
     run,
 };
 

@@ -4,6 +4,7 @@ mod charset;
 mod cipher_decrypt;
 mod datetime;
 mod decode;
+mod head_guard;
 mod identity;
 mod multipart;
 mod sign_verify;
@@ -13,6 +14,8 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// Texts close to the rules; inputs are made from them by damage.
     pub(crate) seeds: &'static [&'static str],
+    /// Folder of the repository whose `.http` files are seeds as well.
+    pub(crate) corpus: Option<&'static str>,
     /// Panics if something does not hold.
     pub(crate) run: fn(&[u8]),
 }
@@ -26,6 +29,7 @@ pub(crate) const ALL: &[Target] = &[
     decode::TARGET,
     multipart::TARGET,
     charset::TARGET,
+    head_guard::TARGET,
 ];
 
 /// The token of all targets; made up.

@@ -14,6 +14,7 @@ use super::Target;
 pub(super) const TARGET: Target = Target {
     name: "multipart",
     seeds: SEEDS,
+    corpus: None,
     run,
 };
 

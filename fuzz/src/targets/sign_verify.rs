@@ -10,6 +10,7 @@ use super::{TOKEN, Target};
 pub(super) const TARGET: Target = Target {
     name: "sign_verify",
     seeds: SEEDS,
+    corpus: None,
     run,
 };
 

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Path of the binary, built from this source.
+/// Path of the binary, built from this source; `AIMIS_TEST_BINARY` names another build of it, for figures.
 pub fn path() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
+        if let Some(path) = std::env::var_os("AIMIS_TEST_BINARY") {
+            return path.into();
+        }
         let cargo = option_env!("CARGO").unwrap_or("cargo");
         let built = Command::new(cargo)
             .args([
@@ -40,4 +43,20 @@ pub fn command(arguments: &[&str]) -> Command {
         }
     }
     command
+}
+
+/// The same command under a limit of open files, soft and hard.
+pub fn with_descriptors(command: &Command, most: u32) -> Command {
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
 }

@@ -100,6 +100,12 @@ impl Connection {
             .is_ok()
     }
 
+    /// Whether the peer has closed, or sent something unasked; does not wait.
+    pub fn is_closed(&self) -> bool {
+        let mut byte = [0];
+        !matches!(self.stream.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// Reads one head as it comes, an interim one included; `None` when the connection ended before.
     pub async fn head(&mut self) -> Option<String> {
         tokio::time::timeout(PATIENCE, self.read_head())

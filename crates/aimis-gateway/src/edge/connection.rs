@@ -106,7 +106,8 @@ where
     };
     if http2 {
         let io = HeadGuard::opaque(io, activity.clone(), first);
-        http2::serve(io, bounds, activity, stop, handle).await;
+        // Several times as large as the other, which an idle connection would have to hold as well.
+        Box::pin(http2::serve(io, bounds, activity, stop, handle)).await;
     } else {
         serve_http1(io, first, bounds, activity, stop, handle).await;
     }
@@ -136,11 +137,13 @@ async fn serve_http1<S, H, F>(
     let service = service_fn(|request| {
         let running = activity.request_begins();
         let answer = handle(refused.take().map_or(Ok(request), Err));
-        async move {
+        // hyper keeps a place for the answer in the making for as long as the connection is: a box of it costs an
+        // allocation a request, and gives an idle connection three kilobytes back.
+        Box::pin(async move {
             let answer = answer.await;
             drop(running);
             Ok::<_, Infallible>(answer)
-        }
+        })
     });
     let mut connection = pin!(
         http1::Builder::new()
