@@ -190,8 +190,15 @@ mod tests {
         assert!(!taken("query-13800138000"));
         assert!(!taken("138-0013-8000.today"));
         assert!(!taken("his_11010119000101009X_1"));
-        assert!(taken("01941f29-7c00-7000-8000-138001380001"));
+        assert!(taken("01941f29-7c00-7000-8000-1a8001380001"));
+        assert!(!taken("01941f29-7c00-7000-8000-138001380001"));
         assert!(!taken("13800138-0001-1010-1190-001010099999"));
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_header_is_no_id() {
+        assert!(!taken("aimis_d14d04eb12b99daf8a9f0bf219f0ef4cb97f2473"));
+        assert!(taken("aimis-his-a"));
     }
 
     #[test]
