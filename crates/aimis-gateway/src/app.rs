@@ -327,6 +327,7 @@ fn lan_bounds(config: &Config) -> Bounds {
         linger: config.lan.linger_timeout,
         http2: config.lan.http2,
         http2_max_streams: config.lan.http2_max_streams,
+        http2_max_resets: config.lan.http2_max_resets,
     }
 }
 

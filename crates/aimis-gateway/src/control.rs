@@ -297,6 +297,7 @@ impl Scrapes {
             linger: settings.timeout,
             http2: false,
             http2_max_streams: 1,
+            http2_max_resets: 1,
         };
         Self {
             most: settings.max_connections,

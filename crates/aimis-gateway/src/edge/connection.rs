@@ -58,6 +58,8 @@ pub struct Bounds {
     pub http2: bool,
     /// Requests at a time on one HTTP/2 connection.
     pub http2_max_streams: u32,
+    /// Streams that may be reset on one before it is closed.
+    pub http2_max_resets: usize,
 }
 
 impl Bounds {
@@ -206,6 +208,7 @@ mod tests {
             max_headers: 4,
             http2: false,
             http2_max_streams: 1,
+            http2_max_resets: 1,
         }
     }
 

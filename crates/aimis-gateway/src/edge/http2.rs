@@ -27,10 +27,6 @@ use super::guarded_io::Activity;
 /// What a client that speaks HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Streams that a client may reset before we took them, and that we may reset because of its errors, before
-/// its connection is closed: the bounds of reset floods (CVE-2023-44487, CVE-2025-8671).
-const MAX_RESETS: usize = 32;
-
 /// Reads into `first` until it is clear whether this is HTTP/2.
 pub(super) async fn detect<S: AsyncRead + Unpin>(stream: &mut S, first: &mut Vec<u8>) -> io::Result<bool> {
     loop {
@@ -76,8 +72,9 @@ pub(super) async fn serve<S, H, F>(
         http2::Builder::new(Local)
             .timer(TokioTimer::new())
             .max_concurrent_streams(bounds.http2_max_streams)
-            .max_pending_accept_reset_streams(MAX_RESETS)
-            .max_local_error_reset_streams(MAX_RESETS)
+            // The bounds of reset floods (CVE-2023-44487, CVE-2025-8671).
+            .max_pending_accept_reset_streams(bounds.http2_max_resets)
+            .max_local_error_reset_streams(bounds.http2_max_resets)
             .max_header_list_size(u32::try_from(bounds.max_head_bytes).unwrap_or(u32::MAX))
             // A peer that is gone without a word would keep its streams.
             .keep_alive_interval(bounds.patience.idle)
@@ -165,6 +162,7 @@ mod tests {
             max_headers: 4,
             http2: true,
             http2_max_streams: 8,
+            http2_max_resets: 32,
         }
     }
 

@@ -49,6 +49,8 @@ section! {
         http2: bool = switch().or(false);
         /// Requests at a time on one HTTP/2 connection.
         http2_max_streams: u32 = integer(1, 1_000).or(32);
+        /// Requests that an HTTP/2 client may take back before they were taken up, and that may be ended for its errors, until its connection is closed: the bound of reset floods.
+        http2_max_resets: usize = integer(1, 10_000).or(32);
         /// The language of messages in the gateway's own refusals.
         language: Language = one_of().or("zh");
         /// Form fields that may hold the JSON of a whole request, for clients that post `param={...}`.
