@@ -163,6 +163,7 @@ impl Gateway {
                     log: log.clone(),
                     log_client_address: config.log.client_address,
                     throttles: Arc::clone(&throttles),
+                    clock: clock.clone(),
                 }),
                 clock: clock.clone(),
                 metrics: Arc::clone(&metrics),

@@ -28,6 +28,9 @@ use crate::telemetry::metrics::Metrics;
 /// How often a worker looks after idle connections, and how late it was for that.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// Time for what is being answered when its client's certificate expires; then the connection is cut.
+const LAST_ANSWERS: Duration = Duration::from_secs(30);
+
 /// The control thread's handle on a worker.
 pub struct Worker {
     connections: mpsc::UnboundedSender<(Accepted, Open)>,
@@ -166,8 +169,8 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
     }
 }
 
-/// Serves a connection behind its handshake; one that is not through it when the stop comes is closed, as one
-/// that waits for a request is.
+/// Serves a connection behind its handshake, until its client's certificate expires at the latest. One that is not
+/// through the handshake when the stop comes is closed, as one that waits for a request is.
 async fn serve_secured(
     door: &Door,
     stream: tokio::net::TcpStream,
@@ -188,9 +191,30 @@ async fn serve_secured(
     let Secured { stream, certificate } = secured;
     let peer = Peer {
         address: Some(address),
-        certificate,
+        certificate: certificate.clone(),
     };
-    serve(stream, peer, bounds, protocol, stop, service).await;
+    let Some(certificate) = certificate else {
+        return serve(stream, peer, bounds, protocol, stop, service).await;
+    };
+    // Whoever the certificate names is known no longer than it holds; what is being answered then is answered.
+    let (end, ended) = watch::channel(false);
+    let ending = async {
+        let stopped = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => true,
+            () = door.expiry(&certificate) => false,
+        };
+        end.send_replace(true);
+        if stopped {
+            // Bounded for all connections alike, by the end of the drain.
+            std::future::pending::<()>().await;
+        }
+        // A peer on HTTP/2 that never confirms the end could go on asking until it likes to.
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        () = serve(stream, peer, bounds, protocol, ended, service) => {}
+        () = ending => {}
+    }
 }
 
 async fn serve<S>(
