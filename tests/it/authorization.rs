@@ -95,7 +95,7 @@ fn matrix() -> Vec<Row> {
         ),
         row(
             "hospital_ids",
-            "hospital_ids = [\"H0001\"]",
+            "tenants = [\"first-hospital\"]\nhospital_ids = [\"H0001\"]",
             studies(json!({})),
             studies(json!({"hospitalId": "H0002"})),
             Some("hospitalId"),
@@ -367,7 +367,7 @@ async fn no_header_changes_the_address_that_counts() {
 async fn the_closest_network_decides() {
     let platform = platform().await;
     let gateway = Settings::calling(&platform)
-        .client("name = \"anywhere\"\nnetworks = \"0.0.0.0/0\"\nusage = [0]")
+        .client("name = \"around\"\nnetworks = \"0.0.0.0/1\"\nusage = [0]")
         .client("name = \"this-machine\"\nnetworks = \"127.0.0.1\"\nusage = [2]")
         .start();
 

@@ -261,6 +261,33 @@ fn check_is_content_with_a_good_file() {
 }
 
 #[test]
+fn check_tells_of_clients_and_what_should_be_known() {
+    let directory = Directory::new();
+    let token = directory.file("a.token", TOKEN);
+    let text = configuration(&token).replace("127.0.0.1:0\"\n[tele", "0.0.0.0:0\"\n[tele")
+        + "hospital_id = \"H0001\"\n[[clients]]\nname = \"his\"\nnetworks = [\"10.0.0.0/16\", \"10.1.0.7\"]\nusage = [0, 2]\n\
+           key_sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n\
+           [[clients]]\nname = \"app\"\nnetworks = \"10.2.0.1\"\n";
+    let config = directory.file("gateway.toml", text);
+
+    let (status, stdout, stderr) = ran(&["check", "--config", &config], "");
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    for line in [
+        "client his: known by keys 1; networks 10.0.0.0/16, 10.1.0.7/32: may ask: usage 0, 2\n",
+        "client app: known by networks 10.2.0.1/32: no rules\n",
+        "notice: lan.listen takes plain HTTP from other machines",
+        "notice: client his: usage: these rules hold for patientStudies only",
+    ] {
+        assert!(stdout.contains(line), "{line}: {stdout}");
+    }
+    assert!(stdout.ends_with("configuration is fine\n"));
+
+    let found: Value = serde_json::from_str(&ran(&["check", "--json", "--config", &config], "").1).unwrap();
+    assert_eq!(found["clients"][0]["rules"]["usage"], serde_json::json!(["0", "2"]));
+    assert_eq!(found["notices"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn check_and_serve_name_file_line_key_and_the_nearest_key() {
     let directory = Directory::new();
     let token = directory.file("a.token", TOKEN);

@@ -616,3 +616,93 @@ async fn curl_is_answered_over_http_2_where_the_listener_says_so() {
     let answer = spoken(&without).await;
     assert!(answer.contains("\"code\":0") && answer.ends_with(" 1.1"), "{answer}");
 }
+
+/// The end of [`Authority::client`] certificates, in milliseconds since 1970.
+const END_2090: u64 = 3_786_912_000_000;
+
+/// By the machine's clock the certificates here hold for decades, so rustls is content with them.
+#[tokio::test]
+async fn an_expired_certificate_does_not_come_back_in_by_a_ticket() {
+    let (platform, authority, clients) = (platform().await, Authority::new("server"), Authority::new("clients"));
+    let files = Files::new(&authority.server());
+    files.trust(&clients);
+    let clock = Clock::manual(END_2090 - 3_600_000);
+    let gateway = files.settings_with_clients(&platform).clock(clock.clone()).start();
+    let callers = [&TLS12, &TLS13].map(|version| authority.caller(&[version], Some(&clients.client())));
+    for caller in &callers {
+        assert!(caller.ask(gateway.lan, &query()).await.is_some());
+        let again = caller.connect(gateway.lan).await.unwrap();
+        assert!(again.resumed(), "without tickets there is nothing to prove");
+        assert!(again.ask(&query()).await.is_some());
+    }
+
+    clock.advance(std::time::Duration::from_millis(3_600_000));
+
+    for caller in &callers {
+        assert_eq!(caller.ask(gateway.lan, &query()).await, None);
+    }
+    becomes(&gateway, &failures("expired-certificate"), 2.0).await;
+    let lines = lines(&gateway.stop(), "tls_handshake_failed");
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["message"].as_str().unwrap().contains("renew it"))
+    );
+}
+
+/// The certificate has 100 ms left when the connection comes.
+#[tokio::test]
+async fn a_connection_ends_with_its_clients_certificate() {
+    let (platform, authority, clients) = (platform().await, Authority::new("server"), Authority::new("clients"));
+    let files = Files::new(&authority.server());
+    files.trust(&clients);
+    let clock = Clock::manual(END_2090 - 100);
+    let gateway = files
+        .settings_with_clients(&platform)
+        .with("lan", "idle_timeout_ms = 3600000")
+        .clock(clock.clone())
+        .start();
+    let caller = authority.caller(&[&TLS13], Some(&clients.client()));
+    let mut open = caller.connect(gateway.lan).await.unwrap();
+    open.send(&request("POST", PATH, &[], studies_query().as_bytes()))
+        .await
+        .unwrap();
+    assert!(open.read_until("}").await.is_some());
+    becomes(&gateway, "aimis_lan_connections", 1.0).await;
+
+    clock.advance(std::time::Duration::from_millis(100));
+
+    while open.read_until("never").await.is_some() {}
+    becomes(&gateway, "aimis_lan_connections", 0.0).await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_version_1_is_told_to_be_one() {
+    let (platform, authority, clients) = (platform().await, Authority::new("server"), Authority::new("clients"));
+    let files = Files::new(&authority.server());
+    files.trust(&clients);
+    let gateway = files.settings_with_clients(&platform).start();
+    let old = clients.version_1();
+
+    assert_eq!(
+        authority.caller(&[&TLS13], Some(&old)).ask(gateway.lan, &query()).await,
+        None
+    );
+
+    becomes(&gateway, &failures("bad-certificate"), 1.0).await;
+    // As our own, it is the certificate that is told, not the key.
+    files.show(&old);
+    becomes(&gateway, "aimis_tls_reloads_total{result=\"failed\"}", 1.0).await;
+    let log = gateway.stop();
+    let told = lines(&log, "tls_handshake_failed");
+    assert!(told[0]["message"].as_str().unwrap().contains("version 3"), "{told:?}");
+    let told = lines(&log, "tls_reload_failed");
+    assert_eq!(told.last().unwrap()["file"], files.path("lan.pem"));
+    assert!(
+        told.last().unwrap()["error.detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("is X.509 version 1"),
+        "{told:?}"
+    );
+}

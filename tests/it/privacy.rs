@@ -56,7 +56,8 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
         .with("identity", "mode = \"strict\"");
     let forward = Settings::calling(&platform).with("lan", "unknown_fields = \"forward\"");
 
-    let dialect = "strict = true\nstatus = \"always_200\"\nascii_json = true\ncors_origins = \"*\"";
+    let dialect =
+        "strict = true\nstatus = \"always_200\"\nascii_json = true\ncors_origins = \"https://his.hospital.example\"";
     let old_client = Settings::calling(&platform).with("lan", dialect);
     let by_address = Settings::calling(&platform).client("name = \"his\"\nnetworks = \"127.0.0.1\"\ncharset = \"gbk\"");
 

@@ -102,16 +102,19 @@ impl Gateway {
             .lan
             .listen
             .iter()
-            .map(|address| match &prepared.lan_tls {
-                Some(_) => Listener::bind(address).map(|listener| listener.with_tls(address)),
-                None => Listener::bind(address),
+            .map(|address| {
+                let listener = Listener::bind(address, Some(config.lan.socket_mode))?;
+                Ok(match &prepared.lan_tls {
+                    Some(_) => listener.with_tls(address),
+                    None => listener,
+                })
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, BindError>>()?;
         let telemetry = config
             .telemetry
             .listen
             .iter()
-            .map(Listener::bind)
+            .map(|address| Listener::bind(address, None))
             .collect::<Result<Vec<_>, _>>()?;
         let addresses = |listeners: &[Listener]| listeners.iter().filter_map(Listener::address).collect::<Vec<_>>();
         let (lan_addresses, telemetry_addresses) = (addresses(&lan), addresses(&telemetry));
@@ -167,6 +170,7 @@ impl Gateway {
                     log: log.clone(),
                     log_client_address: config.log.client_address,
                     throttles: Arc::clone(&throttles),
+                    clock: clock.clone(),
                 }),
                 clock: clock.clone(),
                 metrics: Arc::clone(&metrics),

@@ -4,18 +4,19 @@
 //! accepts for all workers and gives each connection to the worker with the fewest: a HIS often keeps two
 //! or three connections, which the kernel's own spreading would put on one core as often as not.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-use crate::config::ListenAddr;
+use crate::config::{FileMode, ListenAddr};
 use crate::telemetry::event::Event;
 use crate::telemetry::log::{Log, Loggable, write_string};
 use crate::telemetry::throttle::Throttle;
@@ -139,16 +140,16 @@ impl Listener {
         })
     }
 
-    /// Binds an address.
+    /// Binds an address. A unix socket gets `mode`; without one, what the process's umask leaves.
     ///
     /// # Errors
     /// When it is taken, absent or not permitted, or when a unix socket's path names another kind of file.
-    pub fn bind(address: &ListenAddr) -> Result<Self, BindError> {
+    pub fn bind(address: &ListenAddr, mode: Option<FileMode>) -> Result<Self, BindError> {
         let bound = match address {
             ListenAddr::Tcp(address) | ListenAddr::Plain(address) => bind_tcp(*address)
                 .map(|listener| Self::Tcp(listener, Wire::Plain))
                 .map_err(BindFault::from),
-            ListenAddr::Unix(path) => bind_unix(path),
+            ListenAddr::Unix(path) => bind_unix(path, mode),
         };
         bound.map_err(|fault| BindError {
             address: address.to_string(),
@@ -184,13 +185,19 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn bind_unix(path: &Path) -> Result<Listener, BindFault> {
+fn bind_unix(path: &Path, mode: Option<FileMode>) -> Result<Listener, BindFault> {
     clear_away(path)?;
-    let listener = UnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
     let bound = file_id(path)?;
+    if let Some(mode) = mode {
+        // Before anybody is listened to: whatever the umask left, nobody gets in by it in between.
+        std::fs::set_permissions(path, Permissions::from_mode(mode.bits()))?;
+    }
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
     Ok(Listener::Unix(
-        listener,
+        socket.into(),
         SocketFile {
             path: path.to_owned(),
             bound,
@@ -319,6 +326,7 @@ pub async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     /// A directory of its own, gone at the end.
     struct Directory(PathBuf);
@@ -342,7 +350,7 @@ mod tests {
     }
 
     fn bind(path: &Path) -> Result<Listener, String> {
-        Listener::bind(&ListenAddr::Unix(path.to_owned())).map_err(|error| error.to_string())
+        Listener::bind(&ListenAddr::Unix(path.to_owned()), None).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -356,6 +364,24 @@ mod tests {
         UnixStream::connect(directory.socket()).unwrap();
         drop(listener);
         assert!(!directory.socket().exists());
+    }
+
+    #[test]
+    fn a_socket_is_for_whom_the_configuration_says() {
+        let directory = Directory::new("mode");
+        for mode in ["0660", "0666", "0600"] {
+            let text = format!(
+                "[lan]\nsocket_mode = \"{mode}\"\n[[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"t\"\n"
+            );
+            let loaded = config::load(&config::Sources::text("gateway.toml", text)).unwrap();
+            let wanted = loaded.config.lan.socket_mode;
+
+            let _listener = Listener::bind(&ListenAddr::Unix(directory.socket()), Some(wanted)).unwrap();
+
+            let found = std::fs::metadata(directory.socket()).unwrap().mode();
+            assert_eq!(format!("{:04o}", found & 0o7777), mode);
+            UnixStream::connect(directory.socket()).unwrap();
+        }
     }
 
     #[test]

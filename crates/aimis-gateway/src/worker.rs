@@ -15,10 +15,11 @@ use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
+use tokio_rustls::server::TlsStream;
 
 use crate::clock::Clock;
 use crate::edge::connection::{self, Bounds, Protocol};
-use crate::edge::peer::Peer;
+use crate::edge::peer::{Peer, PeerCertificate};
 use crate::edge::tls::door::{Door, Secured};
 use crate::forward::service::RoadService;
 use crate::listener::{Accepted, Wire};
@@ -27,6 +28,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// How often a worker looks after idle connections, and how late it was for that.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// Time for what is being answered when its client's certificate expires; then the connection is cut.
+const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
 /// The control thread's handle on a worker.
 pub struct Worker {
@@ -167,8 +171,8 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
     }
 }
 
-/// Serves a connection behind its handshake; one that is not through it when the stop comes is closed, as one
-/// that waits for a request is.
+/// Serves a connection behind its handshake, until its client's certificate expires at the latest. One that is not
+/// through the handshake when the stop comes is closed, as one that waits for a request is.
 async fn serve_secured(
     door: &Door,
     stream: tokio::net::TcpStream,
@@ -190,10 +194,57 @@ async fn serve_secured(
     let Secured { stream, certificate } = secured;
     let peer = Peer {
         address: Some(address),
-        certificate,
+        certificate: certificate.clone(),
     };
     // Moved from hand to hand below: in a box it is held once.
-    serve(Box::new(stream), peer, bounds, protocol, stop, service).await;
+    let stream = Box::new(stream);
+    let Some(certificate) = certificate else {
+        return serve(stream, peer, bounds, protocol, stop, service).await;
+    };
+    // In a box: few connections need it, and every one would have to have the room.
+    Box::pin(serve_certified(
+        door,
+        stream,
+        peer,
+        certificate,
+        bounds,
+        protocol,
+        stop,
+        service,
+    ))
+    .await;
+}
+
+/// Whoever a certificate names is known no longer than it holds; what is being answered then is answered.
+#[expect(clippy::too_many_arguments, reason = "what `serve_secured` has in hand, once")]
+async fn serve_certified(
+    door: &Door,
+    stream: Box<TlsStream<tokio::net::TcpStream>>,
+    peer: Peer,
+    certificate: Arc<PeerCertificate>,
+    bounds: Bounds,
+    protocol: Protocol,
+    mut stop: watch::Receiver<bool>,
+    service: Rc<RoadService>,
+) {
+    let (end, ended) = watch::channel(false);
+    let ending = async {
+        let stopped = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => true,
+            () = door.expiry(&certificate) => false,
+        };
+        end.send_replace(true);
+        if stopped {
+            // Bounded for all connections alike, by the end of the drain.
+            std::future::pending::<()>().await;
+        }
+        // A peer on HTTP/2 that never confirms the end could go on asking until it likes to.
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        () = serve(stream, peer, bounds, protocol, ended, service) => {}
+        () = ending => {}
+    }
 }
 
 async fn serve<S>(

@@ -3,16 +3,22 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SigningKey,
+    date_time_ymd,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use x509_cert::der::asn1::BitString;
+use x509_cert::der::{Decode, Encode};
+use x509_cert::{Certificate, Version};
 
 use super::client::PATIENCE;
 
@@ -55,6 +61,28 @@ impl Authority {
     /// A certificate valid until `year`.
     pub fn certify(&self, purpose: Purpose, year: i32) -> Pair {
         self.certify_for("127.0.0.1", purpose, year)
+    }
+
+    /// A caller's certificate as `openssl x509 -req` makes it: X.509 version 1, without extensions (RFC 5280,
+    /// section 4.1.2.1).
+    pub fn version_1(&self) -> Pair {
+        let pair = self.client();
+        let mut certificate = Certificate::from_der(&pair.certificate).unwrap();
+        certificate.tbs_certificate.version = Version::V1;
+        certificate.tbs_certificate.extensions = None;
+        let signed = self
+            .0
+            .key()
+            .sign(&certificate.tbs_certificate.to_der().unwrap())
+            .unwrap();
+        certificate.signature = BitString::from_bytes(&signed).unwrap();
+        let der = CertificateDer::from(certificate.to_der().unwrap());
+        let base64 = BASE64_STANDARD.encode(&der);
+        Pair {
+            certificate_pem: format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n"),
+            certificate: der,
+            ..pair
+        }
     }
 
     fn certify_for(&self, name: &str, purpose: Purpose, year: i32) -> Pair {
@@ -101,9 +129,10 @@ impl Authority {
         let config = match shown {
             Some(pair) => {
                 let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pair.key.clone()));
-                builder
-                    .with_client_auth_cert(vec![pair.certificate.clone()], key)
-                    .unwrap()
+                let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+                // Unexamined, so that a caller can show what it should not.
+                let shown = CertifiedKey::new(vec![pair.certificate.clone()], key);
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))
             }
             None => builder.with_no_client_auth(),
         };

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::output::{self, Failure};
 use super::sources::ConfigArguments;
+use crate::config::{self, Client, Config};
 use crate::prepare;
 
 #[derive(clap::Args)]
@@ -30,8 +31,72 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 struct Found {
     tenants: Vec<(String, String, String)>,
+    clients: Vec<ClientFound>,
     platform: String,
     lan: Vec<String>,
+    notices: Vec<String>,
+}
+
+/// A client: how it is known, and its rules, each by the key that sets it.
+struct ClientFound {
+    name: String,
+    known_by: Vec<(&'static str, Vec<String>)>,
+    rules: Vec<(&'static str, Vec<String>)>,
+}
+
+impl ClientFound {
+    fn new(client: &Client) -> Self {
+        let known_by = [
+            ("networks", shown(client.networks.as_deref())),
+            ("certificates", shown(client.certificates.as_deref())),
+        ];
+        // A digest says nothing to a reader, so only how many there are.
+        let keys = client.key_sha256.as_ref().map(|keys| vec![keys.len().to_string()]);
+        let rules = [
+            ("tenants", shown(client.tenants.as_deref())),
+            ("hospital_ids", shown(client.hospital_ids.as_deref())),
+            ("apis", shown(client.apis.as_deref())),
+            ("usage", shown(client.usage.as_deref())),
+            ("data_flag", shown(client.data_flag.as_deref())),
+            ("study_type", shown(client.study_type.as_deref())),
+            (
+                "max_range_days",
+                shown(client.max_range_days.as_ref().map(std::slice::from_ref)),
+            ),
+        ];
+        let set = |(key, values): (&'static str, Option<Vec<String>>)| values.map(|values| (key, values));
+        Self {
+            name: client.name.to_string(),
+            known_by: [("keys", keys)].into_iter().chain(known_by).filter_map(set).collect(),
+            rules: rules.into_iter().filter_map(set).collect(),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let object = |pairs: &[(&'static str, Vec<String>)]| -> serde_json::Map<_, _> {
+            pairs
+                .iter()
+                .map(|(key, values)| ((*key).to_owned(), json!(values)))
+                .collect()
+        };
+        json!({ "name": self.name, "known_by": object(&self.known_by), "rules": object(&self.rules) })
+    }
+
+    fn text(&self) -> String {
+        let words = |pairs: &[(&'static str, Vec<String>)]| {
+            let pairs = pairs.iter().map(|(key, values)| format!("{key} {}", values.join(", ")));
+            pairs.collect::<Vec<_>>().join("; ")
+        };
+        let rules = match &self.rules[..] {
+            [] => "no rules".to_owned(),
+            rules => format!("may ask: {}", words(rules)),
+        };
+        format!("client {}: known by {}: {rules}\n", self.name, words(&self.known_by))
+    }
+}
+
+fn shown<T: ToString>(values: Option<&[T]>) -> Option<Vec<String>> {
+    values.map(|values| values.iter().map(ToString::to_string).collect())
 }
 
 impl Found {
@@ -41,7 +106,15 @@ impl Found {
             .iter()
             .map(|(name, app_id, token)| json!({ "name": name, "app_id": app_id, "token_fingerprint": token }))
             .collect();
-        json!({ "ok": true, "tenants": tenants, "platform": self.platform, "lan": self.lan })
+        let clients: Vec<_> = self.clients.iter().map(ClientFound::json).collect();
+        json!({
+            "ok": true,
+            "tenants": tenants,
+            "clients": clients,
+            "platform": self.platform,
+            "lan": self.lan,
+            "notices": self.notices,
+        })
     }
 
     fn text(&self) -> String {
@@ -49,8 +122,10 @@ impl Found {
         for (name, app_id, token) in &self.tenants {
             text += &format!("tenant {name}: appId {app_id}, token {token}\n");
         }
+        text.extend(self.clients.iter().map(ClientFound::text));
         text += &format!("platform: {}\n", self.platform);
         text += &format!("lan: {}\n", self.lan.join(", "));
+        text.extend(self.notices.iter().map(|notice| format!("notice: {notice}\n")));
         text += "configuration is fine\n";
         text
     }
@@ -58,7 +133,7 @@ impl Found {
 
 fn examine(arguments: &Arguments) -> Result<Found, Failure> {
     let loaded = arguments.source.load()?;
-    let config = &loaded.config;
+    let config: &Config = &loaded.config;
     let prepared = prepare::prepare(config)?;
     let tenants = prepared
         .snapshot
@@ -76,6 +151,8 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
         .collect();
     Ok(Found {
         tenants,
+        clients: config.clients.iter().map(ClientFound::new).collect(),
+        notices: config::notices(config),
         platform: config.platform.base_url.to_string(),
         lan: config.lan.listen.iter().map(ToString::to_string).collect(),
     })

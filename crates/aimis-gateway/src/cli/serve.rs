@@ -8,6 +8,7 @@ use super::output::Failure;
 use super::sources::ConfigArguments;
 use crate::app::{Gateway, Surroundings, worker_count};
 use crate::clock::Clock;
+use crate::config;
 use crate::descriptors::{self, Room};
 
 /// What a SIGHUP is answered with: for many a service it means "read the configuration anew", and its
@@ -39,6 +40,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     gateway.log_panics();
     if room == Room::Short {
         gateway.notice(FEW_DESCRIPTORS);
+    }
+    if config::takes_plain_http(&loaded.config) {
+        gateway.notice(config::PLAIN_LAN);
     }
     runtime.block_on(signals.stop(|| gateway.notice(NO_RELOAD)));
     gateway.drain();

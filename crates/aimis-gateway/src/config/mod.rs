@@ -32,12 +32,15 @@ mod tables;
 mod tests;
 mod tree;
 
+pub use check::{PLAIN_LAN, notices, takes_plain_http};
 pub use environment::environment;
 pub use full::full_toml;
 pub use kind::address::ListenAddr;
 pub use kind::alias::Alias;
 pub use kind::digest::{CertificateMatch, Sha256Digest};
+pub use kind::mode::FileMode;
 pub use kind::network::Network;
+pub use kind::origin::PageOrigin;
 pub use kind::text::Text;
 pub use kind::token::{SecretText, TokenSource};
 pub use kind::url::{BaseUrl, Host, HostPort};

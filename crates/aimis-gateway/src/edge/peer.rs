@@ -19,4 +19,6 @@ pub struct PeerCertificate {
     pub sha256: [u8; 32],
     /// Its DNS and URI names; the subject's common name where it has none of them.
     pub names: Vec<String>,
+    /// When it expires, in seconds since 1970; the connection ends then.
+    pub not_after: u64,
 }

@@ -13,6 +13,12 @@ use crate::config::tree::Node;
 pub(in crate::config) trait Choice: Copy + PartialEq + 'static {
     /// Each value, its name and what it means.
     const ALL: &'static [(Self, &'static str, &'static str)];
+
+    /// Its name in the file.
+    fn name(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(value, ..)| *value == self);
+        found.map(|(_, name, _)| *name).expect("`choices!` lists every variant")
+    }
 }
 
 /// One of the names of `C`.
@@ -37,11 +43,7 @@ impl<C: Choice> Kind for OneOf<C> {
     }
 
     fn show(&self, value: &C) -> Plain {
-        let name = C::ALL
-            .iter()
-            .find(|(other, ..)| other == value)
-            .map(|(_, name, _)| *name);
-        Plain::from(name.expect("`choices!` lists every variant"))
+        Plain::from(value.name())
     }
 
     fn shape(&self) -> Shape {

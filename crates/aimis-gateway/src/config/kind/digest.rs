@@ -1,5 +1,6 @@
 //! SHA-256 digests in hexadecimal: of client keys and of certificates.
 
+use std::fmt;
 use std::path::Path;
 
 use serde_json::json;
@@ -60,6 +61,32 @@ pub enum CertificateMatch {
     Sha256(Sha256Digest),
 }
 
+impl fmt::Display for CertificateMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "{name}"),
+            Self::Sha256(digest) => write!(f, "sha256:{}", hex::encode(digest.0)),
+        }
+    }
+}
+
+/// What stands before a fingerprint: our own, that of OpenSSH, and those of `openssl x509 -fingerprint -sha256`.
+const PREFIXES: [&str; 3] = ["sha256:", "sha256 fingerprint=", "sha256="];
+
+/// The digits of a fingerprint, if `text` begins as one.
+fn fingerprint(text: &str) -> Option<&str> {
+    PREFIXES.iter().find_map(|prefix| {
+        let (start, digits) = text.split_at_checked(prefix.len())?;
+        start.eq_ignore_ascii_case(prefix).then_some(digits)
+    })
+}
+
+/// Whether a text with a `:` can be a URI name of a certificate; a DNS name and a common name have none.
+fn is_uri(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    lower.contains("://") || lower.starts_with("spiffe:") || lower.starts_with("urn:")
+}
+
 /// A certificate's name, or `sha256:` and its digest.
 pub(in crate::config) struct Certificate;
 
@@ -72,27 +99,84 @@ impl Kind for Certificate {
     type Value = CertificateMatch;
 
     fn read(&self, node: &Node, directory: &Path) -> Result<CertificateMatch, Refusal> {
-        if let Some(digits) = node.text().and_then(|text| text.strip_prefix("sha256:")) {
+        if let Some(digits) = node.text().and_then(fingerprint) {
             // `openssl x509 -fingerprint -sha256` writes colons between the bytes.
             let digest = Sha256Digest::parse(&digits.replace(':', ""));
             return digest
                 .map(CertificateMatch::Sha256)
                 .ok_or_else(|| Refusal::new("is not `sha256:` and 64 hexadecimal digits"));
         }
+        if node.text().is_some_and(|text| text.contains(':') && !is_uri(text)) {
+            return Err(Refusal::new(
+                "is neither a name nor a URI, for it has a `:`; a fingerprint has `sha256:` before it",
+            ));
+        }
         text(253).read(node, directory).map(CertificateMatch::Name)
     }
 
     fn show(&self, value: &CertificateMatch) -> Plain {
-        Plain::Text(match value {
-            CertificateMatch::Name(name) => name.to_string(),
-            CertificateMatch::Sha256(digest) => format!("sha256:{}", hex::encode(digest.0)),
-        })
+        Plain::Text(value.to_string())
     }
 
     fn shape(&self) -> Shape {
         Shape::new(
             json!({"type": "string", "minLength": 1, "maxLength": 253}),
-            "a name in the certificate (DNS or URI; the common name if it has none), or `sha256:` and the 64 hexadecimal digits of its fingerprint",
+            "a name in the certificate (DNS or URI; the common name if it has none), or `sha256:` and the 64 hexadecimal digits of its fingerprint, with colons or without",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::origin::Origin;
+    use crate::config::tree::Value;
+
+    fn read(text: &str) -> Result<String, String> {
+        let node = Node::new(Value::Text(text.to_owned()), Origin::Default);
+        let read = certificate().read(&node, Path::new(""));
+        read.map(|found| found.to_string()).map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn a_fingerprint_is_taken_as_tools_write_it() {
+        let digits = "0123456789abcdef".repeat(4);
+        let colons: Vec<String> = digits
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| String::from_utf8_lossy(pair).to_uppercase())
+            .collect();
+        for prefix in [
+            "sha256:",
+            "SHA256:",
+            "sha256 Fingerprint=",
+            "SHA256 Fingerprint=",
+            "sha256=",
+        ] {
+            for written in [digits.clone(), colons.join(":")] {
+                assert_eq!(
+                    read(&format!("{prefix}{written}")),
+                    Ok(format!("sha256:{digits}")),
+                    "{prefix}{written}"
+                );
+            }
+        }
+        assert!(read("SHA256:0123").unwrap_err().contains("64 hexadecimal digits"));
+    }
+
+    #[test]
+    fn a_name_with_a_colon_is_a_uri_or_a_mistake() {
+        for name in [
+            "his.example",
+            "HIS 7",
+            "spiffe://hospital/his",
+            "urn:uuid:1",
+            "https://his.example/",
+        ] {
+            assert_eq!(read(name), Ok(name.to_owned()));
+        }
+        for name in ["AB:CD:EF", "sha1:0123", "his.example:8443", "CN:his"] {
+            assert!(read(name).unwrap_err().contains("neither a name nor a URI"), "{name}");
+        }
     }
 }

@@ -118,6 +118,21 @@ fn authority(text: &str) -> Option<(Host, Option<u16>)> {
     Some((Host::parse(host)?, port))
 }
 
+/// The origin that `text` is: `None` if it is no URL of HTTP, an error with the origin where more follows.
+pub(super) fn origin_of(text: &str) -> Option<Result<BaseUrl, BaseUrl>> {
+    let (scheme, rest) = text.split_once("://")?;
+    let https = match scheme.to_ascii_lowercase().as_str() {
+        "https" => true,
+        "http" => false,
+        _ => return None,
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, port) = authority(&rest[..end])?;
+    let port = port.unwrap_or(default_port(https));
+    let origin = BaseUrl { https, host, port };
+    Some(if end == rest.len() { Ok(origin) } else { Err(origin) })
+}
+
 fn port(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port != 0)

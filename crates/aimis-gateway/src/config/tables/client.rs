@@ -26,19 +26,19 @@ section! {
         certificates: Option<Vec<CertificateMatch>> = one_or_more(certificate()).optional("his.hospital.example");
         /// Tenants it may ask for, by name. Needed where there are several tenants.
         tenants: Option<Vec<Text>> = one_or_more(label(32)).optional(Plain::List(vec!["first-hospital".into()]));
-        /// Values of `hospitalId` it may ask for; `*` is any. Not set: the tenant's own `hospital_id` and the client's.
+        /// Values of `hospitalId` it may ask for; `*` is any. Not set: the tenant's own `hospital_id` and the client's, one of which is needed then. What the tenant fills in has to be among them.
         hospital_ids: Option<Vec<Text>> = one_or_more(text(64)).optional(Plain::List(vec!["H0001".into()]));
         /// Values of `unionId` it may ask for; `*` is any. Not set: the tenant's own `union_id` and the client's, any where neither is set.
         union_ids: Option<Vec<Text>> = one_or_more(text(64)).optional(Plain::List(vec!["U0001".into()]));
         /// APIs it may use.
         apis: Option<Vec<Text>> = one_or_more(identifier(64)).optional(Plain::List(vec!["patientStudies".into(), "patientReportUrl".into()]));
-        /// Values of `usage` it may ask with: 0 the patient looks, 1 online consultation, 2 a doctor looks.
+        /// Values of `usage` it may ask with: 0 the patient looks, 1 online consultation, 2 a doctor looks. Of the APIs only `patientStudies` has this field, so it is no bound for the others: set `apis` too.
         usage: Option<Vec<i64>> = one_or_more(integer(0, 2)).optional(Plain::List(vec![Plain::Integer(0), Plain::Integer(1)]));
-        /// Values of `dataFlag` it may ask with: 0 all of the patient's data, 1 only this hospital's, 2 all but this hospital's, 3 only this union's, 4 all but this union's.
+        /// Values of `dataFlag` it may ask with: 0 all of the patient's data, 1 only this hospital's, 2 all but this hospital's, 3 only this union's, 4 all but this union's. Of the APIs only `patientStudies` has this field, so it is no bound for the others: set `apis` too.
         data_flag: Option<Vec<i64>> = one_or_more(integer(0, 4)).optional(Plain::List(vec![Plain::Integer(1)]));
-        /// Values of `studyType` it may ask with, 0 to 5.
+        /// Values of `studyType` it may ask with, 0 to 5. Of the APIs only `patientStudies` has this field, so it is no bound for the others: set `apis` too.
         study_type: Option<Vec<i64>> = one_or_more(integer(0, 5)).optional(Plain::List(vec![Plain::Integer(0), Plain::Integer(5)]));
-        /// The widest time window it may ask for.
+        /// The widest time window it may ask for. Of the APIs only `patientStudies` has one, so it is no bound for the others: set `apis` too.
         max_range_days: Option<u32> = integer(1, 36_500).unit("days").optional(Plain::Integer(366));
         /// Put into its requests that name no hospital, before the tenant's.
         hospital_id: Option<Text> = text(64).optional("H0001");
@@ -64,5 +64,12 @@ section! {
         charset: Option<AnswerCharset> = one_of().optional("utf-8");
         /// As `lan.language`.
         language: Option<Language> = one_of().optional("zh");
+    }
+}
+
+impl Client {
+    /// Nothing but its address tells this client.
+    pub fn by_network_alone(&self) -> bool {
+        self.key_sha256.is_none() && self.certificates.is_none()
     }
 }

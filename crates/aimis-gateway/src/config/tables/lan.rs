@@ -6,7 +6,9 @@ use crate::config::entry::optional_table;
 use crate::config::kind::address::{ListenAddr, address};
 use crate::config::kind::alias::{Alias, alias};
 use crate::config::kind::choice::{choices, one_of};
+use crate::config::kind::mode::{FileMode, mode};
 use crate::config::kind::number::{integer, millis, size};
+use crate::config::kind::origin::{PageOrigin, page_origin};
 use crate::config::kind::text::{Text, text};
 use crate::config::kind::{Kind, one_or_more, switch};
 use crate::config::plain::Plain;
@@ -18,6 +20,8 @@ section! {
     pub struct Lan {
         /// Where requests are taken. Without `[[clients]]` only loopback addresses and unix sockets, because callers are not authorised then.
         listen: Vec<ListenAddr> = one_or_more(address()).or("127.0.0.1:8080");
+        /// Who may use the unix sockets of `listen`: connecting needs the right to write. With the default the gateway's user and group may, so the HIS's user has to be in that group; `"0666"` is everybody on this machine who reaches the directory.
+        socket_mode: FileMode = mode().or("0660");
         /// The largest request body.
         max_body: usize = size(1 << 10, 16 << 20).or("64KiB");
         /// The longest the head of a request may take to arrive, from its first byte.
@@ -73,8 +77,8 @@ section! {
         ascii_json: bool = switch().or(false);
         /// The charset of answers. Any other than UTF-8 is no longer the platform's answer byte for byte, which `X-Aimis-Answer` tells.
         charset: AnswerCharset = one_of().or("utf-8");
-        /// Origins of web pages that may ask from a browser (CORS), like `https://his.hospital.example`; `*` is any page.
-        cors_origins: Option<Vec<Text>> = one_or_more(text(253)).optional("https://his.hospital.example");
+        /// Origins of web pages that may ask from a browser (CORS): scheme, host and port, without a path; `*` is any page, and needs clients that are all known by a key or certificate.
+        cors_origins: Option<Vec<PageOrigin>> = one_or_more(page_origin()).optional("https://his.hospital.example");
         /// Failed sign-ins that one address may make in a minute; further ones are answered 429. A key that is right always works. 0 means any number.
         max_failed_sign_ins: u32 = integer(0, 100_000).unit("a minute").or(20);
     }

@@ -1,7 +1,7 @@
 //! Every kind of complaint, word for word: operators read them at three in the morning, and scripts match them.
 
 use super::{TENANT, complaints, with_tenant};
-use crate::config::{Origin, Sources};
+use crate::config::{Origin, PLAIN_LAN, Sources, load, notices};
 
 /// The text of a file with a tenant behind it, and the complaint about it.
 const FILES: &[(&str, &str)] = &[
@@ -181,7 +181,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     // Clients.
     (
-        "[[clients]]\nname = \"his\"",
+        "[[clients]]\nname = \"his\"\nhospital_id = \"H1\"",
         "gateway.toml:2: clients[0].name: \"his\" has none of `key_sha256`, `networks` and `certificates`: anybody would be \
          this client",
     ),
@@ -202,15 +202,89 @@ const FILES: &[(&str, &str)] = &[
          would be refused",
     ),
     (
-        "[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\n[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"",
-        "gateway.toml:5: clients[1].name: \"his\" is that of clients[0] already\n\
-         gateway.toml:6: clients[1].networks: \"10.0.0.1/32\" is the network of client his as well; nothing else tells \
+        "[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\nhospital_id = \"H1\"\n\
+         [[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\nhospital_id = \"H1\"",
+        "gateway.toml:6: clients[1].name: \"his\" is that of clients[0] already\n\
+         gateway.toml:7: clients[1].networks: \"10.0.0.1/32\" is the network of client his as well; nothing else tells \
          the two apart",
     ),
     (
         "[lan]\naliases = [\"sfzh=idnum\"]",
         "gateway.toml:2: lan.aliases: \"sfzh=idnum\" does not name a field of the interface behind `=`, did you mean \
          idNum?",
+    ),
+    (
+        "[lan]\naliases = [\"sfzh=idNum\", \"sfzh=idNum\", \"SFZH=hisId\"]",
+        "gateway.toml:2: lan.aliases: \"SFZH=hisId\" gives another meaning to a name that is idNum already",
+    ),
+    (
+        "[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\nhospital_id = \"H1\"\naliases = [\"brid=hisId\", \"brid=idNum\"]",
+        "gateway.toml:5: clients[0].aliases: \"brid=idNum\" gives another meaning to a name that is hisId already",
+    ),
+    (
+        "[[clients]]\nname = \"his\"\nnetworks = [\"0.0.0.0/0\", \"::/0\"]\nhospital_id = \"H1\"",
+        "gateway.toml:3: clients[0].networks: \"0.0.0.0/0\" is every address, and there is neither `key_sha256` nor \
+         `certificates`: anybody would be this client\n\
+         gateway.toml:3: clients[0].networks: \"::/0\" is every address, and there is neither `key_sha256` nor \
+         `certificates`: anybody would be this client",
+    ),
+    (
+        "[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"",
+        "gateway.toml:2: clients[0].name: \"his\" has no `hospital_ids`, and there is no hospital_id to compare with: set \
+         hospital_id of tenant a, hospital_ids, or hospital_ids = \"*\" for any",
+    ),
+    (
+        "[dates]\ndefault_range_days = 90\n[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\nhospital_ids = \"*\"\n\
+         max_range_days = 89",
+        "gateway.toml:7: clients[0].max_range_days: 89 is less than dates.default_range_days of tenant a, which is 90: \
+         requests without a window would be refused",
+    ),
+    (
+        "[[clients]]\nname = \"his\"\nhospital_ids = \"*\"\nkey_sha256 = [\
+         \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\", \
+         \"E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855\"]",
+        "gateway.toml:4: clients[0].key_sha256: the value is there twice",
+    ),
+    // Web pages.
+    (
+        "[lan]\ncors_origins = [\"https://his/\", \"null\", \"his\"]",
+        "gateway.toml:2: lan.cors_origins: \"https://his/\" is not an origin, which ends with its host or port: did you \
+         mean https://his?",
+    ),
+    (
+        "[lan]\ncors_origins = \"null\"",
+        "gateway.toml:2: lan.cors_origins: \"null\" is what files and sandboxed pages call themselves, whoever made them; \
+         serve the page by HTTP",
+    ),
+    (
+        "[lan]\ncors_origins = \"*\"",
+        "gateway.toml:2: lan.cors_origins: \"*\" is every origin, and there are no [[clients]] to ask for a key: any web \
+         page could ask; name the origins of your own pages",
+    ),
+    (
+        "[lan]\ncors_origins = \"*\"\n[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\nhospital_ids = \"*\"",
+        "gateway.toml:2: lan.cors_origins: \"*\" is every origin, and client his needs neither key nor certificate: any \
+         web page could ask; name the origins of your own pages",
+    ),
+    // Answers.
+    (
+        "[lan]\nascii_json = true\ncharset = \"gbk\"",
+        "gateway.toml:3: lan.charset: \"gbk\" is without effect: with ascii_json = true answers are ASCII, which is the \
+         same in every charset; set one of the two",
+    ),
+    (
+        "[lan]\nascii_json = true\n[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\nhospital_ids = \"*\"\ncharset = \"gbk\"",
+        "gateway.toml:7: clients[0].charset: \"gbk\" is without effect: with ascii_json = true answers are ASCII, which is \
+         the same in every charset; set one of the two",
+    ),
+    (
+        "[lan]\ncharset = \"gbk\"\n[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\nhospital_ids = \"*\"\nascii_json = true",
+        "gateway.toml:7: clients[0].ascii_json: true leaves lan.charset, which is \"gbk\", without effect: set charset = \
+         \"utf-8\" for this client",
+    ),
+    (
+        "[lan]\nsocket_mode = 660",
+        "gateway.toml:2: lan.socket_mode: 660 is not a mode in quotes, like \"0660\"",
     ),
     // A fault of a global section is told once, not once a tenant.
     (
@@ -428,4 +502,72 @@ fn what_is_without_effect_in_tls_is_told() {
     assert!(half.contains("lan.tls.key_file: is missing"), "{half}");
     let twice = told("[lan]\nlisten = [\"127.0.0.1:1\", \"plain:127.0.0.1:1\"]\n");
     assert!(twice.contains("is listened on already"), "{twice}");
+}
+
+#[test]
+fn a_clients_hospitals_hold_what_its_tenants_fill_in() {
+    let told = |client: &str, tenant: &str| {
+        let text = format!("[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\n{client}\n{TENANT}{tenant}\n");
+        load(&Sources::text("gateway.toml", text)).map_err(|error| error.to_string())
+    };
+    let (own, other) = ("hospital_id = \"H1\"", "hospital_ids = [\"H2\"]");
+
+    assert_eq!(
+        told(other, own).unwrap_err(),
+        "gateway.toml:4: clients[0].hospital_ids: these do not hold \"H1\", which tenant a fills in where a request names \
+         no hospital, so it would be refused"
+    );
+    for (client, tenant) in [
+        ("hospital_ids = [\"H2\", \"H1\"]", own),
+        ("hospital_ids = \"*\"", own),
+        // What is filled in is the client's then, or nothing.
+        ("hospital_ids = [\"H2\"]\nhospital_id = \"H2\"", own),
+        (other, ""),
+        // What is asked about is compared with the one or the other.
+        ("", own),
+        ("hospital_id = \"H1\"", ""),
+    ] {
+        assert!(told(client, tenant).is_ok(), "{client} {tenant}");
+    }
+}
+
+#[test]
+fn any_web_page_may_ask_where_every_client_has_a_key() {
+    let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let client = format!(
+        "[[clients]]\nname = \"his\"\nhospital_ids = \"*\"\nkey_sha256 = \"{digest}\"\nnetworks = \"0.0.0.0/0\"\n"
+    );
+
+    assert!(with_tenant(&format!("[lan]\ncors_origins = \"*\"\n{client}")).is_ok());
+}
+
+#[test]
+fn what_works_and_should_be_known_is_noticed() {
+    let noticed = |text: &str| notices(&super::config(text)).join("\n");
+    let client =
+        |rules: &str| format!("[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.1\"\nhospital_ids = \"*\"\n{rules}\n");
+    let tls = "[lan.tls]\ncert_file = \"a.pem\"\nkey_file = \"a.key\"\n";
+    let listen = |address: &str| format!("[lan]\nlisten = {address}\n");
+
+    let plain = format!("{}{}", listen("\"10.0.0.5:8080\""), client(""));
+    assert_eq!(noticed(&plain), PLAIN_LAN);
+    let beside = listen("[\"10.0.0.5:8443\", \"plain:10.0.0.5:8080\"]") + tls + &client("");
+    assert_eq!(noticed(&beside), PLAIN_LAN);
+    let secured = listen("[\"10.0.0.5:8443\", \"plain:127.0.0.1:8080\", \"unix:/run/a.sock\"]") + tls + &client("");
+    assert_eq!(noticed(&secured), "");
+
+    assert_eq!(
+        noticed(&client("usage = 0\nmax_range_days = 31")),
+        "client his: usage, max_range_days: these rules hold for patientStudies only; patientConsultations and \
+         patientReportUrl have no such fields: set apis"
+    );
+    assert_eq!(noticed(&client("usage = 0\napis = \"patientStudies\"")), "");
+
+    let twins = "[[tenants]]\nname = \"b\"\napp_id = \"2\"\ntoken_file = \"t\"\nhospital_id = \"H1\"\n\
+                 [[tenants]]\nname = \"c\"\napp_id = \"3\"\ntoken_file = \"t\"\nhospital_id = \"H1\"\n";
+    assert_eq!(
+        noticed(twins),
+        "tenants b and c have the same hospital_id: a request without an appId in its path goes to neither"
+    );
+    assert_eq!(noticed(&(client("tenants = \"b\"") + twins)), "");
 }

@@ -2,12 +2,12 @@
 
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
-use x509_cert::Certificate;
 use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{Any, Decode, Tag, Tagged};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::{Certificate, Version};
 
 use crate::edge::peer::PeerCertificate;
 
@@ -16,18 +16,35 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 /// When a certificate expires, in seconds since 1970; `None` if it cannot be read.
 pub fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
-    let parsed = Certificate::from_der(certificate).ok()?;
-    Some(parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs())
+    Certificate::from_der(certificate).ok().as_ref().map(end)
+}
+
+fn end(certificate: &Certificate) -> u64 {
+    certificate
+        .tbs_certificate
+        .validity
+        .not_after
+        .to_unix_duration()
+        .as_secs()
+}
+
+/// Whether a certificate is X.509 version 1, which has no room for names and purposes, so that TLS libraries
+/// refuse it. `openssl x509 -req` makes such, unless `-extfile` gives it extensions.
+pub fn is_version_1(certificate: &CertificateDer<'_>) -> bool {
+    Certificate::from_der(certificate).is_ok_and(|parsed| parsed.tbs_certificate.version == Version::V1)
 }
 
 /// Who shows `certificate`, which the handshake has verified.
 ///
 /// Its DNS and URI names count, and the common name only where it has none of them, as RFC 6125 (section
-/// 6.4.4) has it for servers. One that can be verified and not be read has no names: its hash is left.
-pub fn peer(certificate: &CertificateDer<'_>) -> PeerCertificate {
-    let sha256 = Sha256::digest(certificate).into();
-    let names = Certificate::from_der(certificate).map_or_else(|_| Vec::new(), |parsed| names(&parsed));
-    PeerCertificate { sha256, names }
+/// 6.4.4) has it for servers. `None` for one that cannot be read: nobody could say until when it holds.
+pub fn peer(certificate: &CertificateDer<'_>) -> Option<PeerCertificate> {
+    let parsed = Certificate::from_der(certificate).ok()?;
+    Some(PeerCertificate {
+        sha256: Sha256::digest(certificate).into(),
+        names: names(&parsed),
+        not_after: end(&parsed),
+    })
 }
 
 fn names(certificate: &Certificate) -> Vec<String> {
@@ -93,24 +110,25 @@ mod tests {
         ];
         let certificate = certificate(names);
 
-        let peer = peer(&certificate);
+        let peer = peer(&certificate).unwrap();
 
         assert_eq!(peer.names, ["his.example", "spiffe://hospital/his"]);
+        assert_eq!(peer.not_after, 1_893_456_000);
         assert_eq!(peer.sha256, <[u8; 32]>::from(Sha256::digest(&certificate)));
     }
 
     #[test]
     fn without_such_names_a_caller_is_known_by_its_common_name() {
         for names in [vec![], vec![SanType::IpAddress("10.0.0.7".parse().unwrap())]] {
-            assert_eq!(peer(&certificate(names)).names, ["his-7"]);
+            assert_eq!(peer(&certificate(names)).unwrap().names, ["his-7"]);
         }
     }
 
     #[test]
-    fn what_cannot_be_read_has_a_hash_and_no_names() {
+    fn what_cannot_be_read_is_nobody() {
         let rubbish = CertificateDer::from(vec![1, 2, 3]);
 
-        assert!(peer(&rubbish).names.is_empty());
+        assert_eq!(peer(&rubbish), None);
         assert_eq!(not_after(&rubbish), None);
     }
 

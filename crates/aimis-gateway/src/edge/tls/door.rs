@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate;
 use super::failure::{Failure, HELLO_BYTES};
+use crate::clock::Clock;
 use crate::edge::peer::PeerCertificate;
 use crate::listener;
 use crate::telemetry::event::Event;
@@ -26,6 +28,9 @@ use crate::telemetry::throttle::Throttles;
 /// it is a person in front of a browser or a tool.
 const SPEAKS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
     connection: close\r\ncontent-length: 35\r\n\r\nThis port speaks TLS: use https://\n";
+
+/// How often the clock is looked at while a certificate's end is waited for.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The configuration that handshakes use from now on; the control thread replaces it.
 pub type Live = Arc<ArcSwap<ServerConfig>>;
@@ -45,6 +50,8 @@ pub struct Door {
     pub log_client_address: bool,
     /// How often to tell them, by reason; shared by all workers.
     pub throttles: Arc<Throttles>,
+    /// For the end of certificates.
+    pub clock: Clock,
 }
 
 /// A connection behind its handshake.
@@ -108,8 +115,37 @@ impl Door {
             .await
             .map_err(|error| Refused::Failed(Failure::of_error(&error, first)))?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let certificate = shown.map(|shown| Arc::new(certificate::peer(shown)));
+        let certificate = shown.map(|shown| self.valid(shown)).transpose();
+        let certificate = certificate.map_err(Refused::Failed)?.map(Arc::new);
         Ok(Secured { stream, certificate })
+    }
+
+    /// Who shows `certificate`, if it still holds: a resumed session brings it along from the handshake before,
+    /// which is the last time that rustls looked at it.
+    fn valid(&self, certificate: &CertificateDer<'_>) -> Result<PeerCertificate, Failure> {
+        let peer = certificate::peer(certificate).ok_or(Failure::UNREADABLE)?;
+        if self.until(&peer).is_zero() {
+            return Err(Failure::EXPIRED);
+        }
+        Ok(peer)
+    }
+
+    /// How long a certificate still holds.
+    pub fn until(&self, certificate: &PeerCertificate) -> Duration {
+        let end = certificate.not_after.saturating_mul(1000);
+        Duration::from_millis(end.saturating_sub(self.clock.now().as_millis()))
+    }
+
+    /// Waits for the end of a certificate.
+    pub async fn expiry(&self, certificate: &PeerCertificate) {
+        // In steps, because the clock of the wall may be set, and runs on while a machine sleeps.
+        loop {
+            let left = self.until(certificate);
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+        }
     }
 
     fn tell(&self, failure: &Failure, client: IpAddr) {

@@ -30,6 +30,18 @@ impl Failure {
         "the client did not finish the TLS handshake within lan.handshake_timeout_ms",
     );
 
+    /// The client's certificate is past its end.
+    pub const EXPIRED: Self = Self::new(
+        HandshakeFailure::ExpiredCertificate,
+        "the client's certificate has expired: renew it",
+    );
+
+    /// The client's certificate is verified, and nothing can be read from it.
+    pub const UNREADABLE: Self = Self::new(
+        HandshakeFailure::BadCertificate,
+        "the client's certificate cannot be read: issue it anew, with a serial number of 20 bytes at most",
+    );
+
     /// HTTP came without TLS.
     pub const PLAINTEXT: Self = Self::new(
         HandshakeFailure::Plaintext,
@@ -96,10 +108,7 @@ fn is_old(missing: &PeerIncompatible, version: u16) -> bool {
 fn of_certificate(error: &CertificateError) -> Failure {
     let bad = |message| Failure::new(HandshakeFailure::BadCertificate, message);
     match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Failure::new(
-            HandshakeFailure::ExpiredCertificate,
-            "the client's certificate has expired: renew it",
-        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Failure::EXPIRED,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             bad("the client's certificate is not valid yet: are both clocks right?")
         }
@@ -107,7 +116,9 @@ fn of_certificate(error: &CertificateError) -> Failure {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             bad("the client's certificate is not for clients: it needs the extended key usage clientAuth")
         }
-        _ => bad("the client's certificate cannot be verified"),
+        _ => bad(
+            "the client's certificate cannot be verified; if it is X.509 version 1, as `openssl x509 -req` makes them without -extfile, issue it with extensions (version 3)",
+        ),
     }
 }
 

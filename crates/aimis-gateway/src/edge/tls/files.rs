@@ -94,6 +94,11 @@ pub enum FileFault {
     /// One of several is none.
     #[error("certificate number {0} in it cannot be read")]
     NotACertificate(usize),
+    /// Without extensions, and so without names.
+    #[error(
+        "is X.509 version 1, as `openssl x509 -req` makes them without -extfile; issue it with extensions (version 3)"
+    )]
+    Version1,
     /// No key in it.
     #[error("holds no private key; it has to be PEM (-----BEGIN PRIVATE KEY-----)")]
     NoKey,
@@ -166,7 +171,7 @@ impl Files {
         let chain = certificates(&self.certificate).map_err(wrong(TlsFile::Certificate))?;
         let not_after = expiry(&chain).map_err(wrong(TlsFile::Certificate))?;
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let certified = certified(chain, &self.key, &provider).map_err(wrong(TlsFile::Key))?;
+        let certified = certified(chain, &self.key, &provider).map_err(|(file, fault)| file.error(settings, fault))?;
         let roots = self.client_ca.as_deref().map(|pem| authorities(pem)).transpose();
         let roots = roots.map_err(wrong(TlsFile::ClientCa))?;
 
@@ -245,12 +250,15 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileFault> {
     Ok(certificates)
 }
 
-/// The end of the first certificate; all of them have to be readable.
+/// The end of the first certificate, which has to be of version 3; all of them have to be readable.
 fn expiry(chain: &[CertificateDer<'_>]) -> Result<u64, FileFault> {
     let mut first = None;
     for (index, certificate) in chain.iter().enumerate() {
         let end = certificate::not_after(certificate).ok_or(FileFault::NotACertificate(index + 1))?;
         first = first.or(Some(end));
+    }
+    if chain.first().is_some_and(certificate::is_version_1) {
+        return Err(FileFault::Version1);
     }
     first.ok_or(FileFault::NoCertificate)
 }
@@ -259,18 +267,20 @@ fn certified(
     chain: Vec<CertificateDer<'static>>,
     pem: &[u8],
     provider: &CryptoProvider,
-) -> Result<CertifiedKey, FileFault> {
+) -> Result<CertifiedKey, (TlsFile, FileFault)> {
+    let wrong = |fault| (TlsFile::Key, fault);
     // Either form of an encrypted key says so in clear (RFC 7468, section 11; RFC 1421, section 4.6.1.1).
     if memchr::memmem::find(pem, b"ENCRYPTED").is_some() {
-        return Err(FileFault::EncryptedKey);
+        return Err(wrong(FileFault::EncryptedKey));
     }
     let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
-        rustls_pki_types::pem::Error::NoItemsFound => FileFault::NoKey,
-        _ => FileFault::NotPem,
+        rustls_pki_types::pem::Error::NoItemsFound => wrong(FileFault::NoKey),
+        _ => wrong(FileFault::NotPem),
     })?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => FileFault::WrongKey,
-        _ => FileFault::UnusableKey,
+        rustls::Error::InconsistentKeys(_) => wrong(FileFault::WrongKey),
+        rustls::Error::InvalidCertificate(_) => (TlsFile::Certificate, FileFault::NotACertificate(1)),
+        _ => wrong(FileFault::UnusableKey),
     })
 }
 

@@ -1,0 +1,120 @@
+//! What no table can say, because it is about two keys at once.
+//!
+//! | file | is about |
+//! |---|---|
+//! | `listeners` | addresses, TLS, web pages |
+//! | `clients` | who may ask, and what the tenants make of it |
+//! | `notices` | what works and should be known all the same |
+
+mod clients;
+mod listeners;
+mod notices;
+
+use std::collections::BTreeMap;
+
+use super::origin::Origin;
+use super::problem::{Problem, quoted};
+use super::section::Origins;
+use super::{Alias, Config};
+
+pub use notices::{PLAIN_LAN, notices, takes_plain_http};
+
+/// Complaints about values that are right alone and wrong together.
+pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
+    let mut check = Check {
+        origins,
+        problems: Vec::new(),
+    };
+    check.listeners(config);
+    check.lan_tls(config);
+    check.web_pages(config);
+    check.lan_dialect(config);
+    check.platform(config);
+    check.dates(config);
+    check.emptiness(config);
+    check.tenants(config);
+    check.clients(config);
+    check.problems
+}
+
+struct Check<'a> {
+    origins: &'a Origins,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn refuse(&mut self, key: &str, value: String, reason: &str) {
+        let origin = self.origins.get(key).cloned();
+        self.problems
+            .push(Problem::about(origin, key, reason).with_value(Some(value)));
+    }
+
+    fn platform(&mut self, config: &Config) {
+        let platform = &config.platform;
+        if !platform.base_url.https && !platform.base_url.host.is_loopback() && !platform.allow_plaintext {
+            let reason =
+                "is not https, and requests carry signatures; in a test network set platform.allow_plaintext = true";
+            self.refuse("platform.base_url", quoted(&platform.base_url.to_string()), reason);
+        }
+    }
+
+    fn dates(&mut self, config: &Config) {
+        let tenants = config.tenants.iter().enumerate();
+        let own = tenants.map(|(index, tenant)| (format!("tenants[{index}].dates"), &tenant.dates));
+        for (at, dates) in std::iter::once(("dates".to_owned(), &config.dates)).chain(own) {
+            let key = format!("{at}.default_range_days");
+            let inherited = at != "dates" && *dates == config.dates;
+            if dates.max_range_days > 0 && dates.default_range_days > dates.max_range_days && !inherited {
+                let reason = format!("is more than max_range_days, which is {}", dates.max_range_days);
+                self.refuse(&key, dates.default_range_days.to_string(), &reason);
+            }
+        }
+    }
+
+    fn emptiness(&mut self, config: &Config) {
+        let (window, baseline) = (config.emptiness.window.as_secs(), config.emptiness.baseline.as_secs());
+        if baseline < window {
+            let reason = format!("is less than window_s, which is {window}: nothing could be told from it");
+            self.refuse("emptiness.baseline_s", baseline.to_string(), &reason);
+        }
+    }
+
+    fn tenants(&mut self, config: &Config) {
+        self.unique("tenants", "name", config.tenants.iter().map(|tenant| &*tenant.name));
+        self.unique("tenants", "app_id", config.tenants.iter().map(|tenant| &*tenant.app_id));
+    }
+
+    /// One name of the HIS's means one field. Case does not tell names apart, as it does not for fields.
+    fn aliases(&mut self, key: &str, aliases: &[Alias]) {
+        let mut first: BTreeMap<String, &str> = BTreeMap::new();
+        for Alias { alias, field } in aliases {
+            let meant = *first.entry(alias.to_lowercase()).or_insert(field);
+            if meant != field {
+                let reason = format!("gives another meaning to a name that is {meant} already");
+                self.refuse(key, quoted(&format!("{alias}={field}")), &reason);
+            }
+        }
+    }
+
+    fn unique<'a>(&mut self, list: &str, key: &str, values: impl Iterator<Item = &'a str>) {
+        let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+        for (index, value) in values.enumerate() {
+            if let Some(other) = first.get(value) {
+                let reason = format!("is that of {list}[{other}] already");
+                self.refuse(&format!("{list}[{index}].{key}"), quoted(value), &reason);
+            } else {
+                first.insert(value, index);
+            }
+        }
+    }
+}
+
+/// The complaint about a configuration without tenants. It tells both ways out.
+pub(super) fn no_tenant(file: Option<&str>) -> Problem {
+    let first = match file {
+        Some(name) => format!("add a [[tenants]] table with name, app_id and token_file to {name}"),
+        None => "name a file with [[tenants]] by --config".to_owned(),
+    };
+    let sentence = format!("there is no tenant: {first}, or set AIMIS_APP_ID and AIMIS_TOKEN_FILE");
+    Problem::sentence(None::<Origin>, "tenants", sentence)
+}

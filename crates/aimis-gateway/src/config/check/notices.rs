@@ -1,0 +1,62 @@
+//! What works and should be known all the same.
+
+use super::clients::may_ask;
+use crate::config::{Config, ListenAddr};
+
+/// The notice about plain HTTP, which is also told at the start.
+pub const PLAIN_LAN: &str = "lan.listen takes plain HTTP from other machines: keys and identity numbers cross the LAN in clear; set lan.tls, and no plain: before such addresses";
+
+/// Whether clients on other machines are spoken to without TLS.
+pub fn takes_plain_http(config: &Config) -> bool {
+    let plain = |address: &ListenAddr| match address {
+        ListenAddr::Plain(_) => true,
+        ListenAddr::Tcp(_) => config.lan.tls.is_none(),
+        ListenAddr::Unix(_) => false,
+    };
+    let reachable = config.lan.listen.iter().filter(|address| !address.is_loopback());
+    !config.clients.is_empty() && reachable.into_iter().any(plain)
+}
+
+/// Everything that an operator should know about a configuration that is accepted, a sentence each.
+pub fn notices(config: &Config) -> Vec<String> {
+    let mut notices = Vec::new();
+    if takes_plain_http(config) {
+        notices.push(PLAIN_LAN.to_owned());
+    }
+    for client in &config.clients {
+        let rules = [
+            ("usage", client.usage.is_some()),
+            ("data_flag", client.data_flag.is_some()),
+            ("study_type", client.study_type.is_some()),
+            ("max_range_days", client.max_range_days.is_some()),
+        ];
+        let set: Vec<_> = rules.into_iter().filter(|(_, set)| *set).map(|(key, _)| key).collect();
+        if !set.is_empty() && client.apis.is_none() {
+            notices.push(format!(
+                "client {}: {}: these rules hold for patientStudies only; patientConsultations and patientReportUrl have no such \
+                 fields: set apis",
+                client.name,
+                set.join(", ")
+            ));
+        }
+    }
+    for (index, tenant) in config.tenants.iter().enumerate() {
+        let Some(hospital) = &tenant.hospital_id else { continue };
+        let same = |other: &&crate::config::Tenant| other.hospital_id.as_ref() == Some(hospital);
+        for other in config.tenants[..index].iter().filter(same) {
+            let both = |client| {
+                may_ask(client, config)
+                    .filter(|may| [&other.name, &tenant.name].contains(&&may.name))
+                    .count()
+                    == 2
+            };
+            if config.clients.is_empty() || config.clients.iter().any(both) {
+                notices.push(format!(
+                    "tenants {} and {} have the same hospital_id: a request without an appId in its path goes to neither",
+                    other.name, tenant.name
+                ));
+            }
+        }
+    }
+    notices
+}
