@@ -179,7 +179,7 @@ async fn what_a_caller_sends_wrongly_is_refused_in_full() {
             "POST",
             STUDIES,
             twice.as_bytes(),
-            BAD("stands twice", "同一字段出现两次"),
+            BAD("stands twice", "同一字段出现两次").errors(&[("phoneNum", "duplicate-key")]),
         ),
         (
             "trailing",

@@ -37,6 +37,16 @@ pub enum Rejection {
     /// No request: its head, or the framing of its body, is not HTTP as we take it.
     #[error("malformed: {0}")]
     Malformed(HeadFault),
+    /// A field stands twice.
+    #[error("field {field} stands twice, at line {line}, column {column}")]
+    FieldTwice {
+        /// From 1.
+        line: usize,
+        /// From 1, in bytes.
+        column: usize,
+        /// Its name, from the contract.
+        field: String,
+    },
     /// The declared charset is unknown.
     #[error("declared charset unknown")]
     CharsetNotSupported,
@@ -57,12 +67,6 @@ pub enum Rejection {
     /// Fields are missing or wrong.
     #[error("{} field(s) not valid", .0.len())]
     FieldInvalid(Vec<FieldProblem>),
-    /// A member that the contract does not know, where `lan.unknown_fields` says to refuse it.
-    #[error("a field that the interface does not know")]
-    UnknownField {
-        /// Its name, as far as it may be repeated.
-        name: String,
-    },
     /// The tenant cannot be told.
     #[error("the tenant cannot be told from path or hospitalId")]
     TenantUnclear,
@@ -136,6 +140,8 @@ pub enum BodyFault {
     TrailingData,
     /// JSON in a form field of which only a part is percent-encoded.
     HalfEncoded,
+    /// Compressed, as its `Content-Encoding` says.
+    Compressed,
     /// XML, or a page of HTML.
     Xml,
 }
@@ -155,17 +161,17 @@ impl Rejection {
     /// Code, status and type. No wildcard arm: a new variant has to choose.
     pub fn public(&self) -> Public {
         let (code, status, kind) = match self {
-            Self::Malformed(fault @ HeadFault::Slow) => (800_004, fault.status(), "body-incomplete"),
+            Self::Malformed(fault @ (HeadFault::Slow | HeadFault::Surplus)) => {
+                (800_004, fault.status(), "body-incomplete")
+            }
             Self::Malformed(fault) => (800_001, fault.status(), "body-not-understood"),
-            Self::BodyNotUnderstood { .. } | Self::FieldInUrl => {
+            Self::BodyNotUnderstood { .. } | Self::FieldTwice { .. } | Self::FieldInUrl => {
                 (800_001, StatusCode::BAD_REQUEST, "body-not-understood")
             }
             Self::CharsetNotSupported => (800_002, StatusCode::UNSUPPORTED_MEDIA_TYPE, "charset-not-supported"),
             Self::BodyTooLarge { .. } => (800_003, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::BodyIncomplete { .. } => (800_004, StatusCode::REQUEST_TIMEOUT, "body-incomplete"),
-            Self::FieldInvalid(_) | Self::UnknownField { .. } | Self::TenantUnclear => {
-                (800_005, StatusCode::UNPROCESSABLE_ENTITY, "field-invalid")
-            }
+            Self::FieldInvalid(_) | Self::TenantUnclear => (800_005, StatusCode::UNPROCESSABLE_ENTITY, "field-invalid"),
             Self::NoSuchApi | Self::NoSuchTenant => (800_006, StatusCode::NOT_FOUND, "no-such-api"),
             Self::MethodNotAllowed => (800_007, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::ClientUnknown { .. } => (800_101, StatusCode::UNAUTHORIZED, "client-unknown"),
@@ -183,13 +189,13 @@ impl Rejection {
     pub fn class(&self) -> CodeClass {
         match self {
             Self::BodyNotUnderstood { .. }
+            | Self::FieldTwice { .. }
             | Self::Malformed(_)
             | Self::FieldInUrl
             | Self::CharsetNotSupported
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::FieldInvalid(_)
-            | Self::UnknownField { .. }
             | Self::TenantUnclear
             | Self::NoSuchApi
             | Self::NoSuchTenant
@@ -211,10 +217,10 @@ impl Rejection {
         match self {
             Self::Malformed(HeadFault::Slow) => Some(RejectReason::Slow),
             Self::BodyNotUnderstood { .. }
+            | Self::FieldTwice { .. }
             | Self::Malformed(_)
             | Self::FieldInUrl
             | Self::FieldInvalid(_)
-            | Self::UnknownField { .. }
             | Self::TenantUnclear
             | Self::NoSuchApi
             | Self::NoSuchTenant
@@ -239,9 +245,9 @@ impl Rejection {
             Self::TenantUnclear => ("field-invalid", Some("neither path nor hospitalId names a tenant")),
             Self::FieldInvalid(problems) => ("field-invalid", problems.first().map(|problem| problem.reason.as_str())),
             Self::BodyNotUnderstood { fault, .. } => ("body-not-understood", Some(fault.name())),
+            Self::FieldTwice { .. } => ("body-not-understood", Some(BodyFault::DuplicateKey.name())),
             Self::FieldInUrl => ("body-not-understood", Some("field-in-url")),
             Self::Malformed(fault) => (self.public().kind, Some(fault.name())),
-            Self::UnknownField { .. } => ("field-invalid", Some("unknown-field")),
             Self::ClientUnknown { fault } => ("client-unknown", Some(fault.name())),
             Self::NotPermitted { rule } => ("not-permitted", Some(rule.as_str())),
             Self::PageNotAllowed => ("not-permitted", Some("origin")),
@@ -283,6 +289,7 @@ impl BodyFault {
             Self::TooManyMembers => "too-many-members",
             Self::TrailingData => "trailing-data",
             Self::HalfEncoded => "half-encoded",
+            Self::Compressed => "compressed",
             Self::Xml => "xml",
         }
     }

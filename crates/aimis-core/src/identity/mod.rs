@@ -38,14 +38,26 @@ fn is_sound_18(text: &str) -> bool {
     text.len() == 18 && classify_id(text, None).problem.is_none()
 }
 
-/// Whether a normalised number stands for "none": `-`, `无`, `不详`, `未知`, `NULL`, and runs of one digit, `0` among
-/// them. Runs of dashes count too: they are the same habit.
+/// Whether a normalised number stands for "none": words for it, which programs write and people type, and runs of one
+/// digit, `0` among them, or of dashes.
 pub fn is_placeholder(normalized: &str) -> bool {
-    if matches!(normalized, "无" | "不详" | "未知" | "NULL") {
+    let words = [
+        "无",
+        "不详",
+        "未知",
+        "暂无",
+        "未提供",
+        "NULL",
+        "NONE",
+        "NIL",
+        "N/A",
+        "NA",
+    ];
+    if words.contains(&normalized) {
         return true;
     }
     let mut chars = normalized.chars();
-    let filler = |c: char| c.is_ascii_digit() || c == '-';
+    let filler = |c: char| c.is_ascii_digit() || matches!(c, '-' | '\u{2010}'..='\u{2015}');
     chars
         .next()
         .is_some_and(|first| filler(first) && chars.all(|c| c == first))

@@ -1,8 +1,8 @@
 //! Takes the members of a body as a decoder reads them, in any order.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use crate::contract::{Contract, FieldKind};
+use crate::contract::{self, Contract, FieldKind};
 use crate::text::{half_width, is_space};
 
 use super::arena::{Arena, Span};
@@ -16,6 +16,19 @@ const MAX_RESERVE: usize = 64 * 1024;
 
 /// What signs a request besides its body (section 2): some platforms read them from the body as well.
 const SIGNATURE_NAMES: [&str; 3] = ["appId", "signature", "timestamp"];
+/// Whole numbers from here on share their floating-point number with others (2^53), and programs that keep every
+/// number in one have sent a neighbour: of 18 digits the last is lost.
+const INEXACT_FROM: u64 = 1 << 53;
+/// Names of the family's fields, folded. What is a field of one query is never a foreign member of another: rules on
+/// a field are asked of the contract that has it, and would not see it.
+static FAMILY: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let queries = contract::queries();
+    let names = queries
+        .iter()
+        .flat_map(Contract::fields)
+        .map(|field| folded(&field.name));
+    names.chain(SIGNATURE_NAMES.map(folded)).collect()
+});
 
 /// Collects the members of one request. Dropped unfinished, it wipes what it holds.
 #[derive(Clone)]
@@ -26,7 +39,18 @@ pub struct OrderBuilder {
     pub(super) extras: Vec<Extra>,
     pub(super) repairs: Vec<(Option<u8>, RepairKind)>,
     /// Members outside the contract that were left out or forwarded, by the names under which they may be told.
-    pub(super) foreign: Vec<(String, RepairKind)>,
+    pub(super) foreign: Vec<(String, Foreign)>,
+    /// The body was one object under an unknown name.
+    pub(super) wrapped: bool,
+}
+
+/// What became of a member outside the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Foreign {
+    /// It was left out or forwarded, which a strict client is refused.
+    Repaired(RepairKind),
+    /// It is refused to everybody.
+    Refused,
 }
 
 /// Whether the contract has a field of the name given.
@@ -64,8 +88,9 @@ pub enum Filled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotForwarded {
     /// Its name is that of a field, or of a part of the signature, but for what a lenient reader
-    /// overlooks: under it, plaintext could pass for the encrypted field (promise P2).
-    #[error("the name is that of a field of the contract or of the signature")]
+    /// overlooks: under it, plaintext could pass for the encrypted field (promise P2). Fields of the other queries
+    /// count, since no rule looked at them.
+    #[error("the name is that of a field of a query or of the signature")]
     NameOfField,
     /// It was given before.
     #[error("the member is given twice")]
@@ -92,6 +117,7 @@ impl OrderBuilder {
             extras: Vec::new(),
             repairs: Vec::new(),
             foreign: Vec::new(),
+            wrapped: false,
         }
     }
 
@@ -116,12 +142,16 @@ impl OrderBuilder {
             Value::Null => Cell::Null,
             Value::Text(text) => Cell::Text(self.arena.push(text)),
             Value::Integer(value) if numeric => Cell::Integer(value),
-            Value::Integer(value) => Cell::Digits(self.arena.push(Decimal::of(value).as_str())),
-            Value::Number(text) if is_integer(text) => Cell::Digits(self.arena.push(text)),
+            Value::Integer(value) if value.unsigned_abs() < INEXACT_FROM => {
+                Cell::Digits(self.arena.push(Decimal::of(value).as_str()))
+            }
+            Value::Integer(_) => self.inexact(index),
+            Value::Number(text) if numeric && is_integer(text) => Cell::Digits(self.arena.push(text)),
             Value::Bool(value) => Cell::Bool(value),
             // Wrong for the field, as its judge will say, unless somebody asks for each item (`several`).
             Value::List(text) if numeric => Cell::Text(self.arena.push(text)),
-            Value::Number(text) if !numeric => self.inexact(index, text),
+            Value::Number(text) if !numeric && is_number(text) => self.inexact(index),
+            Value::Number(_) if !numeric => Cell::Wrong,
             Value::Number(text) => self.decimal(index, text),
             Value::List(_) | Value::Nested => Cell::Wrong,
         };
@@ -137,14 +167,12 @@ impl OrderBuilder {
         Cell::Digits(self.arena.push(whole))
     }
 
-    /// A number for a field that is none. What has a decimal point or an exponent went through a floating-point number,
-    /// which keeps 15 digits: an identity number has 18.
-    fn inexact(&self, index: usize, text: &str) -> Cell {
-        let date = matches!(self.contract.fields()[index].kind, FieldKind::DateTime(_));
-        if is_number(text) && !date {
-            Cell::Inexact
-        } else {
-            Cell::Wrong
+    /// A number for a field that is none. What has a decimal point, an exponent or too many digits may have gone through
+    /// a floating-point number, which keeps 15 digits: an identity number has 18.
+    fn inexact(&self, index: usize) -> Cell {
+        match self.contract.fields()[index].kind {
+            FieldKind::DateTime(_) => Cell::Wrong,
+            _ => Cell::Inexact,
         }
     }
 
@@ -186,8 +214,8 @@ impl OrderBuilder {
     /// could hold a person's number.
     pub fn forward(&mut self, name: &str, value: Value<'_>) -> Result<(), NotForwarded> {
         let folded_name = folded(name);
-        let fields = self.contract.fields().iter().map(|field| &*field.name);
-        if fields.chain(SIGNATURE_NAMES).any(|taken| folded(taken) == folded_name) {
+        let mut fields = self.contract.fields().iter();
+        if FAMILY.contains(&folded_name) || fields.any(|field| folded(&field.name) == folded_name) {
             return Err(NotForwarded::NameOfField);
         }
         if !is_identifier(name) {
@@ -229,7 +257,22 @@ impl OrderBuilder {
     /// Notes a member outside the contract and what became of it. The decoder tells of these by itself; they are noted
     /// for the strict client, who is refused them. `name` has to be fit for an answer.
     pub fn note_foreign(&mut self, name: &str, kind: RepairKind) {
-        self.foreign.push((name.to_owned(), kind));
+        self.foreign.push((name.to_owned(), Foreign::Repaired(kind)));
+    }
+
+    /// Notes a member outside the contract for which the order is to be refused. `name` has to be fit for an answer.
+    pub fn refuse_foreign(&mut self, name: &str) {
+        self.foreign.push((name.to_owned(), Foreign::Refused));
+    }
+
+    /// Notes that the body was one object under an unknown name, in which the request may stand.
+    pub fn note_wrapper(&mut self) {
+        self.wrapped = true;
+    }
+
+    /// Whether no member of the contract was set.
+    pub fn is_empty(&self) -> bool {
+        self.cells.iter().all(|cell| matches!(cell, Cell::Unset))
     }
 }
 
@@ -244,6 +287,37 @@ fn folded(name: &str) -> String {
         .flat_map(char::to_lowercase)
         .filter(|c| !overlooked(*c))
         .collect()
+}
+
+/// Whether a member's name may be a mistyped or abbreviated name of a field: equal but for what [`folded`] overlooks,
+/// the beginning of the other, or at most two letters away.
+pub(super) fn is_similar(name: &str, field: &str) -> bool {
+    const LEAST: usize = 4;
+    let (name, field) = (folded(name), folded(field));
+    let (shorter, longer) = if name.len() < field.len() {
+        (&name, &field)
+    } else {
+        (&field, &name)
+    };
+    if shorter.len() < LEAST || longer.len() > contract::MAX_NAME_LEN {
+        return false;
+    }
+    longer.starts_with(&**shorter) || distance(shorter.as_bytes(), longer.as_bytes()) <= 2.min(shorter.len() - LEAST)
+}
+
+/// Letters to add, drop or replace between two names.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
 }
 
 fn is_identifier(name: &str) -> bool {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Contract, Field, FieldKind, Window};
+use crate::contract::{Contract, Field, FieldKind, PATIENT_NAME, Window};
 use crate::datetime::{self, DateTime, Edge, Spelling};
 use crate::text::{half_width, is_space};
 
-use super::arena::Arena;
-use super::builder::{is_blank, trimmed};
+use super::arena::{Arena, Span};
+use super::builder::{Foreign, is_blank, is_similar, trimmed};
 use super::value::{Cell, is_integer, whole};
 use super::{Extra, FieldProblem, Order, OrderBuilder, Reason, RepairKind, RepairMode, Rules};
 
@@ -25,6 +25,7 @@ impl OrderBuilder {
             extras,
             repairs,
             foreign,
+            wrapped,
         } = self;
         let mut judge = Judge {
             contract: &contract,
@@ -33,8 +34,10 @@ impl OrderBuilder {
             repairs: Vec::new(),
             warnings: Vec::new(),
             problems: Vec::new(),
+            without_number: Vec::new(),
         };
         let cells = judge.all(cells, repairs);
+        judge.explain_missing(&foreign, wrapped);
         judge.refuse_foreign(foreign);
         let Judge {
             arena,
@@ -65,6 +68,8 @@ pub(super) struct Judge<'a> {
     repairs: Vec<(Option<u8>, RepairKind)>,
     pub(super) warnings: Vec<(u8, Reason)>,
     problems: Vec<FieldProblem>,
+    /// Telephone and identity numbers that the order has to have, has not, and may go without.
+    pub(super) without_number: Vec<usize>,
 }
 
 impl Judge<'_> {
@@ -79,10 +84,34 @@ impl Judge<'_> {
         for (index, field) in contract.fields().iter().enumerate() {
             cells[index] = self.field(index, field, cells[index]);
         }
+        self.somebody(&contract);
         for window in contract.windows() {
             self.window(*window, &cells);
         }
         cells
+    }
+
+    /// One number may be wanting by configuration, but not both: a question about nobody is refused.
+    fn somebody(&mut self, contract: &Contract) {
+        if self.without_number.len() < 2 {
+            return;
+        }
+        for index in std::mem::take(&mut self.without_number) {
+            self.problem(index, Reason::Missing);
+        }
+        self.problems.sort_by_key(|problem| contract.index(&problem.field));
+    }
+
+    /// Why a field may be missing though the caller thinks that it was sent.
+    fn explain_missing(&mut self, foreign: &[(String, Foreign)], wrapped: bool) {
+        for problem in &mut self.problems {
+            let similar = || foreign.iter().any(|(name, _)| is_similar(name, &problem.field));
+            problem.reason = match problem.reason {
+                Reason::Missing if wrapped => Reason::MissingInWrapper,
+                Reason::Missing if similar() => Reason::MissingButSimilar,
+                other => other,
+            };
+        }
     }
 
     fn field(&mut self, index: usize, field: &Field, cell: Cell) -> Cell {
@@ -150,6 +179,7 @@ impl Judge<'_> {
                     self.repaired(Some(index), RepairKind::Trimmed);
                 }
                 self.warn_if_personal(index, inner);
+                self.warn_if_damaged(index, field, inner);
                 Judged::Fine(Cell::Text(inner))
             }
             Cell::Inexact => self.refuse(index, Reason::NotExact),
@@ -263,14 +293,27 @@ impl Judge<'_> {
     }
 
     /// A strict client is refused what the contract does not know: dropped or forwarded, it is not what was sent.
-    fn refuse_foreign(&mut self, foreign: Vec<(String, RepairKind)>) {
-        if self.rules.repair == RepairMode::Refuse {
-            self.problems
-                .extend(foreign.into_iter().map(|(field, kind)| FieldProblem {
-                    field,
-                    reason: Reason::Repair(kind),
-                    kind: None,
-                }));
+    fn refuse_foreign(&mut self, foreign: Vec<(String, Foreign)>) {
+        for (field, became) in foreign {
+            let reason = match became {
+                Foreign::Refused => Reason::UnknownField,
+                Foreign::Repaired(kind) if self.rules.repair == RepairMode::Refuse => Reason::Repair(kind),
+                Foreign::Repaired(_) => continue,
+            };
+            self.problems.push(FieldProblem {
+                field,
+                reason,
+                kind: None,
+            });
+        }
+    }
+
+    /// A name whose characters a wrong conversion has replaced: the platform may compare it.
+    fn warn_if_damaged(&mut self, index: usize, field: &Field, span: Span) {
+        let text = self.arena.get(span);
+        let lost = |c: char| half_width(c) == '?' || is_space(c);
+        if field.name == PATIENT_NAME && (text.contains(char::REPLACEMENT_CHARACTER) || text.chars().all(lost)) {
+            self.warnings.push((index as u8, Reason::Damaged));
         }
     }
 

@@ -94,13 +94,24 @@ impl Judge<'_> {
     fn without_number(&mut self, index: usize, field: &Field) -> Cell {
         match self.rules.missing {
             _ if !field.required => Cell::Unset,
-            MissingIdentity::Omit => Cell::Unset,
-            MissingIdentity::EncryptEmpty => Cell::Text(self.arena.push("")),
+            MissingIdentity::Omit => {
+                self.goes_without(index);
+                Cell::Unset
+            }
+            MissingIdentity::EncryptEmpty => {
+                self.goes_without(index);
+                Cell::Text(self.arena.push(""))
+            }
             MissingIdentity::Reject => {
                 self.problem(index, Reason::Missing);
                 Cell::Unset
             }
         }
+    }
+
+    fn goes_without(&mut self, index: usize) {
+        self.without_number.push(index);
+        self.warnings.push((index as u8, Reason::Missing));
     }
 
     /// A telephone or identity number in a field that goes out in clear, as the platform wants the field. It is let

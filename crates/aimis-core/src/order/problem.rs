@@ -21,6 +21,12 @@ pub struct FieldProblem {
 }
 
 impl FieldProblem {
+    /// Whether [`field`](Self::field) is the contract's word (or `body`), and none of the caller's choice. Others may
+    /// be told to the caller, who knows them, and to nobody else.
+    pub fn is_of_contract(&self) -> bool {
+        self.kind.is_some() || self.field == "body"
+    }
+
     /// What the caller should do, in English; names the type or the values that the field takes.
     pub fn hint_en(&self) -> String {
         match (self.reason, self.kind) {
@@ -80,9 +86,16 @@ pub struct Warning<'a> {
 pub enum Reason {
     /// Required, and absent or a placeholder.
     Missing,
+    /// Missing, and a member outside the contract has a name much like it.
+    MissingButSimilar,
+    /// Missing, and the body has one member only: an object under a name that is no wrapper's.
+    MissingInWrapper,
+    /// The contract has no such field, and unknown ones are refused.
+    UnknownField,
     /// Not of the field's type, nor of one that could be read as it.
     WrongType,
-    /// A number with a decimal point or an exponent, where every digit counts.
+    /// A number with a decimal point, an exponent or more digits than a floating-point number keeps, where every digit
+    /// counts.
     NotExact,
     /// A whole number outside its range.
     OutOfRange,
@@ -106,6 +119,8 @@ pub enum Reason {
     NotMobile,
     /// A telephone or identity number in a field that leaves in clear. Only ever a warning.
     LooksPersonal,
+    /// A name of replacement characters or question marks. Only ever a warning.
+    Damaged,
     /// A strict client, and something that would have been repaired.
     Repair(RepairKind),
 }
@@ -114,7 +129,8 @@ impl Reason {
     /// Stable kebab-case name; for [`Reason::Repair`] and [`Reason::Date`] that of the repair or the date problem.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Missing => "missing",
+            Self::Missing | Self::MissingButSimilar | Self::MissingInWrapper => "missing",
+            Self::UnknownField => "unknown-field",
             Self::WrongType => "wrong-type",
             Self::NotExact => "not-exact",
             Self::OutOfRange => "out-of-range",
@@ -128,6 +144,7 @@ impl Reason {
             Self::Multiple => "multiple",
             Self::NotMobile => "not-mobile",
             Self::LooksPersonal => "looks-personal",
+            Self::Damaged => "damaged",
             Self::Repair(kind) => kind.as_str(),
         }
     }
@@ -136,9 +153,16 @@ impl Reason {
     pub fn hint_en(self) -> String {
         let hint = match self {
             Self::Missing => "fill in this field; a placeholder such as a dash counts as empty",
+            Self::MissingButSimilar => {
+                "fill in this field; the body has a member with a similar name: write it as here, or set up an alias (lan.aliases)"
+            }
+            Self::MissingInWrapper => {
+                "fill in this field; the body is one object under a name that is not known: send the fields themselves, or set up the name (lan.form_fields)"
+            }
+            Self::UnknownField => "the interface has no such field; leave it out, or set lan.unknown_fields to drop",
             Self::WrongType => "send the type that the interface description names",
             Self::NotExact => {
-                "send it as text (JSON string): a number with an exponent or a decimal point has lost digits"
+                "send it as text (JSON string): a number of more than 15 digits, or with an exponent or a decimal point, may have lost digits"
             }
             Self::OutOfRange => "send one of the values that the interface description names",
             Self::Date(problem) => return problem.to_string(),
@@ -150,6 +174,7 @@ impl Reason {
             Self::Form => "compare the number with the document: it has the form of none that is known",
             Self::Multiple => "send one telephone number",
             Self::NotMobile => "send a mainland mobile number of 11 digits",
+            Self::Damaged => "the characters were lost before the name was sent: send it in UTF-8",
             Self::LooksPersonal => "this field is not encrypted: send no telephone or identity number in it",
             Self::Repair(kind) => {
                 return format!("this client is strict: send the documented form (would repair: {kind})");
@@ -162,8 +187,13 @@ impl Reason {
     pub fn hint_zh(self) -> String {
         let hint = match self {
             Self::Missing => "请填写（必填；“-”“无”等占位符视为未填写）",
+            Self::MissingButSimilar => "请填写；请求体中有名称相近的字段：请改为此名称，或配置别名（lan.aliases）",
+            Self::MissingInWrapper => {
+                "请填写；请求体只有一个名称未知的对象：请直接发送各字段，或配置该名称（lan.form_fields）"
+            }
+            Self::UnknownField => "接口没有这个字段：请去掉，或将 lan.unknown_fields 设为 drop",
             Self::WrongType => "字段类型不符，请按接口说明填写",
-            Self::NotExact => "请以文本（JSON 字符串）填写：带小数点或指数的数字已丢失位数",
+            Self::NotExact => "请以文本（JSON 字符串）填写：超过 15 位或带小数点、指数的数字可能已丢失位数",
             Self::OutOfRange => "取值超出范围，请按接口说明填写",
             Self::Date(problem) => problem.hint_zh(),
             Self::BeginAfterEnd => "开始时间晚于结束时间，请对调",
@@ -174,6 +204,7 @@ impl Reason {
             Self::Form => "号码格式无法识别，请核对",
             Self::Multiple => "一个字段只能填写一个电话号码",
             Self::NotMobile => "请填写 11 位大陆手机号码",
+            Self::Damaged => "姓名在发送前已丢失字符，请以 UTF-8 发送",
             Self::LooksPersonal => "该字段不加密，请勿填写电话号码或证件号",
             Self::Repair(kind) => {
                 return format!("该客户端为严格模式，请按接口说明的格式填写（{kind}）");

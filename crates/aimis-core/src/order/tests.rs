@@ -246,17 +246,31 @@ fn types_and_ranges_are_refused_by_name() {
 }
 
 #[test]
-fn numbers_beyond_an_i64_keep_their_digits() {
-    let mut builder = build(&members());
-    assert_eq!(
-        builder.set("hisId", Value::Number("123456789012345678901234")),
-        Ok(Slot::Known)
-    );
-    let order = builder.finish(&Rules::default()).ok().unwrap();
-    assert_eq!(order.text("hisId"), Some("123456789012345678901234"));
+fn numbers_keep_their_digits_or_are_refused() {
+    for (name, number) in [
+        ("hisId", (1_i64 << 53) - 1),
+        ("phoneNum", 13_800_138_000),
+        ("phoneNum", 8_613_800_138_000),
+        ("idNum", 110_101_000_101_001),
+    ] {
+        assert!(problems(&with(&[(name, json!(number))]), &Rules::default()).is_empty());
+    }
+    // The last digits of an identity number that was a floating-point number are made up.
+    for (name, number) in [
+        ("idNum", 110_101_196_001_012_340_i64),
+        ("hisId", 1 << 53),
+        ("phoneNum", -(1 << 53)),
+        ("hospitalId", i64::MIN),
+    ] {
+        assert_eq!(
+            problems(&with(&[(name, json!(number))]), &Rules::default()),
+            [format!("{name}=not-exact")]
+        );
+    }
 
     // What went through a floating-point number has lost digits, and is told so in its own words.
     for (name, number) in [
+        ("hisId", "123456789012345678901234"),
         ("hisId", "1.5"),
         ("hisId", "4711.0"),
         ("idNum", "1.1010119e17"),
@@ -390,25 +404,37 @@ fn absent_comes_in_many_guises() {
 
 #[test]
 fn a_missing_number_follows_its_switch() {
-    let given = with(&[("idNum", json!("无")), ("phoneNum", json!("00000000000"))]);
+    let neither = with(&[("idNum", json!("无")), ("phoneNum", json!("00000000000"))]);
+    let given = with(&[("idNum", json!("无"))]);
     let rules = |missing| Rules {
         missing,
         ..Rules::default()
     };
 
+    // A question about nobody is refused whatever the switch.
+    for missing in [
+        MissingIdentity::Reject,
+        MissingIdentity::EncryptEmpty,
+        MissingIdentity::Omit,
+    ] {
+        assert_eq!(
+            problems(&neither, &rules(missing)),
+            ["phoneNum=missing", "idNum=missing"]
+        );
+    }
+    let and_more = with(&[("idNum", json!(null)), ("phoneNum", json!("-")), ("unionId", json!(""))]);
     assert_eq!(
-        problems(&given, &rules(MissingIdentity::Reject)),
-        ["phoneNum=missing", "idNum=missing"]
+        problems(&and_more, &rules(MissingIdentity::Omit)),
+        ["phoneNum=missing", "idNum=missing", "unionId=missing"]
     );
+    assert_eq!(problems(&given, &rules(MissingIdentity::Reject)), ["idNum=missing"]);
     let empty = order(&given, &rules(MissingIdentity::EncryptEmpty));
     assert!(body(&empty).contains(r#""idNum":"8aa36241fde8df054dc325c6c695b89e""#));
-    assert_eq!(
-        repairs(&empty),
-        ["phoneNum=placeholder-absent", "idNum=placeholder-absent"]
-    );
+    assert_eq!(repairs(&empty), ["idNum=placeholder-absent"]);
+    assert_eq!(warnings(&empty), ["idNum=missing"]);
     let omitted = order(&given, &rules(MissingIdentity::Omit));
-    assert!(!body(&omitted).contains("idNum") && !body(&omitted).contains("phoneNum"));
-    assert!(omitted.patient().is_unknown());
+    assert!(!body(&omitted).contains("idNum") && body(&omitted).contains("phoneNum"));
+    assert_eq!(warnings(&omitted), ["idNum=missing"]);
     assert_ne!(canonical(&empty), canonical(&omitted));
 }
 
@@ -592,6 +618,122 @@ fn forwarded_members_go_out_but_never_under_the_name_of_a_field() {
     assert!(body(&one).ends_with(r#","age":1.50,"vip":true,"x":null,"zone":"a\"b"}"#));
     assert_eq!((body(&one), canonical(&one)), (body(&other), canonical(&other)));
     assert_ne!(canonical(&one), canonical(&order(&members(), &Rules::default())));
+}
+
+#[test]
+fn a_field_of_another_query_is_not_forwarded() {
+    let report = Arc::new(contract::patient_report_url());
+    for name in [
+        "dataFlag",
+        "usage",
+        "study_type",
+        "UNIONID",
+        "studyDateBegin",
+        "patientName",
+        "hisId",
+        "timestamp",
+    ] {
+        let mut builder = OrderBuilder::new(&report, 64);
+        assert_eq!(
+            builder.forward(name, Value::Integer(1)),
+            Err(NotForwarded::NameOfField),
+            "{name}"
+        );
+    }
+    let mut builder = OrderBuilder::new(&report, 64);
+    assert_eq!(builder.forward("ward", Value::Integer(1)), Ok(()));
+}
+
+#[test]
+fn a_missing_field_beside_a_similar_name_is_told_so() {
+    let reason = |foreign: &str, field: &str| {
+        let mut builder = build(&members().into_iter().filter(|(name, _)| *name != field).collect());
+        builder.note_foreign(foreign, RepairKind::UnknownDropped);
+        let problems = builder.finish(&Rules::default()).err().unwrap();
+        assert_eq!(problems[0].to_string(), format!("{field}=missing"));
+        assert!(!problems[0].hint_en().contains(foreign) && !problems[0].hint_zh().contains(foreign));
+        problems[0].reason
+    };
+    for (foreign, field) in [
+        ("idNumber", "idNum"),
+        ("id_num", "idNum"),
+        ("idNo", "idNum"),
+        ("phone", "phoneNum"),
+        ("phoneNumb", "phoneNum"),
+        ("hospital", "hospitalId"),
+        ("studyBeginDate", "studyDateBegin"),
+    ] {
+        let similar = reason(foreign, field) == Reason::MissingButSimilar;
+        assert_eq!(similar, !matches!(foreign, "idNo" | "studyBeginDate"), "{foreign}");
+    }
+    assert_eq!(reason("ward", "idNum"), Reason::Missing);
+    assert_eq!(reason("?", "idNum"), Reason::Missing);
+
+    let mut builder = OrderBuilder::new(&STUDIES, 64);
+    assert!(builder.is_empty());
+    builder.note_wrapper();
+    let problems = builder.finish(&Rules::default()).err().unwrap();
+    assert!(problems[0].hint_en().contains("lan.form_fields"));
+}
+
+#[test]
+fn only_names_of_the_contract_are_of_the_contract() {
+    let mut builder = build(&with(&[("usage", json!("x"))]));
+    builder.note(None, RepairKind::ContentType);
+    builder.note_foreign("ward", RepairKind::UnknownDropped);
+    builder.refuse_foreign("bed");
+    let strict = Rules {
+        repair: RepairMode::Refuse,
+        ..Rules::default()
+    };
+    let problems = builder.finish(&strict).err().unwrap();
+    let told: Vec<_> = problems.iter().map(|p| (p.to_string(), p.is_of_contract())).collect();
+    assert_eq!(
+        told,
+        [
+            ("body=content-type".to_owned(), true),
+            ("usage=wrong-type".to_owned(), true),
+            ("ward=unknown-dropped".to_owned(), false),
+            ("bed=unknown-field".to_owned(), false),
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_was_destroyed_is_warned_of() {
+    for name in ["??", "？？", "? ?", "张\u{fffd}", "\u{fffd}\u{fffd}"] {
+        let order = order(&with(&[("patientName", json!(name))]), &Rules::default());
+        assert_eq!(warnings(&order), ["patientName=damaged"], "{name}");
+    }
+    for (field, text) in [("patientName", "张三"), ("patientName", "张?"), ("hisId", "??")] {
+        assert!(warnings(&order(&with(&[(field, json!(text))]), &Rules::default())).is_empty());
+    }
+}
+
+#[test]
+fn words_for_nothing_are_no_number() {
+    for word in [
+        "none",
+        "NONE",
+        "nil",
+        "N/A",
+        "n／a",
+        "NA",
+        "暂无",
+        "——",
+        "--",
+        "未提供",
+        "NuLL",
+    ] {
+        for field in ["phoneNum", "idNum"] {
+            let given = with(&[(field, json!(word))]);
+            assert_eq!(
+                problems(&given, &Rules::default()),
+                [format!("{field}=missing")],
+                "{word}"
+            );
+        }
+    }
 }
 
 #[test]

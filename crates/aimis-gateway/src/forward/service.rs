@@ -167,7 +167,7 @@ fn note_rejection(exchange: &mut Exchange, rejection: &Rejection) {
     exchange.error = Some(error);
     exchange.error_detail = detail;
     if let Rejection::FieldInvalid(problems) = rejection {
-        exchange.error_field = problems.first().map(FieldName::of);
+        exchange.error_field = problems.first().and_then(FieldName::of);
     }
 }
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use aimis_core::contract::{HOSPITAL_ID, UNION_ID};
 use aimis_core::datetime::Date;
-use aimis_core::order::{OrderBuilder, RepairKind, RepairMode, Rules};
+use aimis_core::order::{OrderBuilder, RepairMode, Rules};
 use http::HeaderValue;
 
-use super::decode::members::Unknown;
 use super::notes::Notes;
 use super::question::Question;
 use super::route::Route;
@@ -49,9 +48,6 @@ pub fn understand<'s>(
             let _ = draft.fill(name, value);
         }
     }
-    if let Some((name, _)) = unknown.iter().find(|(_, outcome)| *outcome == Unknown::Refused) {
-        return Err(Rejection::UnknownField { name: name.clone() });
-    }
     let rules = Rules {
         today: Some(today),
         repair: if client.strict {
@@ -64,11 +60,7 @@ pub fn understand<'s>(
     if !client.strict {
         // Before the fields are judged: what is missing may be what was dropped.
         for (name, outcome) in &unknown {
-            let kind = match outcome {
-                Unknown::Forwarded => RepairKind::UnknownForwarded,
-                Unknown::Dropped | Unknown::Refused => RepairKind::UnknownDropped,
-            };
-            notes.repair(Some(name), kind);
+            notes.repair(Some(name), outcome.repair());
         }
     }
     let question = Question::of(draft, client, &rules)?;

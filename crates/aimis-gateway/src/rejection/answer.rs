@@ -113,8 +113,8 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Rejection::BodyNotUnderstood { .. }
+        | Rejection::FieldTwice { .. }
         | Rejection::FieldInvalid(_)
-        | Rejection::UnknownField { .. }
         | Rejection::TenantUnclear
         | Rejection::NoSuchApi
         | Rejection::NoSuchTenant
@@ -140,10 +140,10 @@ fn errors<'a>(rejection: &'a Rejection, language: Language) -> Vec<FieldError<'a
                 },
             })
             .collect(),
-        Rejection::UnknownField { name } => vec![FieldError {
-            field: name,
-            reason: "unknown-field",
-            hint: text::unknown_field_hint(language).into(),
+        Rejection::FieldTwice { field, .. } => vec![FieldError {
+            field,
+            reason: super::BodyFault::DuplicateKey.name(),
+            hint: text::twice_hint(language).into(),
         }],
         Rejection::TenantUnclear => vec![FieldError {
             field: aimis_core::contract::HOSPITAL_ID,

@@ -85,6 +85,10 @@ pub(super) fn text(fault: HeadFault) -> (&'static str, &'static str) {
             "The request ended before the empty line behind its headers.",
             "请求在头部之后的空行之前就结束了。",
         ),
+        HeadFault::Surplus => (
+            "More bytes came than Content-Length says, here or in the request before. Does Content-Length count bytes, not characters?",
+            "收到的字节数多于 Content-Length（本次或上一次请求）。Content-Length 是否按字节（而非字符）计算？",
+        ),
         HeadFault::Chunk => (
             "The chunks of the body are not framed as they have to be: a size in hex digits, CR LF, so many bytes, CR LF.",
             "请求体的分块格式错误：应为十六进制长度、CR LF、相应字节数、CR LF。",

@@ -60,8 +60,21 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
             let (en, zh) = body_fault(*fault);
             match (fault, language) {
                 (BodyFault::Empty, _) => say(en, zh),
+                (BodyFault::EndsEarly, Language::En) => {
+                    format!("{en} (line {line}, column {column}). Does Content-Length count bytes, not characters?")
+                }
+                (BodyFault::EndsEarly, Language::Zh) => {
+                    format!("{zh}（第 {line} 行第 {column} 列）。Content-Length 是否按字节（而非字符）计算？")
+                }
                 (_, Language::En) => format!("{en} (line {line}, column {column})."),
                 (_, Language::Zh) => format!("{zh}（第 {line} 行第 {column} 列）。"),
+            }
+        }
+        Rejection::FieldTwice { line, column, field } => {
+            let hint = twice_hint(language);
+            match language {
+                Language::En => format!("{field}: {hint} (line {line}, column {column})."),
+                Language::Zh => format!("{field}：{hint}（第 {line} 行第 {column} 列）。"),
             }
         }
         Rejection::Malformed(fault) => {
@@ -93,9 +106,6 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
                 })
                 .collect();
             list.join(pick(language, "; ", "；"))
-        }
-        Rejection::UnknownField { name } => {
-            format!("{name}: {}", unknown_field_hint(language))
         }
         Rejection::TenantUnclear => tenant_hint(language).to_owned(),
         Rejection::NoSuchApi => say(
@@ -166,12 +176,13 @@ fn sign_in_fault(fault: SignInFault) -> (&'static str, &'static str) {
     }
 }
 
-/// What to do about a member that the interface does not know.
-pub(super) fn unknown_field_hint(language: Language) -> &'static str {
-    match language {
-        Language::En => "the interface has no such field; leave it out, or set lan.unknown_fields to drop",
-        Language::Zh => "接口没有这个字段：请去掉，或将 lan.unknown_fields 设为 drop",
-    }
+/// What to do about a field that stands twice.
+pub(super) fn twice_hint(language: Language) -> &'static str {
+    pick(
+        language,
+        "the field stands twice, perhaps under another name or in another case; send it once",
+        "同一字段出现两次（可能使用了别名或不同大小写），请只发送一次",
+    )
 }
 
 /// What to do when the tenant cannot be told.
@@ -187,10 +198,12 @@ pub(super) fn tenant_hint(language: Language) -> &'static str {
 fn incomplete(received: usize, expected: Option<u64>, language: Language) -> String {
     match (expected, language) {
         (Some(expected), Language::En) => {
-            format!("{received} of {expected} bytes of the body came. Does Content-Length count bytes, not characters?")
+            format!(
+                "{received} of {expected} bytes of the body came: the sender announced more than it sent, or was too slow."
+            )
         }
         (Some(expected), Language::Zh) => {
-            format!("请求体共 {expected} 字节，只收到 {received} 字节。Content-Length 是否按字节（而非字符）计算？")
+            format!("请求体共 {expected} 字节，只收到 {received} 字节：发送方声明的长度大于实际发送，或发送过慢。")
         }
         (None, Language::En) => format!("The body ended after {received} bytes, before its last chunk."),
         (None, Language::Zh) => format!("请求体在 {received} 字节后中断，未收到最后一个分块。"),
@@ -223,6 +236,10 @@ fn body_fault(fault: BodyFault) -> (&'static str, &'static str) {
         BodyFault::HalfEncoded => (
             "The form field holds JSON of which only a part is percent-encoded; encode all of it",
             "表单字段中的 JSON 只有一部分做了百分号编码；请对整个值编码",
+        ),
+        BodyFault::Compressed => (
+            "The body is compressed (Content-Encoding), which is not understood here; send it uncompressed",
+            "请求体经过压缩（Content-Encoding），本接口不支持；请不压缩发送",
         ),
         BodyFault::Xml => (
             "The body is XML, which is not understood here; send JSON",

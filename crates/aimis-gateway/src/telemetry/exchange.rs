@@ -101,9 +101,9 @@ impl FieldName {
         Self(warning.field.to_owned())
     }
 
-    /// The field that a problem is about; a problem's field is always the contract's.
-    pub fn of(problem: &FieldProblem) -> Self {
-        Self(problem.field.clone())
+    /// The field that a problem is about, if its name is the contract's.
+    pub fn of(problem: &FieldProblem) -> Option<Self> {
+        problem.is_of_contract().then(|| Self(problem.field.clone()))
     }
 }
 

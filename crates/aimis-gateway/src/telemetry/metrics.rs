@@ -38,6 +38,7 @@ const INPUT_WARNINGS: &[Reason] = &[
     Reason::Multiple,
     Reason::Missing,
     Reason::LooksPersonal,
+    Reason::Damaged,
 ];
 
 /// Position of an API in the gateway's list of contracts; `None` when the path named none.

@@ -46,6 +46,8 @@ pub enum HeadFault {
     Slow,
     /// The head ended in the middle.
     Cut,
+    /// Bytes behind a body that begin no request: Content-Length was too small, as when it counts characters.
+    Surplus,
     /// A chunk's size or end is not what it has to be.
     Chunk,
     /// A trailer that is no header line, or one that must not stand behind a body.
@@ -75,6 +77,7 @@ impl HeadFault {
         Self::TooManyHeaders,
         Self::Slow,
         Self::Cut,
+        Self::Surplus,
         Self::Chunk,
         Self::Trailer,
     ];
@@ -102,6 +105,7 @@ impl HeadFault {
             Self::TooManyHeaders => "too-many-headers",
             Self::Slow => "head-too-slow",
             Self::Cut => "head-cut",
+            Self::Surplus => "bytes-behind-the-body",
             Self::Chunk => "chunk",
             Self::Trailer => "trailer",
         }
@@ -129,6 +133,7 @@ impl HeadFault {
             | Self::LengthAndCoding
             | Self::CodingInHttp10
             | Self::Cut
+            | Self::Surplus
             | Self::Chunk
             | Self::Trailer => StatusCode::BAD_REQUEST,
         }

@@ -40,6 +40,7 @@ pub(super) struct Head {
     length: Option<u64>,
     coding: Coding,
     other_expect: bool,
+    behind_body: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,6 +53,14 @@ enum Coding {
 }
 
 impl Head {
+    /// The head that follows a body of announced length.
+    pub(super) fn behind_body() -> Self {
+        Self {
+            behind_body: true,
+            ..Self::default()
+        }
+    }
+
     /// Looks at `bytes`, which begin with the head's first byte and have grown since the last call. Gives the
     /// head's length and what follows it once the head is whole.
     ///
@@ -59,6 +68,9 @@ impl Head {
     /// The first fault in the order of the bytes.
     pub(super) fn scan(&mut self, bytes: &[u8], bounds: HeadBounds) -> Result<Option<(usize, Framing)>, HeadFault> {
         let window = &bytes[..bytes.len().min(bounds.bytes)];
+        if self.behind_body && self.line_at == 0 && line::is_surplus(window) {
+            return Err(HeadFault::Surplus);
+        }
         while let Some(found) = memchr::memchr(b'\n', &window[self.searched..]) {
             let end = self.searched + found;
             let whole = &window[self.line_at..end];

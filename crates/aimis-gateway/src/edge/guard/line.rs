@@ -71,6 +71,17 @@ pub(super) fn no_control(line: &[u8]) -> Result<(), HeadFault> {
     if bad { Err(HeadFault::ControlCharacter) } else { Ok(()) }
 }
 
+/// Whether the bytes behind a body begin no request: where its method would stand is something other than capital
+/// letters. Line ends and NUL do not count, which some clients send behind a body.
+pub(super) fn is_surplus(behind: &[u8]) -> bool {
+    let method = behind.split(|b| *b == b' ').next().unwrap_or_default();
+    match behind {
+        [] | [b'\r' | b'\n' | 0, ..] => false,
+        [b' ', ..] => true,
+        _ => !method.iter().all(|b| b.is_ascii_uppercase() || *b == b'-'),
+    }
+}
+
 /// Reads the first line, without its end.
 pub(super) fn request_line(line: &[u8]) -> Result<RequestLine, HeadFault> {
     let mut parts = line.split(|b| *b == b' ');

@@ -4,11 +4,12 @@
 //! charset; GB18030, which contains GBK and GB2312. Valid UTF-8 comes before the declaration, because
 //! clients label more than they convert. One kind of text can be both: a short name in GBK may be valid
 //! UTF-8 by chance, then always of two-byte characters (U+0080 to U+07FF), in which no Chinese is written.
-//! Such text is what its label says; without one it stays UTF-8, and the guess is told. A Western label
+//! Such text is GB18030 if its label says so; under any other label, or none, `script` tells by its shape, and
+//! whatever could be both is told as a guess. A Western label
 //! (ISO 8859-1, windows-1252, ASCII) is what libraries write when nobody told them: every byte is a letter of
 //! it, so a Chinese name would turn into other letters in silence. Under it, GB18030 is preferred unless the
-//! text has nothing but single accented letters. Bytes that are in no charset are refused: replacing them would
-//! change a name or a number in silence.
+//! text has nothing but single accented letters among plain ones. A label of UTF-16 on other bytes is no label.
+//! Bytes that are in no charset are refused: replacing them would change a name or a number in silence.
 
 use std::borrow::Cow;
 
@@ -18,6 +19,7 @@ use http::HeaderValue;
 use zeroize::Zeroizing;
 
 use super::not_understood;
+use super::script::{self, Reading};
 use crate::rejection::{BodyFault, Rejection};
 
 /// Text of a body. What had to be converted is wiped when dropped.
@@ -88,21 +90,31 @@ fn of_bytes<'a>(body: &'a [u8], declared: Option<&'static Encoding>) -> Result<(
         repairs.push(RepairKind::BomRemoved);
     }
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) if could_be_gb18030(text) => match declared {
-            Some(encoding) if [GB18030, encoding_rs::GBK].contains(&encoding) => {
+        Ok(text) if could_be_gb18030(text) => match (declared, script::reading(text)) {
+            (Some(encoding), _) if [GB18030, encoding_rs::GBK].contains(&encoding) => {
                 repairs.push(RepairKind::CharsetConverted);
                 convert(body, bytes, GB18030)?
             }
-            Some(_) => Text::Borrowed(text),
-            None => {
+            (_, Reading::Gb18030) => {
+                repairs.push(RepairKind::CharsetGuessed);
+                convert(body, bytes, GB18030)?
+            }
+            (Some(encoding), Reading::Utf8) if !is_beside_the_point(encoding) => Text::Borrowed(text),
+            (_, Reading::Utf8 | Reading::PerhapsUtf8) => {
                 repairs.push(RepairKind::CharsetGuessed);
                 Text::Borrowed(text)
             }
         },
-        Ok(text) => Text::Borrowed(text),
+        Ok(text) => {
+            if declared.is_some_and(is_beside_the_point) {
+                repairs.push(RepairKind::CharsetGuessed);
+            }
+            Text::Borrowed(text)
+        }
         Err(fault) => {
-            let declared =
-                declared.filter(|encoding| *encoding != encoding_rs::UTF_8 && !is_mislabelled(bytes, encoding));
+            let declared = declared.filter(|encoding| {
+                *encoding != encoding_rs::UTF_8 && !is_beside_the_point(encoding) && !is_mislabelled(bytes, encoding)
+            });
             let as_declared = declared.and_then(|encoding| convert(body, bytes, encoding).ok());
             let repair = if as_declared.is_some() {
                 RepairKind::CharsetConverted
@@ -119,16 +131,28 @@ fn of_bytes<'a>(body: &'a [u8], declared: Option<&'static Encoding>) -> Result<(
     Ok((without_nul(text, &mut repairs), repairs))
 }
 
-/// Whether a Western label stands on text that is none: it has bytes beyond ASCII side by side, or such as are no
-/// letters, and they are GB18030.
+/// Whether a label says nothing of text that has no zero bytes: UTF-16, which clients mean by `unicode`, and the
+/// private one that browsers have for bytes.
+fn is_beside_the_point(declared: &'static Encoding) -> bool {
+    [UTF_16LE, UTF_16BE, encoding_rs::X_USER_DEFINED].contains(&declared)
+}
+
+/// Whether a Western label stands on text that is none: it is GB18030, and Chinese in it, or has bytes beyond ASCII
+/// other than single letters among plain ones.
 fn is_mislabelled(bytes: &[u8], declared: &'static Encoding) -> bool {
     let western = [encoding_rs::WINDOWS_1252, encoding_rs::ISO_8859_15].contains(&declared);
     let is_accented = |byte: u8| matches!(byte, 0xc0..=0xd6 | 0xd8..=0xf6 | 0xf8..);
-    let mut neighbours = bytes.iter().zip(bytes.iter().skip(1));
-    let accents_alone =
-        bytes.iter().all(|b| b.is_ascii() || is_accented(*b)) && neighbours.all(|(a, b)| a.is_ascii() || b.is_ascii());
+    // An accent has a plain letter beside it, and nothing that stands in no word.
+    let in_word = |b: u8| b.is_ascii_alphabetic();
+    let beside_word = |b: u8| in_word(b) || matches!(b, b'"' | b'\'' | b'-' | b'.' | b',' | b' ' | b'\\');
+    let accents_alone = bytes.iter().enumerate().all(|(at, b)| {
+        let before = at.checked_sub(1).map_or(b' ', |at| bytes[at]);
+        let behind = bytes.get(at + 1).copied().unwrap_or(b' ');
+        let among_letters = beside_word(before) && beside_word(behind) && (in_word(before) || in_word(behind));
+        b.is_ascii() || (is_accented(*b) && among_letters)
+    });
     western
-        && !accents_alone
+        && (!accents_alone || script::is_chinese(bytes))
         && GB18030
             .decode_without_bom_handling_and_without_replacement(bytes)
             .is_some()
@@ -192,7 +216,8 @@ fn without_nul<'a>(text: Text<'a>, repairs: &mut Vec<RepairKind>) -> Text<'a> {
 
 /// The charset that a `Content-Type` declares, if it is a known one.
 pub(in crate::forward) fn declared(content_type: Option<&HeaderValue>) -> Option<&'static Encoding> {
-    content_type.and_then(charset_of).and_then(|label| encoding(&label))
+    let known = content_type.and_then(charset_of).and_then(|label| encoding(&label));
+    known.filter(|encoding| !is_beside_the_point(encoding))
 }
 
 /// The `charset` parameter of a media type, in lower case and without quotes.
@@ -295,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gbk_name_that_is_valid_utf8_by_chance_is_what_its_label_says() {
+    fn a_gbk_name_that_is_valid_utf8_by_chance_is_found_under_every_label() {
         let gbk = b"{\"a\":\"\xc7\xae\xc7\xbf\"}"; // 钱强
         let text = "{\"a\":\"钱强\"}".to_owned();
         assert_eq!(
@@ -304,13 +329,22 @@ mod tests {
         );
         assert_eq!(
             of(gbk, Some("application/json; charset=gb2312")),
-            Ok((text, vec!["charset-converted"]))
+            Ok((text.clone(), vec!["charset-converted"]))
         );
-        assert_eq!(of(gbk, None).unwrap().1, ["charset-guessed"]);
-        assert_eq!(
-            of(gbk, Some("application/json; charset=utf-8")).unwrap().1,
-            Vec::<&str>::new()
-        );
+        for label in [
+            None,
+            Some("application/json"),
+            Some("application/json; charset=utf-8"),
+            Some("application/json; charset=ISO-8859-1"),
+            Some("application/json; charset=windows-1252"),
+        ] {
+            assert_eq!(of(gbk, label), Ok((text.clone(), vec!["charset-guessed"])), "{label:?}");
+        }
+        for name in ["René", "Müller", "Анна", "Ελένη"] {
+            let text = format!("{{\"a\":\"{name}\"}}");
+            let labelled = of(text.as_bytes(), Some("application/json; charset=utf-8"));
+            assert_eq!(labelled, Ok((text, vec![])));
+        }
         let cyrillic = "{\"a\":\"Анна 张\"}";
         assert_eq!(
             of(cyrillic.as_bytes(), Some("a/b; charset=GBK")),
@@ -342,6 +376,36 @@ mod tests {
                 of(b"{\"a\":\"M\xfcller, Ren\xe9\"}", Some(label)),
                 Ok(("{\"a\":\"Müller, René\"}".into(), vec!["charset-converted"]))
             );
+        }
+    }
+
+    #[test]
+    fn an_accent_stands_among_letters() {
+        // 葉 and 趙, each half of a letter in ASCII.
+        for (name, chinese) in [(&b"\xc8~"[..], "葉"), (b"\xdaw", "趙"), (b"\xc8~\xc3\xf7", "葉明")] {
+            let body = [b"{\"a\":\"", name, b"\"}"].concat();
+            assert_eq!(
+                of(&body, Some("text/plain; charset=iso-8859-1")),
+                Ok((format!("{{\"a\":\"{chinese}\"}}"), vec!["charset-guessed"]))
+            );
+        }
+        assert_eq!(
+            of(b"{\"a\":\"Jo\xe3o\"}", Some("text/plain; charset=iso-8859-1")),
+            Ok(("{\"a\":\"João\"}".into(), vec!["charset-converted"]))
+        );
+    }
+
+    #[test]
+    fn a_label_of_utf16_on_other_bytes_is_no_label() {
+        for label in ["utf-16", "unicode", "utf-16be", "x-user-defined"] {
+            let content_type = HeaderValue::from_str(&format!("a/b; charset={label}")).unwrap();
+            for body in ["{\"a\":\"张三\"}".as_bytes(), b"{\"a\":\"\xd5\xc5\xc8\xfd\"}"] {
+                let (text, repairs) = read(body, Some(&content_type)).unwrap();
+                assert_eq!(
+                    (text.as_str(), &*repairs),
+                    ("{\"a\":\"张三\"}", &[RepairKind::CharsetGuessed][..])
+                );
+            }
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use aimis_core::order::{OrderBuilder, RepairKind, Slot, Value};
+use aimis_core::order::{Duplicate, OrderBuilder, RepairKind, Slot, Value};
 
 use super::{Dialects, MAX_MEMBERS};
 use crate::config::UnknownFields;
-use crate::rejection::BodyFault;
+use crate::rejection::{BodyFault, Rejection};
 
 /// What became of a member that the contract does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +15,16 @@ pub enum Unknown {
     Dropped,
     /// Goes to the platform as it is.
     Forwarded,
-    /// The request is to be refused.
-    Refused,
+}
+
+impl Unknown {
+    /// As what it is told.
+    pub fn repair(self) -> RepairKind {
+        match self {
+            Self::Dropped => RepairKind::UnknownDropped,
+            Self::Forwarded => RepairKind::UnknownForwarded,
+        }
+    }
 }
 
 /// Takes members one by one; a name that comes twice is a fault in every dialect.
@@ -26,6 +34,10 @@ pub struct Members<'o> {
     /// Names of unknown members, to tell duplicates; known ones are told by the order.
     names: Vec<String>,
     unknown: Vec<(String, Unknown)>,
+    /// The field that stands twice.
+    twice: Option<String>,
+    /// Whether one of the unknown members is an object.
+    object: bool,
 }
 
 impl<'o> Members<'o> {
@@ -36,6 +48,8 @@ impl<'o> Members<'o> {
             dialects,
             names: Vec::new(),
             unknown: Vec::new(),
+            twice: None,
+            object: false,
         }
     }
 
@@ -65,7 +79,7 @@ impl<'o> Members<'o> {
                 Some((index, repair)) => self.set_renamed(index, repair, value),
                 None => self.set_unknown(name, value),
             },
-            Err(_duplicate) => Err(BodyFault::DuplicateKey),
+            Err(duplicate) => Err(self.duplicate(duplicate)),
         }
     }
 
@@ -96,13 +110,36 @@ impl<'o> Members<'o> {
         // Taken before under any of its names, the field has two sources.
         match self.order.set(field, value) {
             Ok(_) => Ok(()),
-            Err(_duplicate) => Err(BodyFault::DuplicateKey),
+            Err(duplicate) => Err(self.duplicate(duplicate)),
+        }
+    }
+
+    fn duplicate(&mut self, Duplicate { field }: Duplicate) -> BodyFault {
+        self.twice = Some(field);
+        BodyFault::DuplicateKey
+    }
+
+    /// The same refusal, with the name of the field if it is about one.
+    pub fn named(self, rejection: Rejection) -> Rejection {
+        match (rejection, self.twice) {
+            (
+                Rejection::BodyNotUnderstood {
+                    line,
+                    column,
+                    fault: BodyFault::DuplicateKey,
+                },
+                Some(field),
+            ) => Rejection::FieldTwice { line, column, field },
+            (other, _) => other,
         }
     }
 
     /// Members that the contract does not know, by their names as far as these may be repeated, and what
-    /// became of each.
+    /// became of each. Those that are refused are told by the order.
     pub fn into_unknown(self) -> Vec<(String, Unknown)> {
+        if self.object && self.names.len() == 1 && self.order.is_empty() {
+            self.order.note_wrapper();
+        }
         self.unknown
     }
 
@@ -114,19 +151,20 @@ impl<'o> Members<'o> {
             return Err(BodyFault::TooManyMembers);
         }
         let outcome = match self.dialects.unknown_fields {
-            UnknownFields::Drop => Unknown::Dropped,
+            UnknownFields::Drop => Some(Unknown::Dropped),
             // What the order does not let through, such as a field's name in another case, is dropped.
-            UnknownFields::Forward if self.order.forward(name, value).is_ok() => Unknown::Forwarded,
-            UnknownFields::Forward => Unknown::Dropped,
-            UnknownFields::Reject => Unknown::Refused,
+            UnknownFields::Forward if self.order.forward(name, value).is_ok() => Some(Unknown::Forwarded),
+            UnknownFields::Forward => Some(Unknown::Dropped),
+            UnknownFields::Reject => None,
         };
         self.names.push(name.to_owned());
+        self.object |= matches!(value, Value::Nested);
         let told = repeatable(name);
-        match outcome {
-            Unknown::Dropped => self.order.note_foreign(&told, RepairKind::UnknownDropped),
-            Unknown::Forwarded => self.order.note_foreign(&told, RepairKind::UnknownForwarded),
-            Unknown::Refused => {}
-        }
+        let Some(outcome) = outcome else {
+            self.order.refuse_foreign(&told);
+            return Ok(());
+        };
+        self.order.note_foreign(&told, outcome.repair());
         self.unknown.push((told, outcome));
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! | file | reads |
 //! |---|---|
 //! | [`body`] | the bytes, within size and time |
-//! | [`charset`] | text of bytes |
+//! | [`charset`] | text of bytes; `script` knows words of an alphabet from Chinese in the wrong charset |
 //! | [`json`] | the members of a JSON object |
 //! | [`form`], [`multipart`] | the fields of a form, or the JSON in one of them |
 //! | [`members`] | each member into the order |
@@ -18,6 +18,7 @@ pub mod form;
 pub mod json;
 pub mod members;
 pub mod multipart;
+mod script;
 
 use aimis_core::order::{OrderBuilder, RepairKind};
 use http::HeaderValue;
@@ -43,7 +44,8 @@ pub struct Dialects {
 /// Reads a body into `order`, and returns the members that the contract does not know.
 ///
 /// # Errors
-/// [`Rejection::BodyNotUnderstood`] with the place of the first fault, [`Rejection::CharsetNotSupported`].
+/// [`Rejection::BodyNotUnderstood`] with the place of the first fault, [`Rejection::FieldTwice`],
+/// [`Rejection::CharsetNotSupported`].
 pub fn read(
     body: &[u8],
     content_type: Option<&HeaderValue>,
@@ -51,16 +53,25 @@ pub fn read(
     order: &mut OrderBuilder,
 ) -> Result<Vec<(String, Unknown)>, Rejection> {
     let mut members = Members::new(order, dialects);
-    match charset::from_utf16(body) {
-        None => read_as_labelled(body, content_type, dialects, &mut members)?,
-        Some(converted) => {
-            let converted = converted?;
-            members.note(RepairKind::CharsetConverted);
-            let content_type = content_type.map(in_utf8);
-            read_as_labelled(&converted, content_type.as_ref(), dialects, &mut members)?;
-        }
+    match in_whatever_charset(body, content_type, dialects, &mut members) {
+        Ok(()) => Ok(members.into_unknown()),
+        Err(rejection) => Err(members.named(rejection)),
     }
-    Ok(members.into_unknown())
+}
+
+fn in_whatever_charset(
+    body: &[u8],
+    content_type: Option<&HeaderValue>,
+    dialects: &Dialects,
+    members: &mut Members<'_>,
+) -> Result<(), Rejection> {
+    let Some(converted) = charset::from_utf16(body) else {
+        return read_as_labelled(body, content_type, dialects, members);
+    };
+    let converted = converted?;
+    members.note(RepairKind::CharsetConverted);
+    let content_type = content_type.map(in_utf8);
+    read_as_labelled(&converted, content_type.as_ref(), dialects, members)
 }
 
 fn read_as_labelled(

@@ -128,7 +128,6 @@ fn told(kind: RepairKind, repair: RepairMode) -> Result<Vec<String>, Vec<String>
             let unknown = unknown.iter().map(|(name, outcome)| match outcome {
                 Unknown::Dropped => list(name, RepairKind::UnknownDropped.as_str()),
                 Unknown::Forwarded => list(name, RepairKind::UnknownForwarded.as_str()),
-                Unknown::Refused => unreachable!("not configured here"),
             });
             let repairs = order
                 .repairs()

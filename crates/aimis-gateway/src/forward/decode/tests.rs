@@ -44,6 +44,7 @@ fn read_as(body: &[u8], content_type: &str) -> Result<(String, Vec<&'static str>
             Ok((text, order.repairs().map(|repair| repair.kind.as_str()).collect()))
         }
         Err(Rejection::BodyNotUnderstood { fault, .. }) => Err(fault),
+        Err(Rejection::FieldTwice { .. }) => Err(BodyFault::DuplicateKey),
         Err(other) => panic!("{other}"),
     }
 }
@@ -251,6 +252,10 @@ fn a_fault_is_shown_where_it_stands() {
             &mut OrderBuilder::new(&contract, 100),
         ) {
             Err(Rejection::BodyNotUnderstood { line, column, fault }) => (line, column, fault),
+            Err(Rejection::FieldTwice { line, column, field }) => {
+                assert_eq!(field, "idNum");
+                (line, column, BodyFault::DuplicateKey)
+            }
             other => panic!("{body}: {other:?}"),
         }
     };
@@ -264,6 +269,67 @@ fn a_fault_is_shown_where_it_stands() {
     assert_eq!(place(&wrapped), (1, column + 8, BodyFault::DuplicateKey));
     let wrapped = twice("{\n\"data\":") + "}";
     assert_eq!(place(&wrapped), (2, column + 7, BodyFault::DuplicateKey));
+}
+
+#[test]
+fn a_field_that_stands_twice_is_named() {
+    for body in [
+        r#"{"idNum":1,"idNum":1}"#,
+        r#"{"idNum":1,"IDNUM":1}"#,
+        r#"{"sfzh":1,"cardNo":1}"#,
+        "idNum=1&idNum=2",
+    ] {
+        let mut order = OrderBuilder::new(&Arc::new(contract::patient_report_url()), 100);
+        let rejection = read(body.as_bytes(), None, &dialects(), &mut order).unwrap_err();
+        let text = crate::rejection::message(&rejection, crate::config::Language::En);
+        assert_eq!(rejection.public().code, 800_001);
+        assert!(text.contains("idNum: the field stands twice"), "{text}");
+    }
+    let mut order = OrderBuilder::new(&Arc::new(contract::patient_report_url()), 100);
+    let rejection = read(br#"{"x":1,"x":2}"#, None, &dialects(), &mut order).unwrap_err();
+    assert!(matches!(
+        rejection,
+        Rejection::BodyNotUnderstood {
+            fault: BodyFault::DuplicateKey,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn unknown_members_that_are_refused_are_told_with_all_else() {
+    let body = r#"{"ward":1,"bed":2,"phoneNum":"13800138000","id_no":"1","idNum":"x","reportId":null}"#;
+    let mut order = OrderBuilder::new(&Arc::new(contract::patient_report_url()), 100);
+    let dialects = Dialects {
+        unknown_fields: UnknownFields::Reject,
+        ..dialects()
+    };
+    let unknown = read(body.as_bytes(), None, &dialects, &mut order).unwrap();
+    let problems = order.finish(&Rules::default()).err().unwrap();
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert!(unknown.is_empty());
+    assert_eq!(
+        told,
+        [
+            "reportId=missing",
+            "hospitalId=missing",
+            "ward=unknown-field",
+            "bed=unknown-field",
+            "id_no=unknown-field"
+        ]
+    );
+}
+
+#[test]
+fn an_object_alone_under_a_name_that_wraps_nothing_is_told() {
+    let hint = |body: &str| {
+        let mut order = OrderBuilder::new(&Arc::new(contract::patient_report_url()), 100);
+        let _ = read(body.as_bytes(), None, &dialects(), &mut order).unwrap();
+        order.finish(&Rules::default()).err().unwrap()[0].hint_en()
+    };
+    assert!(hint(&format!("{{\"request\":{JSON}}}")).contains("lan.form_fields"));
+    assert!(!hint(&format!("{{\"request\":{JSON},\"sign\":1}}")).contains("lan.form_fields"));
+    assert!(!hint("{\"request\":1}").contains("lan.form_fields"));
 }
 
 #[test]
