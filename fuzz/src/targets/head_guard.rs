@@ -64,9 +64,22 @@ fn feed<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Passed {
     }
 }
 
+impl Passed {
+    /// Whether two ways of cutting the same bytes came to the same. What stands right behind a body shows only where
+    /// it comes together with the body: then the last byte of the body is held back, else it has gone.
+    fn agrees(&self, whole: &Self) -> bool {
+        let one_more = |longer: &[u8], shorter: &[u8]| longer.len() == shorter.len() + 1 && longer.starts_with(shorter);
+        self == whole
+            || (self.fault == Some(HeadFault::Surplus)
+                && whole.fault == Some(HeadFault::Surplus)
+                && one_more(&self.through, &whole.through))
+    }
+}
+
 fn run(input: &[u8]) {
     let whole = feed(std::iter::once(input));
-    assert_eq!(feed(input.chunks(1)), whole, "byte by byte");
+    let cut = feed(input.chunks(1));
+    assert!(cut.agrees(&whole), "byte by byte: {cut:?}, whole: {whole:?}");
     // The pieces follow from the input, so that it fails again when it is replayed.
     let mut random = Random::new(input.iter().fold(7, |sum: u64, b| sum.wrapping_mul(31) + u64::from(*b)));
     for longest in [3, 40, 400] {
@@ -76,7 +89,11 @@ fn run(input: &[u8]) {
             rest = after;
             (!piece.is_empty()).then_some(piece)
         });
-        assert_eq!(feed(pieces), whole, "in pieces of up to {longest}");
+        let cut = feed(pieces);
+        assert!(
+            cut.agrees(&whole),
+            "in pieces of up to {longest}: {cut:?}, whole: {whole:?}"
+        );
     }
 
     assert!(input.starts_with(&whole.through), "other bytes than were sent");
@@ -99,6 +116,7 @@ fn run(input: &[u8]) {
         let rest = &input[whole.through.len()..];
         let plain = match after {
             None => strict::plain_head(rest, BOUNDS),
+            Some(Framing::Length(_)) if whole.fault == Some(HeadFault::Surplus) => rest.len() < 2,
             Some(Framing::Length(_)) => panic!("a body of a known length is refused"),
             Some(Framing::Chunked) => rest.is_empty(),
         };
