@@ -6,10 +6,14 @@
 //! Everything here belongs to one worker and is touched by its thread alone: no lock, no atomic counter
 //! on the way but those of the metrics.
 
+pub mod budget;
+pub mod circuit;
+pub mod clock_offset;
 pub mod connect;
 pub mod deadline;
 pub mod envelope;
 pub mod error;
+pub mod jitter;
 pub mod pool;
 pub mod reply;
 pub mod retry;
