@@ -113,6 +113,12 @@ impl Road {
         if code.is_none() {
             notes.warn("reply", "no-code");
         }
+        let refused = code.is_some_and(|code| self.snapshot.rule(route.api, code).resign);
+        if (refused || sent.resigned)
+            && let Some(off_ms) = self.platform.clock_off_ms()
+        {
+            notes.clock_off(off_ms);
+        }
         Ok(relay::to_caller(&reply))
     }
 

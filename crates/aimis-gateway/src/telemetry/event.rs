@@ -87,6 +87,27 @@ pub enum Event<'a> {
     },
     /// The platform, or something in between, sent bytes that nobody asked for.
     UnaskedAnswer,
+    /// A breaker opened: the platform is not asked for a while.
+    BreakerOpened {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// For which API.
+        api: &'static str,
+    },
+    /// A breaker closed again.
+    BreakerClosed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// For which API.
+        api: &'static str,
+    },
+    /// Our clock and the platform's differ more than they should, or do so no longer.
+    ClockOffset {
+        /// How it is now.
+        state: ClockState,
+        /// Ours minus the platform's.
+        offset_ms: i64,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -110,6 +131,17 @@ pub enum Event<'a> {
     },
 }
 
+/// How it stands with our clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockState {
+    /// Near enough.
+    Right,
+    /// Off by more than `clock.warn_ms`.
+    Warn,
+    /// Off by more than `clock.alarm_ms`.
+    Alarm,
+}
+
 /// How it stands with a certificate that is not simply good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateState {
@@ -127,10 +159,20 @@ impl Event<'_> {
             | Event::Listening { .. }
             | Event::SecretLoaded { .. }
             | Event::TlsReloaded { .. }
+            | Event::BreakerClosed { .. }
+            | Event::ClockOffset {
+                state: ClockState::Right,
+                ..
+            }
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::Request(exchange) => exchange.level(),
             Event::UnaskedAnswer
+            | Event::BreakerOpened { .. }
+            | Event::ClockOffset {
+                state: ClockState::Warn,
+                ..
+            }
             | Event::AcceptFailed { .. }
             | Event::ConnectionRefused { .. }
             | Event::TlsHandshakeFailed { .. }
@@ -141,6 +183,10 @@ impl Event<'_> {
             | Event::DrainTimedOut { .. }
             | Event::Notice { .. } => Level::Warn,
             Event::TlsReloadFailed { .. }
+            | Event::ClockOffset {
+                state: ClockState::Alarm,
+                ..
+            }
             | Event::CertificateExpires {
                 state: CertificateState::Expired,
                 ..
@@ -163,6 +209,9 @@ impl Event<'_> {
             Event::TlsReloadFailed { .. } => "tls_reload_failed",
             Event::CertificateExpires { .. } => "certificate_expires",
             Event::UnaskedAnswer => "unasked_answer",
+            Event::BreakerOpened { .. } => "breaker_opened",
+            Event::BreakerClosed { .. } => "breaker_closed",
+            Event::ClockOffset { .. } => "clock_offset",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -195,6 +244,16 @@ impl Event<'_> {
             Event::UnaskedAnswer => {
                 "the platform, or a proxy in between, sent an answer that nobody asked for: connections are not reused for 10 minutes; if it goes on, set platform.max_requests_per_connection = 1"
             }
+            Event::BreakerOpened { .. } => {
+                "the platform fails: questions of this tenant to this API are refused for breaker.open_ms"
+            }
+            Event::BreakerClosed { .. } => "the platform answers again",
+            Event::ClockOffset { state, .. } => match state {
+                ClockState::Right => "our clock and the platform's agree again",
+                ClockState::Warn | ClockState::Alarm => {
+                    "our clock and the platform's differ, and signatures fail when they differ too much: set this machine's clock, or see clock.auto_correct"
+                }
+            },
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
@@ -251,6 +310,12 @@ impl Event<'_> {
             }
             Event::CertificateExpires { days, .. } => {
                 line.field("certificate", LAN).field("expires_in_days", *days);
+            }
+            Event::BreakerOpened { tenant, api } | Event::BreakerClosed { tenant, api } => {
+                line.field("tenant", *tenant).field("api", *api);
+            }
+            Event::ClockOffset { offset_ms, .. } => {
+                line.field("offset_ms", *offset_ms);
             }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);

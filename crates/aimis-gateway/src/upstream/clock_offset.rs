@@ -124,6 +124,8 @@ mod tests {
     struct Scene {
         mono: Clock,
         wall_ahead: i64,
+        /// Time that went by while the machine slept: its monotonic clock has not seen it.
+        slept: i64,
     }
 
     impl Scene {
@@ -131,12 +133,17 @@ mod tests {
             Self {
                 mono: Clock::manual(START),
                 wall_ahead,
+                slept: 0,
             }
         }
 
         fn reading(&self) -> Reading {
             Reading {
-                wall_ms: self.mono.now().as_millis().saturating_add_signed(self.wall_ahead),
+                wall_ms: self
+                    .mono
+                    .now()
+                    .as_millis()
+                    .saturating_add_signed(self.wall_ahead + self.slept),
                 moment: self.mono.moment(),
             }
         }
@@ -145,7 +152,7 @@ mod tests {
         fn answer(&self, trip: Duration, off_ms: i64) -> Dated {
             let asked = self.mono.moment();
             self.mono.advance(trip / 2);
-            let date_ms = self.mono.now().as_millis().saturating_add_signed(off_ms) / 1000 * 1000;
+            let date_ms = self.mono.now().as_millis().saturating_add_signed(off_ms + self.slept) / 1000 * 1000;
             self.mono.advance(trip / 2);
             Dated {
                 date_ms,
@@ -182,6 +189,21 @@ mod tests {
         assert!(estimator.learn(scene.answer(Duration::from_millis(80), 0), scene.reading()));
         assert!(near(estimator.offset_ms(scene.reading()), 0));
         assert_eq!(estimator.settled_ms(scene.reading()), None);
+    }
+
+    #[test]
+    fn a_machine_that_slept_measures_anew() {
+        let mut scene = Scene::new(0);
+        let mut estimator = Estimator::default();
+        for _ in 0..9 {
+            estimator.learn(scene.answer(Duration::from_millis(50), 0), scene.reading());
+        }
+
+        scene.slept = 7_200_000;
+
+        assert_eq!(estimator.offset_ms(scene.reading()), None);
+        estimator.learn(scene.answer(Duration::from_millis(50), 0), scene.reading());
+        assert!(near(estimator.offset_ms(scene.reading()), 0));
     }
 
     proptest! {

@@ -63,13 +63,22 @@ where
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
         let api = attempt.request.api();
-        let answer = self.inner.call(attempt);
+        let course = attempt.course.clone();
+        let mut answer = self.inner.call(attempt);
         let (limit, metrics) = (self.limit, Arc::clone(&self.metrics));
         Box::pin(async move {
-            tokio::time::timeout(limit, answer).await.unwrap_or_else(|_elapsed| {
-                metrics.attempts(api, UpstreamError::Deadline.attempt_result()).inc();
-                Err(UpstreamError::Deadline)
-            })
+            // The layers below look at the end as well, and begin no wait that goes beyond it.
+            let end = tokio::time::sleep(limit).deadline();
+            course.end_at(end);
+            tokio::time::timeout_at(end, &mut answer)
+                .await
+                .unwrap_or_else(|_elapsed| {
+                    metrics.attempts(api, UpstreamError::Deadline.attempt_result()).inc();
+                    // Before what is below is dropped: a platform that is late is not a caller who has gone.
+                    course.time_out();
+                    drop(answer);
+                    Err(UpstreamError::Deadline)
+                })
         })
     }
 }
