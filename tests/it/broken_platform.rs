@@ -42,6 +42,16 @@ async fn platform_with_reports(count: usize) -> Platform {
     platform
 }
 
+/// A gateway that asks again only where a pooled connection was closed, and never gives up: what is looked at
+/// here is whose answer is whose.
+fn without_mercy(platform: &Platform) -> Gateway {
+    Settings::calling(platform)
+        .with("runtime", "workers = 2")
+        .with("platform", "max_retries = 0")
+        .with("breaker", "enabled = false")
+        .start()
+}
+
 /// What became of many requests.
 #[derive(Debug, Default)]
 struct Tally {
@@ -122,7 +132,7 @@ fn assert_each_answer_was_given_for_its_question(platform: &Platform, answers: &
 async fn p6_under_resets_every_caller_gets_its_own_answer_or_a_clean_refusal() {
     let platform = platform_with_reports(REQUESTS).await;
     platform.set_fault_rate(Fault::ResetBeforeHead, 10);
-    let gateway = Settings::calling(&platform).with("runtime", "workers = 2").start();
+    let gateway = without_mercy(&platform);
 
     let (tally, answers) = ask_for_all(&gateway).await;
 
@@ -158,7 +168,7 @@ async fn p6_under_cuts_of_every_kind_every_caller_gets_its_own_answer_or_a_clean
     ] {
         platform.set_fault_rate(fault, one_in);
     }
-    let gateway = Settings::calling(&platform).with("runtime", "workers = 2").start();
+    let gateway = without_mercy(&platform);
 
     let (tally, answers) = ask_for_all(&gateway).await;
 

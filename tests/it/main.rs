@@ -28,6 +28,7 @@ mod metrics;
 mod privacy;
 mod probes;
 mod refusals;
+mod resilience;
 mod smuggling;
 mod stopping;
 mod support;

@@ -37,7 +37,7 @@ use crate::telemetry::labels::{HandshakeFailure, ReadyCheck};
 use crate::telemetry::log::{Level, Log, LogGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::throttle::Throttles;
-use crate::upstream::Platform;
+use crate::upstream::{Platform, Shared};
 use crate::worker::{self, Worker};
 
 /// What a gateway needs beside its configuration.
@@ -147,6 +147,7 @@ impl Gateway {
         let throttles = Arc::new(throttles);
         let controls = control::Controls::new();
         let signing_clock = clock.shifted(config.clock.offset_ms);
+        let shared = Shared::new(config, &snapshot, &clock, &metrics, &log)?;
         let failures = Arc::new(Failures::new(
             config.lan.max_failed_sign_ins,
             config.log.repeat_interval,
@@ -159,6 +160,7 @@ impl Gateway {
             let (snapshot, connector) = (Arc::clone(&snapshot), prepared.connector.clone());
             let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
+            let shared = Arc::clone(&shared);
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
@@ -177,7 +179,7 @@ impl Gateway {
                 stop: controls.stop.subscribe(),
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
-                    let platform = Platform::new(&settings, connector, &clock, &signing_clock, &metrics, log.clone());
+                    let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
                     let road = Road::new(snapshot, failures, platform, signing_clock);
                     RoadService::new(road, ids, clock, log, metrics, health, draining)
                 }),

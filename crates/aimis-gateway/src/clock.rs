@@ -20,8 +20,18 @@ pub struct Clock {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    System { start: Instant },
-    Manual { millis: Arc<AtomicU64> },
+    System {
+        start: Instant,
+    },
+    Manual {
+        millis: Arc<AtomicU64>,
+    },
+    /// For tests of what waits: moves with a paused runtime.
+    #[cfg(test)]
+    Runtime {
+        start: tokio::time::Instant,
+        millis: u64,
+    },
 }
 
 /// A point on the monotonic scale of one [`Clock`]; only differences mean something.
@@ -32,6 +42,17 @@ impl Moment {
     /// Time from `earlier` to `self`; zero if `earlier` is later.
     pub fn since(self, earlier: Moment) -> Duration {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// The point `wait` later.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Moment {
+        Moment(self.0.saturating_add(wait))
+    }
+
+    /// Milliseconds on the clock's own scale, for sums with others of the same clock.
+    pub fn millis(self) -> i64 {
+        i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
     }
 }
 
@@ -58,6 +79,19 @@ impl Clock {
         }
     }
 
+    /// A clock at `millis` since 1970-01-01 UTC that moves with the runtime's time, which a test pauses.
+    #[cfg(test)]
+    #[expect(clippy::disallowed_methods, reason = "the time of a paused runtime")]
+    pub fn of_runtime(millis: u64) -> Self {
+        Self {
+            kind: Kind::Runtime {
+                start: tokio::time::Instant::now(),
+                millis,
+            },
+            shift: 0,
+        }
+    }
+
     /// The same clock, whose wall time is `millis` ahead (`clock.offset_ms`).
     #[must_use]
     pub fn shifted(&self, millis: i64) -> Self {
@@ -79,6 +113,8 @@ impl Clock {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
             Kind::Manual { millis } => millis.load(Ordering::Relaxed),
+            #[cfg(test)]
+            Kind::Runtime { start, millis } => millis + u64::try_from(start.elapsed().as_millis()).unwrap_or(0),
         };
         Timestamp::from_millis(millis.saturating_add_signed(self.shift))
     }
@@ -92,6 +128,8 @@ impl Clock {
         match &self.kind {
             Kind::System { start } => Moment(Instant::now().saturating_duration_since(*start)),
             Kind::Manual { millis } => Moment(Duration::from_millis(millis.load(Ordering::Relaxed))),
+            #[cfg(test)]
+            Kind::Runtime { start, .. } => Moment(start.elapsed()),
         }
     }
 

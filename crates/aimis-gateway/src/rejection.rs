@@ -270,6 +270,7 @@ fn upstream(error: UpstreamError) -> Public {
         | UpstreamError::TooLarge
         | UpstreamError::NotHttp
         | UpstreamError::NotEnvelope(_) => (800_303, StatusCode::BAD_GATEWAY, "platform-reply-invalid"),
+        UpstreamError::Suspended(_) => (800_304, StatusCode::SERVICE_UNAVAILABLE, "platform-suspended"),
         UpstreamError::Busy => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
     };
     Public { code, status, kind }

@@ -1,6 +1,6 @@
 //! What every request is judged by: one configuration, read and checked.
 
-use aimis_core::codes::{Class, Codes};
+use aimis_core::codes::{Class, Codes, Rule};
 
 use crate::client::Clients;
 use crate::forward::apis::Apis;
@@ -57,10 +57,15 @@ impl Snapshot {
         }
     }
 
+    /// What follows from a code in an answer of the platform.
+    pub fn rule(&self, api: usize, code: i64) -> &Rule {
+        self.codes.lookup(self.apis.name(api), code)
+    }
+
     /// Class of an answer of the platform.
     pub fn class_of(&self, api: usize, code: Option<i64>) -> CodeClass {
         let Some(code) = code else { return CodeClass::Platform };
-        let class = self.codes.lookup(self.apis.name(api), code).class.metric_class();
+        let class = self.rule(api, code).class.metric_class();
         CodeClass::ALL
             .iter()
             .copied()

@@ -43,6 +43,7 @@ async fn a_platform_that_cannot_be_reached_is_told_apart_by_where_it_failed() {
         let gateway = Settings::calling_url(&base_url)
             .with("platform", "connect_timeout_ms = 50000")
             .with("platform", "deadline_ms = 55000")
+            .with("platform", "max_retries = 0")
             .start();
         expect_studies_refused(&gateway, &base_url, &refused).await;
     }
@@ -135,7 +136,9 @@ async fn what_is_not_the_platforms_answer_is_never_relayed() {
         ),
     ];
     let platform = platform().await;
-    let settings = Settings::calling(&platform).with("platform", "max_body = \"64KiB\"");
+    let settings = Settings::calling(&platform)
+        .with("platform", "max_body = \"64KiB\"")
+        .with("platform", "max_retries = 0");
     let gateway = settings.start();
 
     for (fault, refused) in rows {

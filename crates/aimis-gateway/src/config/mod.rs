@@ -53,6 +53,7 @@ pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use section::{Content, Setting};
 pub use tables::Config;
+pub use tables::breaker::Breaker;
 pub use tables::client::Client;
 pub use tables::emptiness::Emptiness;
 pub use tables::lan::{AnswerCharset, AnswerStatus, Lan, Language, UnknownFields};

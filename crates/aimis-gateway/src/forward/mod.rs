@@ -133,7 +133,17 @@ impl Road {
         let sent = self.platform.send(protected).await;
         notes.exchange.attempts = sent.attempts;
         notes.exchange.upstream_time = sent.took;
+        if sent.resigned {
+            self.note_clock(notes);
+        }
         self.relay(api, sent.result, notes)
+    }
+
+    /// A signature was refused: tells how far our clock is off, if it is.
+    fn note_clock(&self, notes: &mut Notes) {
+        if let Some(off_ms) = self.platform.clock_off_ms() {
+            notes.clock_off(off_ms);
+        }
     }
 
     /// Asks the platform for each type of study, and merges what it says.
@@ -192,6 +202,9 @@ impl Road {
         }
         if let Some(findings) = self.snapshot.findings(api, reply.envelope()) {
             notes.found(findings);
+        }
+        if code.is_some_and(|code| self.snapshot.rule(api, code).resign) {
+            self.note_clock(notes);
         }
         Ok(relay::to_caller(&reply))
     }

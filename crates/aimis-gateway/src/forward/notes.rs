@@ -60,6 +60,26 @@ impl Notes {
         }
     }
 
+    /// Our clock is `off_ms` ahead of the platform's, below 0 behind: that is why a signature was refused.
+    pub fn clock_off(&mut self, off_ms: i64) {
+        if self.warnings.contains("clock=") {
+            return;
+        }
+        let (word, detail) = if off_ms < 0 {
+            (
+                "slow",
+                "this machine's clock is behind the platform's: set it, see aimis_upstream_clock_offset_seconds",
+            )
+        } else {
+            (
+                "fast",
+                "this machine's clock is ahead of the platform's: set it, see aimis_upstream_clock_offset_seconds",
+            )
+        };
+        self.warn("clock", &format!("{}s-{word}", off_ms.unsigned_abs() / 1000));
+        self.exchange.error_detail = Some(detail);
+    }
+
     /// The value of `X-Aimis-Repairs`; empty for none.
     pub fn repairs(&self) -> &str {
         &self.repairs

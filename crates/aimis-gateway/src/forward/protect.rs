@@ -44,3 +44,15 @@ impl ProtectedRequest {
         self.body.clone()
     }
 }
+
+#[cfg(test)]
+impl ProtectedRequest {
+    /// A question of `tenant` with any body, for tests of what is behind this stage.
+    pub(crate) fn made(tenant: &Arc<Tenant>, api: usize, body: &'static [u8]) -> Self {
+        Self {
+            tenant: Arc::clone(tenant),
+            api,
+            body: Bytes::from_static(body),
+        }
+    }
+}

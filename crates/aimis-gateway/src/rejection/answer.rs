@@ -10,6 +10,7 @@ use super::{Public, Rejection};
 use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::edge::request_id::RequestId;
+use crate::upstream::error::UpstreamError;
 
 /// RFC 9209: what failed on the way to the next hop.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -104,7 +105,9 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
                 PROXY_STATUS,
                 HeaderValue::from_str(&value).expect("error types are plain ASCII"),
             );
-            if status == http::StatusCode::SERVICE_UNAVAILABLE {
+            if let UpstreamError::Suspended(wait) = error {
+                headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            } else if status == http::StatusCode::SERVICE_UNAVAILABLE {
                 headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
             }
         }

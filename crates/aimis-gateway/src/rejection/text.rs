@@ -38,6 +38,7 @@ pub(super) fn title(kind: &str, language: Language) -> &'static str {
         "draining" => ("Gateway stopping", "网关正在停止"),
         "platform-unreachable" => ("Platform unreachable", "无法连接影像平台"),
         "platform-timeout" => ("Platform timed out", "影像平台响应超时"),
+        "platform-suspended" => ("Platform suspended", "影像平台暂停访问"),
         "platform-reply-invalid" => ("Platform's reply not valid", "影像平台应答无效"),
         _ => ("Internal error", "网关内部错误"),
     };
@@ -288,6 +289,10 @@ fn upstream(error: UpstreamError) -> (&'static str, &'static str) {
             "对端未使用 HTTP 应答，请联系网关管理员。",
         ),
         UpstreamError::NotEnvelope(foreign) => not_envelope(foreign),
+        UpstreamError::Suspended(_) => (
+            "The platform failed several times in a row and is not asked for a short while. Try again after Retry-After; if it goes on, ask the gateway's operator.",
+            "影像平台连续多次失败，网关暂停访问一小段时间。请在 Retry-After 之后重试；若持续出现，请联系网关管理员。",
+        ),
         UpstreamError::Busy => (
             "All connections to the platform are in use. Try again in a moment.",
             "到影像平台的连接已全部占用，请稍后重试。",

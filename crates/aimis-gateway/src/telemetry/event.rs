@@ -95,6 +95,27 @@ pub enum Event<'a> {
         /// What it is, and what it was.
         jump: Jump,
     },
+    /// A breaker opened: the platform is not asked for a while.
+    BreakerOpened {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// For which API.
+        api: &'static str,
+    },
+    /// A breaker closed again.
+    BreakerClosed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// For which API.
+        api: &'static str,
+    },
+    /// Our clock and the platform's differ more than they should, or do so no longer.
+    ClockOffset {
+        /// How it is now.
+        state: ClockState,
+        /// Ours minus the platform's.
+        offset_ms: i64,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -118,6 +139,17 @@ pub enum Event<'a> {
     },
 }
 
+/// How it stands with our clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockState {
+    /// Near enough.
+    Right,
+    /// Off by more than `clock.warn_ms`.
+    Warn,
+    /// Off by more than `clock.alarm_ms`.
+    Alarm,
+}
+
 /// How it stands with a certificate that is not simply good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateState {
@@ -135,10 +167,20 @@ impl Event<'_> {
             | Event::Listening { .. }
             | Event::SecretLoaded { .. }
             | Event::TlsReloaded { .. }
+            | Event::BreakerClosed { .. }
+            | Event::ClockOffset {
+                state: ClockState::Right,
+                ..
+            }
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::Request(exchange) => exchange.level(),
             Event::UnaskedAnswer
+            | Event::BreakerOpened { .. }
+            | Event::ClockOffset {
+                state: ClockState::Warn,
+                ..
+            }
             | Event::AcceptFailed { .. }
             | Event::EmptyShareJumped { .. }
             | Event::ConnectionRefused { .. }
@@ -150,6 +192,10 @@ impl Event<'_> {
             | Event::DrainTimedOut { .. }
             | Event::Notice { .. } => Level::Warn,
             Event::TlsReloadFailed { .. }
+            | Event::ClockOffset {
+                state: ClockState::Alarm,
+                ..
+            }
             | Event::CertificateExpires {
                 state: CertificateState::Expired,
                 ..
@@ -173,6 +219,9 @@ impl Event<'_> {
             Event::CertificateExpires { .. } => "certificate_expires",
             Event::UnaskedAnswer => "unasked_answer",
             Event::EmptyShareJumped { .. } => "empty_share_jumped",
+            Event::BreakerOpened { .. } => "breaker_opened",
+            Event::BreakerClosed { .. } => "breaker_closed",
+            Event::ClockOffset { .. } => "clock_offset",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -208,6 +257,16 @@ impl Event<'_> {
             Event::EmptyShareJumped { .. } => {
                 "far more answers than before hold nothing: check whether token or encryption switch changed, hospitalId and unionId, and ask the platform about its index"
             }
+            Event::BreakerOpened { .. } => {
+                "the platform fails: questions of this tenant to this API are refused for breaker.open_ms"
+            }
+            Event::BreakerClosed { .. } => "the platform answers again",
+            Event::ClockOffset { state, .. } => match state {
+                ClockState::Right => "our clock and the platform's agree again",
+                ClockState::Warn | ClockState::Alarm => {
+                    "our clock and the platform's differ, and signatures fail when they differ too much: set this machine's clock, or see clock.auto_correct"
+                }
+            },
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
@@ -269,6 +328,12 @@ impl Event<'_> {
                 line.field("tenant", *tenant)
                     .field("share_percent", jump.share)
                     .field("baseline_percent", jump.baseline);
+            }
+            Event::BreakerOpened { tenant, api } | Event::BreakerClosed { tenant, api } => {
+                line.field("tenant", *tenant).field("api", *api);
+            }
+            Event::ClockOffset { offset_ms, .. } => {
+                line.field("offset_ms", *offset_ms);
             }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);

@@ -83,6 +83,36 @@ label_set! {
 }
 
 label_set! {
+    /// Why the platform was asked again.
+    RetryReason {
+        /// A connection from the pool turned out to be closed; outside the budget.
+        StaleConnection = "stale_connection",
+        /// No connection came about.
+        Connect = "connect",
+        /// The connection ended before the answer.
+        Reset = "reset",
+        /// Status 502, 503 or 504.
+        Status = "status",
+        /// A business code of class transient.
+        Code = "code",
+        /// Signature refused while the clocks differ: signed anew by the platform's clock.
+        Resign = "resign",
+    }
+}
+
+label_set! {
+    /// State of a breaker.
+    BreakerState {
+        /// Questions pass.
+        Closed = "closed",
+        /// One question at a time tries whether it is over.
+        HalfOpen = "half_open",
+        /// No question passes.
+        Open = "open",
+    }
+}
+
+label_set! {
     /// Why a request was refused before it reached the platform.
     RejectReason {
         /// Not understood, or a field is missing or wrong.

@@ -15,8 +15,8 @@ use prometheus::{
 
 use super::answers::AnswerMetrics;
 use super::labels::{
-    AttemptResult, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck, RejectReason,
-    ReloadResult,
+    AttemptResult, BreakerState, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck,
+    RejectReason, ReloadResult, RetryReason,
 };
 use crate::telemetry::log::Level;
 
@@ -60,6 +60,8 @@ pub struct Metrics {
     business_codes: Vec<(i64, Vec<IntCounter>)>,
     other_codes: Vec<IntCounter>,
     last_success: Vec<Gauge>,
+    retries: Vec<IntCounter>,
+    breakers: Vec<IntGauge>,
     log_records: Vec<IntCounter>,
     ready: Vec<IntGauge>,
     apis: usize,
@@ -80,6 +82,10 @@ pub struct Metrics {
     pub connections_active: IntGauge,
     /// Times that the platform sent bytes that nobody asked for.
     pub unasked_answers: IntCounter,
+    /// Share of the retry budget that is left.
+    pub retry_budget: Gauge,
+    /// How far our clock is ahead of the platform's, in seconds.
+    pub clock_offset: Gauge,
     /// Connections of HIS clients that are open.
     pub lan_connections: IntGauge,
     /// Connections of HIS clients that were refused because the gateway, or their address, had its maximum.
@@ -193,6 +199,24 @@ impl Metrics {
             "When the platform last answered with code 0, in seconds since 1970; 0 before the first.",
             &["api"],
         );
+        let retries = maker.counters(
+            "upstream_retries_total",
+            "Repeated attempts at the platform, by the reason for the repetition.",
+            &["reason"],
+        );
+        let breaker_state = maker.int_gauges(
+            "breaker_state",
+            "1 for the state of the API's breaker; the worst of its tenants'.",
+            &["api", "state"],
+        );
+        let breakers: Vec<IntGauge> = apis
+            .iter()
+            .flat_map(|api| BreakerState::ALL.iter().map(|state| [*api, state.as_str()]))
+            .map(|labels| breaker_state.with_label_values(&labels))
+            .collect();
+        for closed in breakers.iter().step_by(BreakerState::ALL.len()) {
+            closed.set(1);
+        }
         let connections = maker.int_gauges("upstream_connections", "Connections to the platform.", &["state"]);
         let log_records = maker.counters("log_records_total", "Log lines written, by level.", &["level"]);
         let ready = maker.int_gauges(
@@ -250,6 +274,19 @@ impl Metrics {
             business_codes,
             other_codes,
             last_success: resolve(apis, |api| last_success.with_label_values(&[api])),
+            retries: RetryReason::ALL
+                .iter()
+                .map(|r| retries.with_label_values(&[r.as_str()]))
+                .collect(),
+            breakers,
+            retry_budget: maker.gauge(
+                "upstream_retry_budget_ratio",
+                "Share of the retries allowed in these ten seconds that is left, 0 to 1.",
+            ),
+            clock_offset: maker.gauge(
+                "upstream_clock_offset_seconds",
+                "Our clock minus the platform's, clock.offset_ms included; 0 before the first answer.",
+            ),
             log_records: Level::ALL
                 .iter()
                 .map(|l| log_records.with_label_values(&[l.as_str()]))
@@ -352,6 +389,19 @@ impl Metrics {
     /// When the platform last answered this API with code 0.
     pub fn last_success(&self, api: usize) -> &Gauge {
         &self.last_success[api]
+    }
+
+    /// Counter of retries.
+    pub fn retries(&self, reason: RetryReason) -> &IntCounter {
+        &self.retries[reason.index()]
+    }
+
+    /// Shows the state of an API's breaker.
+    pub fn breaker(&self, api: usize, state: BreakerState) {
+        let row = &self.breakers[api * BreakerState::ALL.len()..][..BreakerState::ALL.len()];
+        for (index, gauge) in row.iter().enumerate() {
+            gauge.set(i64::from(index == state.index()));
+        }
     }
 
     /// Counter of log lines.

@@ -62,13 +62,19 @@ where
     /// Begins what has to be done with at `expiry`, which it may share with others.
     pub(super) fn call_until(&mut self, attempt: Attempt, expiry: Instant) -> Answer<UpstreamError> {
         let api = attempt.request.api();
-        let answer = self.inner.call(attempt);
+        let course = attempt.course.clone();
+        // The layers below look at the end as well, and begin no wait that goes beyond it.
+        course.end_at(expiry);
+        let mut answer = self.inner.call(attempt);
         let metrics = Arc::clone(&self.metrics);
         Box::pin(async move {
-            tokio::time::timeout_at(expiry, answer)
+            tokio::time::timeout_at(expiry, &mut answer)
                 .await
                 .unwrap_or_else(|_elapsed| {
                     metrics.attempts(api, UpstreamError::Deadline.attempt_result()).inc();
+                    // Before what is below is dropped: a platform that is late is not a caller who has gone.
+                    course.time_out();
+                    drop(answer);
                     Err(UpstreamError::Deadline)
                 })
         })

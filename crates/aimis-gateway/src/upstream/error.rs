@@ -3,6 +3,10 @@
 //! Three readers: the caller gets a code of ours and a hint, a monitoring proxy gets `Proxy-Status`
 //! (RFC 9209), the operator gets the log's `error.type` and `error.detail`. None sees text from the peer.
 
+use std::time::Duration;
+
+use http::StatusCode;
+
 use crate::telemetry::labels::AttemptResult;
 
 /// One failed attempt, or the end of all of them.
@@ -44,6 +48,9 @@ pub enum UpstreamError {
     /// As many connections as allowed are in use by this worker.
     #[error("all connections to the platform are in use")]
     Busy,
+    /// The breaker is open: the platform failed so often that it is not asked for this time.
+    #[error("the platform is not asked for a while, since it failed too often")]
+    Suspended(Duration),
 }
 
 /// What is wrong with the platform's certificate.
@@ -96,6 +103,28 @@ pub struct AttemptError {
     pub error: UpstreamError,
     /// The connection came from the pool: the platform may have closed it meanwhile.
     pub reused: bool,
+    /// What was said by an answer that came and cannot be relayed.
+    pub head: Option<Head>,
+}
+
+/// The head of an answer that cannot be relayed, as far as it matters to who may ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its `Retry-After`.
+    pub wait: Option<Duration>,
+}
+
+impl AttemptError {
+    /// A failure without an answer.
+    pub fn new(error: UpstreamError, reused: bool) -> Self {
+        Self {
+            error,
+            reused,
+            head: None,
+        }
+    }
 }
 
 impl UpstreamError {
@@ -114,6 +143,7 @@ impl UpstreamError {
             Self::NotHttp => "not_http",
             Self::NotEnvelope(_) => "not_envelope",
             Self::Busy => "busy",
+            Self::Suspended(_) => "suspended",
         }
     }
 
@@ -154,13 +184,19 @@ impl UpstreamError {
             Self::NotEnvelope(Foreign::NotJson) => "an answer came that is not a JSON object",
             Self::NotEnvelope(Foreign::NotList) => "an answer came that has no list of studies",
             Self::Busy => "platform.max_connections_per_worker connections are in use",
+            Self::Suspended(_) => {
+                "the breaker is open: look for the failures before, and at aimis_breaker_state; one question in breaker.open_ms tries whether it is over"
+            }
         }
     }
 
     /// Label of the attempt's counter.
     pub fn attempt_result(self) -> AttemptResult {
         match self {
-            Self::Dns | Self::Connect(_) | Self::ConnectTimeout | Self::Busy => AttemptResult::Connect,
+            // The last is no attempt: it ends before the pool, which counts.
+            Self::Dns | Self::Connect(_) | Self::ConnectTimeout | Self::Busy | Self::Suspended(_) => {
+                AttemptResult::Connect
+            }
             Self::Certificate(_) | Self::Tls => AttemptResult::Tls,
             Self::Deadline => AttemptResult::Timeout,
             Self::NoAnswer | Self::Cut => AttemptResult::Reset,
@@ -184,6 +220,7 @@ impl UpstreamError {
             Self::TooLarge => "http_response_body_size",
             Self::NotHttp | Self::NotEnvelope(_) => "http_protocol_error",
             Self::Busy => "connection_limit_reached",
+            Self::Suspended(_) => "destination_unavailable",
         }
     }
 }

@@ -1,25 +1,35 @@
 //! One remote peer, the imaging platform: what is needed to ask it a question and get a whole answer.
 //!
-//! `deadline > retry > sign > pool`, a file each, outermost first. A [`ProtectedRequest`] goes in at the
-//! top; only an attempt turns it into a [`sign::SignedRequest`], and only that can be sent.
+//! `deadline > retry > breaker > sign > pool`, a file each, outermost first. A [`ProtectedRequest`] goes in
+//! at the top; only an attempt turns it into a [`sign::SignedRequest`], and only that can be sent.
 //!
-//! Everything here belongs to one worker and is touched by its thread alone: no lock, no atomic counter
-//! on the way but those of the metrics.
+//! The stack belongs to one worker and is touched by its thread alone. What is known of the platform as a
+//! whole is [`Shared`]: retry budget, breakers, clock. The state machines behind these are pure, a file each
+//! ([`budget`], [`circuit`], [`clock_offset`]); their locks are held for microseconds and never over a wait.
 
+pub mod breaker;
+pub mod budget;
+pub mod circuit;
+pub mod clock_offset;
+pub mod clock_watch;
 pub mod connect;
+pub mod course;
 pub mod deadline;
 pub mod envelope;
 pub mod error;
+mod http_date;
+pub mod jitter;
 pub mod pool;
 pub mod reply;
 pub mod retry;
 pub mod sign;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 mod together;
 mod wire;
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,17 +37,23 @@ use futures_util::future::LocalBoxFuture;
 use tower::{Service, ServiceBuilder};
 
 use crate::clock::Clock;
-use crate::config::Platform as Settings;
+use crate::config::{Config, Platform as Settings};
 use crate::forward::protect::ProtectedRequest;
+use crate::snapshot::Snapshot;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 
+use breaker::{BreakerGate, BreakerLayer, Breakers};
+use budget::RetryBudget;
+use clock_watch::ClockWatch;
 use connect::Connector;
+use course::Course;
 use deadline::{Deadline, DeadlineLayer};
 use error::UpstreamError;
+use jitter::Jitter;
 use pool::Pool;
 use reply::Reply;
-use retry::{Retry, RetryLayer};
+use retry::{Policy, Retry, RetryLayer};
 use sign::{Sign, SignLayer};
 
 /// What each layer returns. One box a layer is nothing beside a round trip (about 25 ns each); a named
@@ -47,8 +63,65 @@ pub(crate) type Answer<E> = LocalBoxFuture<'static, Result<Reply, E>>;
 /// The imaging platform, as one worker reaches it.
 #[derive(Clone)]
 pub struct Platform {
-    stack: Deadline<Retry<Sign<Pool>>>,
+    stack: Deadline<Retry<BreakerGate<Sign<Pool>>>>,
+    shared: Arc<Shared>,
     clock: Clock,
+}
+
+/// What all workers know of the platform together.
+pub struct Shared {
+    snapshot: Arc<Snapshot>,
+    budget: Arc<RetryBudget>,
+    jitter: Arc<Jitter>,
+    breakers: Arc<Breakers>,
+    watch: Arc<ClockWatch>,
+    metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    /// Knows nothing yet.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn new(
+        config: &Config,
+        snapshot: &Arc<Snapshot>,
+        clock: &Clock,
+        metrics: &Arc<Metrics>,
+        log: &Log,
+    ) -> io::Result<Arc<Self>> {
+        let jitter = Arc::new(Jitter::new()?);
+        let breakers = Breakers::new(
+            &config.breaker,
+            Arc::clone(snapshot),
+            clock.clone(),
+            Arc::clone(&jitter),
+            Arc::clone(metrics),
+            log.clone(),
+        );
+        let watch = ClockWatch::new(
+            &config.clock,
+            clock.shifted(config.clock.offset_ms),
+            Arc::clone(metrics),
+            log.clone(),
+        );
+        let shared = Self {
+            snapshot: Arc::clone(snapshot),
+            budget: Arc::new(RetryBudget::new(clock.clone())),
+            jitter,
+            breakers: Arc::new(breakers),
+            watch: Arc::new(watch),
+            metrics: Arc::clone(metrics),
+        };
+        shared.show();
+        Ok(Arc::new(shared))
+    }
+
+    /// Shows what changes by itself as time goes by.
+    fn show(&self) {
+        self.metrics.retry_budget.set(self.budget.left());
+        self.breakers.show_all();
+    }
 }
 
 /// What became of one question.
@@ -59,16 +132,8 @@ pub struct Sent {
     pub attempts: u32,
     /// Time from the first attempt to the end.
     pub took: Duration,
-}
-
-/// Counts the attempts of one request; shared by its layers, since a deadline drops them all.
-#[derive(Clone, Default)]
-pub struct AttemptCount(Rc<Cell<u32>>);
-
-impl AttemptCount {
-    fn add(&self) {
-        self.0.set(self.0.get() + 1);
-    }
+    /// An attempt was signed by the platform's clock, since ours is off.
+    pub resigned: bool,
 }
 
 /// One try to get an answer.
@@ -76,29 +141,50 @@ pub struct Attempt {
     pub(crate) request: ProtectedRequest,
     /// Use no pooled connection: the last one turned out to be closed.
     pub(crate) fresh_connection: bool,
-    pub(crate) count: AttemptCount,
+    /// Milliseconds to add to our clock, which was found to be off.
+    pub(crate) correction: Option<i64>,
+    pub(crate) course: Course,
+}
+
+impl Attempt {
+    /// The first try.
+    fn first(request: ProtectedRequest, course: Course) -> Self {
+        Self {
+            request,
+            fresh_connection: false,
+            correction: None,
+            course,
+        }
+    }
+
+    /// One more of the same.
+    fn again(&self) -> Self {
+        Self {
+            request: self.request.clone(),
+            course: self.course.clone(),
+            ..*self
+        }
+    }
 }
 
 impl Platform {
-    /// A worker's own way to the platform. `signing_clock` is `clock` with `clock.offset_ms` in it.
-    pub fn new(
-        settings: &Settings,
-        connector: Connector,
-        clock: &Clock,
-        signing_clock: &Clock,
-        metrics: &Arc<Metrics>,
-        log: Log,
-    ) -> Self {
+    /// A worker's own way to the platform.
+    pub fn new(settings: &Settings, connector: Connector, clock: &Clock, shared: &Arc<Shared>, log: Log) -> Self {
+        let metrics = &shared.metrics;
         let pool = Pool::new(settings, connector, clock.clone(), Arc::clone(metrics), log);
         let stack = ServiceBuilder::new()
             // The caller's wait is bounded whatever happens below: connects, retries, slow bodies.
             .layer(DeadlineLayer::new(settings.deadline, Arc::clone(metrics)))
-            // Above the signature, since every attempt needs one of its own.
-            .layer(RetryLayer)
-            .layer(SignLayer::new(signing_clock.clone()))
+            // Above the signature, since every attempt needs one of its own, and above the breaker, which
+            // may open between two attempts.
+            .layer(RetryLayer::new(Policy::new(settings, shared)))
+            // Above the signature: what is not sent is not signed.
+            .layer(BreakerLayer::new(Arc::clone(&shared.breakers)))
+            .layer(SignLayer::new(Arc::clone(&shared.watch)))
             .service(pool);
         Self {
             stack,
+            shared: Arc::clone(shared),
             clock: clock.clone(),
         }
     }
@@ -106,22 +192,25 @@ impl Platform {
     /// Asks the platform.
     pub async fn send(&self, request: ProtectedRequest) -> Sent {
         let start = self.clock.moment();
-        let count = AttemptCount::default();
-        let first = Attempt {
-            request,
-            fresh_connection: false,
-            count: count.clone(),
-        };
+        let course = Course::default();
+        let first = Attempt::first(request, course.clone());
         let result = self.stack.clone().call(first).await;
         Sent {
             result,
-            attempts: count.0.get(),
+            attempts: course.attempts(),
             took: self.clock.moment().since(start),
+            resigned: course.resigned(),
         }
+    }
+
+    /// How far our clock is ahead of the platform's, below 0 behind, when that is more than `clock.warn_ms`.
+    pub fn clock_off_ms(&self) -> Option<i64> {
+        self.shared.watch.off_ms()
     }
 
     /// Closes pooled connections that were idle for too long; called now and then by the worker.
     pub fn close_idle(&self) {
-        self.stack.inner().inner().inner().close_idle();
+        self.stack.inner().inner().inner().inner().close_idle();
+        self.shared.show();
     }
 }

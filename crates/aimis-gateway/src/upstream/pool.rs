@@ -214,10 +214,11 @@ impl Inner {
         let (mut connection, reused) = self
             .checkout(fresh)
             .await
-            .map_err(|error| AttemptError { error, reused: false })?;
+            .map_err(|error| AttemptError::new(error, false))?;
         let active = Active::new(&self.metrics);
         let result = async {
             connection.wire.asked();
+            let asked = self.clock.moment();
             let response = connection.sender.send_request(signed).await.map_err(|error| {
                 let flooded = connection.wire.flooded();
                 if flooded {
@@ -227,7 +228,7 @@ impl Inner {
                 }
             })?;
             connection.wire.answering();
-            reply::read(response, self.limits.body).await
+            reply::read(response, (asked, self.clock.moment()), self.limits.body).await
         }
         .await;
         drop(active);
@@ -236,11 +237,14 @@ impl Inner {
                 if whole {
                     self.give_back(connection);
                 }
-                reply.map_err(|error| AttemptError { error, reused })
+                reply.map_err(|(error, head)| AttemptError {
+                    head: Some(head),
+                    ..AttemptError::new(error, reused)
+                })
             }
             Err(error) => {
                 self.settle(&connection);
-                Err(AttemptError { error, reused })
+                Err(AttemptError::new(error, reused))
             }
         }
     }

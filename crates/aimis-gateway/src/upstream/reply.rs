@@ -2,14 +2,19 @@
 //!
 //! Whole, because half an answer must become a refusal and not a short list of studies.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, RETRY_AFTER, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::clock_offset::Dated;
 use super::envelope::Envelope;
-use super::error::{Foreign, UpstreamError};
+use super::error::{Foreign, Head, UpstreamError};
+use super::http_date;
+use crate::clock::Moment;
 
 /// Room made at once for an answer whose announced length is larger: a wrong announcement costs no more.
 const FIRST_RESERVE: usize = 256 * 1024;
@@ -20,6 +25,9 @@ pub struct Reply {
     status: StatusCode,
     content_type: Option<HeaderValue>,
     retry_after: Option<HeaderValue>,
+    /// `Retry-After`, understood.
+    wait: Option<Duration>,
+    dated: Option<Dated>,
     body: Bytes,
     envelope: Envelope,
 }
@@ -32,6 +40,8 @@ impl Reply {
             status,
             content_type: None,
             retry_after: None,
+            wait: None,
+            dated: None,
             envelope: Envelope::inspect(body.as_bytes()).unwrap(),
             body: Bytes::copy_from_slice(body.as_bytes()),
         }
@@ -52,6 +62,16 @@ impl Reply {
         self.retry_after.as_ref()
     }
 
+    /// How long the platform asks to wait.
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
+    /// What it tells about the platform's clock; nothing if a cache in between gave it.
+    pub fn dated(&self) -> Option<Dated> {
+        self.dated
+    }
+
     /// Its body, as sent.
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -67,11 +87,12 @@ impl Reply {
 ///
 /// The outer result tells of the connection: an error ends it. The flag beside the inner result is true
 /// when the body was read to its end, so that the connection may carry another request, whatever the
-/// answer was.
+/// answer was. `span` is when the question was written and when the head of the answer was there.
 pub(super) async fn read(
     response: Response<Incoming>,
+    span: (Moment, Moment),
     max_body: usize,
-) -> Result<(Result<Reply, UpstreamError>, bool), UpstreamError> {
+) -> Result<(Result<Reply, (UpstreamError, Head)>, bool), UpstreamError> {
     let (head, mut incoming) = response.into_parts();
     let announced = head
         .headers
@@ -79,7 +100,7 @@ pub(super) async fn read(
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
         .unwrap_or(0);
     if announced > max_body {
-        return Ok((Err(UpstreamError::TooLarge), false));
+        return Ok((Err((UpstreamError::TooLarge, Head::of(&head))), false));
     }
 
     // Without a length and without chunks only the close tells the end, and a cut looks just like it.
@@ -90,7 +111,7 @@ pub(super) async fn read(
         let frame = frame.map_err(|error| classify(&error, true))?;
         let Ok(data) = frame.into_data() else { continue };
         if body.len() + rest.len() + data.len() > max_body {
-            return Ok((Err(UpstreamError::TooLarge), false));
+            return Ok((Err((UpstreamError::TooLarge, Head::of(&head))), false));
         }
         if body.is_empty() && rest.is_empty() {
             // Most answers come in one piece, which is kept as it is.
@@ -110,10 +131,43 @@ pub(super) async fn read(
     if ends_by_close && !body.is_empty() && !Envelope::is_whole(&body) {
         return Err(UpstreamError::Cut);
     }
-    Ok((check(&head, body), true))
+    let reply = check(&head, span, body).map_err(|error| (error, Head::of(&head)));
+    Ok((reply, true))
 }
 
-fn check(head: &http::response::Parts, body: Bytes) -> Result<Reply, UpstreamError> {
+impl Head {
+    fn of(head: &http::response::Parts) -> Self {
+        Self {
+            status: head.status,
+            wait: wait(&head.headers),
+        }
+    }
+}
+
+/// `Retry-After`: seconds, or a date by the sender's own clock.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?;
+    if let Some(seconds) = value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = http_date::millis(value)?;
+    let now = headers.get(DATE).and_then(http_date::millis)?;
+    Some(Duration::from_millis(until.saturating_sub(now)))
+}
+
+fn dated(headers: &HeaderMap, (asked, answered): (Moment, Moment)) -> Option<Dated> {
+    // An answer with an age was dated when it was kept.
+    if headers.contains_key(AGE) {
+        return None;
+    }
+    Some(Dated {
+        date_ms: http_date::millis(headers.get(DATE)?)?,
+        asked,
+        answered,
+    })
+}
+
+fn check(head: &http::response::Parts, span: (Moment, Moment), body: Bytes) -> Result<Reply, UpstreamError> {
     let encoded = head
         .headers
         .get(CONTENT_ENCODING)
@@ -129,6 +183,8 @@ fn check(head: &http::response::Parts, body: Bytes) -> Result<Reply, UpstreamErr
         status: head.status,
         content_type: head.headers.get(CONTENT_TYPE).cloned(),
         retry_after: head.headers.get(RETRY_AFTER).cloned(),
+        wait: wait(&head.headers),
+        dated: dated(&head.headers, span),
         envelope: foreign.map_err(UpstreamError::NotEnvelope)?,
         body,
     })
@@ -142,5 +198,57 @@ pub(super) fn classify(error: &hyper::Error, answering: bool) -> UpstreamError {
         UpstreamError::Cut
     } else {
         UpstreamError::NoAnswer
+    }
+}
+
+#[cfg(test)]
+impl Reply {
+    /// An answer, for tests of the layers above the pool; `dated` with what its `Date` tells.
+    pub(super) fn made(status: u16, body: &'static str, headers: &HeaderMap, dated: Option<Dated>) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap(),
+            content_type: None,
+            retry_after: headers.get(RETRY_AFTER).cloned(),
+            wait: wait(headers),
+            dated,
+            envelope: Envelope::inspect(body.as_bytes()).unwrap(),
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_as_a_date_by_the_senders_clock() {
+        let waits = |pairs: &[(http::HeaderName, &'static str)]| {
+            wait(
+                &pairs
+                    .iter()
+                    .map(|(name, text)| (name.clone(), HeaderValue::from_static(text)))
+                    .collect(),
+            )
+        };
+        let date = (DATE, "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(waits(&[(RETRY_AFTER, "120")]), Some(Duration::from_secs(120)));
+        assert_eq!(
+            waits(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:50:07 GMT"), date.clone()]),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(waits(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:50:07 GMT")]), None);
+        assert_eq!(waits(&[(RETRY_AFTER, "soon"), date]), None);
+    }
+
+    #[test]
+    fn an_answer_out_of_a_cache_tells_no_time() {
+        let clock = crate::clock::Clock::manual(0);
+        let span = (clock.moment(), clock.moment());
+        let mut headers = HeaderMap::new();
+        headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
+        assert_eq!(dated(&headers, span).map(|dated| dated.date_ms), Some(784_111_777_000));
+        headers.insert(AGE, HeaderValue::from_static("3"));
+        assert_eq!(dated(&headers, span), None);
     }
 }

@@ -1,37 +1,251 @@
-//! A second attempt when a pooled connection turned out to be closed.
+//! Further attempts, where a repeat is safe and may help. All questions only read, so each may be repeated.
 //!
-//! The platform may close a connection while our request is on its way; that says nothing about the
-//! request. All questions only read, so asking again is safe. The second attempt is signed anew and
-//! opens a connection of its own, so it cannot fail in the same way.
+//! | reason | how often | waits | budget |
+//! |---|---|---|---|
+//! | a pooled connection turned out to be closed | once | no | free: it says nothing about the platform |
+//! | signature refused while the clocks differ | once | no | free: a cure, not a hope |
+//! | no connection, no answer, 502, 503, 504 | `platform.max_retries` together | full jitter, or `Retry-After` | counted |
+//! | a code that the table of codes says to repeat | once of these | the same | counted |
+//!
+//! All of it inside the one deadline above: a wait that would not end in time is not begun. In the end the
+//! platform's last word is what the caller gets, unchanged.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use aimis_core::codes::Class;
+use http::StatusCode;
 use tower::{Layer, Service};
 
+use super::budget::RetryBudget;
+use super::clock_watch::ClockWatch;
 use super::error::{AttemptError, UpstreamError};
+use super::jitter::Jitter;
 use super::reply::Reply;
 use super::{Answer, Attempt};
+use crate::config::Platform as Settings;
+use crate::snapshot::Snapshot;
+use crate::telemetry::labels::RetryReason;
+use crate::telemetry::metrics::Metrics;
+
+/// When to ask again.
+pub struct Policy {
+    /// `platform.max_retries`.
+    pub most: u32,
+    /// `platform.retry_base_ms`: the longest first wait, doubled for each further one.
+    pub base: Duration,
+    /// `platform.retry_max_ms`: the longest wait of all.
+    pub cap: Duration,
+    /// What all workers may spend.
+    pub budget: Arc<RetryBudget>,
+    /// For the waits.
+    pub jitter: Arc<Jitter>,
+    /// For the codes.
+    pub snapshot: Arc<Snapshot>,
+    /// Measures the clock anew when a signature is refused.
+    pub watch: Arc<ClockWatch>,
+    /// For counting.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What was done about one question so far.
+#[derive(Default)]
+struct Used {
+    stale: bool,
+    code: bool,
+    counted: u32,
+}
+
+/// How to ask again.
+struct Again {
+    reason: RetryReason,
+    wait: Duration,
+    /// Milliseconds to add to our clock for the signature.
+    correction: Option<i64>,
+}
+
+impl Policy {
+    /// The policy of `[platform]`, with the parts that workers share.
+    pub fn new(settings: &Settings, shared: &super::Shared) -> Self {
+        Self {
+            most: settings.max_retries,
+            base: settings.retry_base,
+            cap: settings.retry_max,
+            budget: Arc::clone(&shared.budget),
+            jitter: Arc::clone(&shared.jitter),
+            snapshot: Arc::clone(&shared.snapshot),
+            watch: Arc::clone(&shared.watch),
+            metrics: Arc::clone(&shared.metrics),
+        }
+    }
+
+    /// Whether to ask again after `outcome`, and how. Says yes at most so often that it ends.
+    fn judge(&self, attempt: &Attempt, outcome: &Result<Reply, AttemptError>, used: &mut Used) -> Option<Again> {
+        let at_once = |reason| Again {
+            reason,
+            wait: Duration::ZERO,
+            correction: None,
+        };
+        if let Err(AttemptError {
+            error: UpstreamError::NoAnswer,
+            reused: true,
+            ..
+        }) = outcome
+            && !used.stale
+        {
+            used.stale = true;
+            return Some(at_once(RetryReason::StaleConnection));
+        }
+        let (reason, asked_to_wait) = match outcome {
+            Ok(reply) => {
+                let rule = reply
+                    .envelope()
+                    .code()
+                    .map(|code| self.snapshot.rule(attempt.request.api(), code));
+                if rule.is_some_and(|rule| rule.resign) {
+                    if attempt.course.resigned() {
+                        return None;
+                    }
+                    let correction = Some(self.watch.remedy(reply.dated()?)?);
+                    attempt.course.resign();
+                    return Some(Again {
+                        correction,
+                        ..at_once(RetryReason::Resign)
+                    });
+                }
+                let reason = if rule.is_some_and(|rule| rule.class == Class::Limit) {
+                    return None;
+                } else if is_gateways(reply.status()) {
+                    RetryReason::Status
+                } else if rule.is_some_and(|rule| rule.retry) && !used.code {
+                    RetryReason::Code
+                } else {
+                    return None;
+                };
+                (reason, reply.wait())
+            }
+            Err(failed) => (reason_of(failed)?, failed.head.and_then(|head| head.wait)),
+        };
+        if used.counted >= self.most {
+            return None;
+        }
+        let wait = self.back_off(used.counted).max(asked_to_wait.unwrap_or_default());
+        // Asked of the timer, since that is what the deadline is kept by.
+        let too_late = |end| tokio::time::sleep(wait).deadline() >= end;
+        if attempt.course.end().is_some_and(too_late) || !self.budget.take() {
+            return None;
+        }
+        used.counted += 1;
+        used.code |= reason == RetryReason::Code;
+        Some(Again {
+            wait,
+            ..at_once(reason)
+        })
+    }
+
+    /// Full jitter: from nothing to a bound that doubles.
+    fn back_off(&self, retries: u32) -> Duration {
+        let most = self.base.saturating_mul(1_u32.checked_shl(retries).unwrap_or(u32::MAX));
+        self.jitter.up_to(most.min(self.cap))
+    }
+}
+
+/// What proxies and load balancers answer while the platform behind them is away.
+fn is_gateways(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502..=504)
+}
+
+fn reason_of(failed: &AttemptError) -> Option<RetryReason> {
+    match failed.error {
+        UpstreamError::Dns | UpstreamError::Connect(_) | UpstreamError::ConnectTimeout | UpstreamError::Tls => {
+            Some(RetryReason::Connect)
+        }
+        UpstreamError::NoAnswer => Some(RetryReason::Reset),
+        UpstreamError::NotEnvelope(_) if failed.head.is_some_and(|head| is_gateways(head.status)) => {
+            Some(RetryReason::Status)
+        }
+        // What an answer was begun for, what will be the same again, and what is no fault of the platform.
+        UpstreamError::NotEnvelope(_)
+        | UpstreamError::Certificate(_)
+        | UpstreamError::Deadline
+        | UpstreamError::Cut
+        | UpstreamError::TooLarge
+        | UpstreamError::NotHttp
+        | UpstreamError::Busy
+        | UpstreamError::Suspended(_) => None,
+    }
+}
 
 /// Makes [`Retry`].
-pub struct RetryLayer;
+pub struct RetryLayer(Rc<Policy>);
+
+impl RetryLayer {
+    /// Retries by `policy`.
+    pub fn new(policy: Policy) -> Self {
+        Self(Rc::new(policy))
+    }
+}
 
 impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        Retry { inner }
+        Retry {
+            inner,
+            policy: Rc::clone(&self.0),
+        }
     }
 }
 
-/// Asks again, once, when the connection was a stale one.
+/// Asks again where that may help.
 #[derive(Clone)]
 pub struct Retry<S> {
     inner: S,
+    policy: Rc<Policy>,
 }
 
 impl<S> Retry<S> {
     pub(super) fn inner(&self) -> &S {
         &self.inner
+    }
+}
+
+impl<S> Retry<S>
+where
+    S: Service<Attempt, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>>,
+{
+    async fn ask(mut self, mut attempt: Attempt) -> Result<Reply, UpstreamError> {
+        self.policy.budget.request();
+        let mut used = Used::default();
+        let mut last = None;
+        loop {
+            let next = attempt.again();
+            let outcome = self.inner.call(attempt).await;
+            if let Err(AttemptError {
+                error: UpstreamError::Suspended(_),
+                ..
+            }) = outcome
+                && let Some(last) = last
+            {
+                // The breaker opened meanwhile: what was said before says more.
+                return last;
+            }
+            let Some(again) = self.policy.judge(&next, &outcome, &mut used) else {
+                return outcome.map_err(|failed| failed.error);
+            };
+            last = Some(outcome.map_err(|failed| failed.error));
+            self.policy.metrics.retries(again.reason).inc();
+            if !again.wait.is_zero() {
+                tokio::time::sleep(again.wait).await;
+            }
+            attempt = Attempt {
+                fresh_connection: again.reason == RetryReason::StaleConnection,
+                correction: again.correction.or(next.correction),
+                ..next
+            };
+        }
     }
 }
 
@@ -48,21 +262,6 @@ where
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let again = Attempt {
-            request: attempt.request.clone(),
-            fresh_connection: true,
-            count: attempt.count.clone(),
-        };
-        let mut inner = self.inner.clone();
-        let first = self.inner.call(attempt);
-        Box::pin(async move {
-            match first.await {
-                Err(AttemptError {
-                    error: UpstreamError::NoAnswer,
-                    reused: true,
-                }) => inner.call(again).await.map_err(|failed| failed.error),
-                other => other.map_err(|failed| failed.error),
-            }
-        })
+        Box::pin(self.clone().ask(attempt))
     }
 }

@@ -2,19 +2,26 @@
 //!
 //! The headers made here are all that leave the house (design.md, "Way out"): nothing of the caller's
 //! headers, address or query is in reach of this module.
+//!
+//! The attempts of one question carry strictly increasing timestamps. No time is invented for that: an
+//! attempt that comes in the same millisecond as the one before waits for the next. Only where the clock
+//! stands still or was set back meanwhile it does not, and the clock's word counts.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use aimis_core::sign::Timestamp;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST};
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
 use tower::{Layer, Service};
 
+use super::clock_watch::ClockWatch;
 use super::error::AttemptError;
 use super::reply::Reply;
 use super::{Answer, Attempt};
-use crate::clock::Clock;
 
 const APP_ID: HeaderName = HeaderName::from_static("appid");
 const TIMESTAMP: HeaderName = HeaderName::from_static("timestamp");
@@ -22,6 +29,10 @@ const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 /// We neither decompress nor relay compressed bodies: length and content of an answer stay plain to see.
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
+/// How long, and how often, an attempt waits for the clock to move.
+const TICK: Duration = Duration::from_millis(1);
+const MOST_TICKS: usize = 5;
 
 /// A request with a signature of its own, made for one attempt. Only this module makes one.
 pub struct SignedRequest {
@@ -38,13 +49,13 @@ impl SignedRequest {
 
 /// Makes [`Sign`].
 pub struct SignLayer {
-    clock: Clock,
+    watch: Arc<ClockWatch>,
 }
 
 impl SignLayer {
-    /// Timestamps come from `clock`.
-    pub fn new(clock: Clock) -> Self {
-        Self { clock }
+    /// Timestamps come from `watch`, which learns from the answers.
+    pub fn new(watch: Arc<ClockWatch>) -> Self {
+        Self { watch }
     }
 }
 
@@ -54,7 +65,7 @@ impl<S> Layer<S> for SignLayer {
     fn layer(&self, inner: S) -> Sign<S> {
         Sign {
             inner,
-            clock: self.clock.clone(),
+            watch: Arc::clone(&self.watch),
         }
     }
 }
@@ -63,7 +74,7 @@ impl<S> Layer<S> for SignLayer {
 #[derive(Clone)]
 pub struct Sign<S> {
     inner: S,
-    clock: Clock,
+    watch: Arc<ClockWatch>,
 }
 
 impl<S> Sign<S> {
@@ -71,15 +82,30 @@ impl<S> Sign<S> {
         &self.inner
     }
 
-    fn sign(&self, attempt: Attempt) -> SignedRequest {
-        attempt.count.add();
+    /// When this attempt is made: later than the one before, if the clock allows.
+    async fn moment(&self, attempt: &Attempt) -> Timestamp {
+        let mut at = self.watch.signing_time(attempt.correction);
+        // A corrected clock may well be behind what was sent by the wrong one.
+        let before = attempt.course.signed_at().filter(|_| attempt.correction.is_none());
+        for _ in 0..MOST_TICKS {
+            if before.is_none_or(|before| at > before) {
+                break;
+            }
+            tokio::time::sleep(TICK).await;
+            at = self.watch.signing_time(None);
+        }
+        at
+    }
+
+    fn sign(attempt: Attempt, at: Timestamp) -> SignedRequest {
+        attempt.course.attempt(at);
         let Attempt {
             request,
             fresh_connection,
             ..
         } = attempt;
         let tenant = request.tenant();
-        let signed = tenant.sign(self.clock.now());
+        let signed = tenant.sign(at);
         let mut out = Request::new(Full::new(request.body()));
         *out.method_mut() = Method::POST;
         *out.uri_mut() = tenant.uri(request.api());
@@ -107,7 +133,7 @@ fn header(text: &str) -> HeaderValue {
 
 impl<S> Service<Attempt> for Sign<S>
 where
-    S: Service<SignedRequest, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>>,
+    S: Service<SignedRequest, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>> + Clone + 'static,
 {
     type Response = Reply;
     type Error = AttemptError;
@@ -118,7 +144,14 @@ where
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let signed = self.sign(attempt);
-        self.inner.call(signed)
+        let mut sign = self.clone();
+        Box::pin(async move {
+            let at = sign.moment(&attempt).await;
+            let outcome = sign.inner.call(Self::sign(attempt, at)).await;
+            if let Some(dated) = outcome.as_ref().ok().and_then(Reply::dated) {
+                sign.watch.learn(dated);
+            }
+            outcome
+        })
     }
 }

@@ -3,8 +3,9 @@
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
 
+use super::course::Course;
 use super::error::UpstreamError;
-use super::{Attempt, AttemptCount, Platform, Sent};
+use super::{Attempt, Platform, Sent};
 use crate::forward::protect::ProtectedRequest;
 
 impl Platform {
@@ -20,22 +21,19 @@ impl Platform {
 
     async fn send_until(&self, request: ProtectedRequest, expiry: Instant) -> Sent {
         let start = self.clock.moment();
-        let count = AttemptCount::default();
+        let course = Course::default();
         // One whose turn comes too late is not asked at all: nobody would wait for its answer.
         let result = if tokio::time::sleep_until(expiry).now_or_never().is_some() {
             Err(UpstreamError::Deadline)
         } else {
-            let first = Attempt {
-                request,
-                fresh_connection: false,
-                count: count.clone(),
-            };
+            let first = Attempt::first(request, course.clone());
             self.stack.clone().call_until(first, expiry).await
         };
         Sent {
             result,
-            attempts: count.0.get(),
+            attempts: course.attempts(),
             took: self.clock.moment().since(start),
+            resigned: course.resigned(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! This is the place to add a key. What the tables cannot say, because it is about two keys at once, stands
 //! in `super::check`.
 
+pub(super) mod breaker;
 pub(super) mod client;
 pub(super) mod emptiness;
 pub(super) mod lan;
@@ -14,6 +15,7 @@ pub(super) mod tls;
 
 use super::entry::{any_tables, table, tables};
 use super::section::section;
+use breaker::Breaker;
 use client::Client;
 use emptiness::Emptiness;
 use lan::Lan;
@@ -39,6 +41,8 @@ section! {
         telemetry: Telemetry = table();
         /// The imaging platform and the way to it.
         platform: Platform = table();
+        /// When a platform that fails is left alone for a while.
+        breaker: Breaker = table();
         /// How personal fields are encrypted. A tenant can differ.
         crypto: Crypto = table();
         /// How requests are signed. A tenant can differ.

@@ -35,5 +35,12 @@ section! {
         max_body: usize = size(64 << 10, 256 << 20).or("8MiB");
         /// Requests after which a connection is replaced; 0 means never.
         max_requests_per_connection: usize = integer(0, 1_000_000).or(0);
+        /// Times that a question is asked again at most: when no connection came about, when it ended before the
+        /// answer, on status 502, 503 and 504, and once on a transient code. All within `deadline_ms`.
+        max_retries: u32 = integer(0, 5).or(2);
+        /// The longest wait before the first retry, doubled for each further one; the wait itself is random.
+        retry_base as "retry_base_ms": Duration = millis(0, 10_000).or(50);
+        /// The longest wait before any retry. A `Retry-After` of the platform can be longer.
+        retry_max as "retry_max_ms": Duration = millis(0, 60_000).or(1_000);
     }
 }

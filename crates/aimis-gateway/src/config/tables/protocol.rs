@@ -1,7 +1,9 @@
 //! What the platform's interface leaves open: a default and a switch for each unknown.
 
+use std::time::Duration;
+
 use crate::config::kind::choice::{choices, one_of};
-use crate::config::kind::number::integer;
+use crate::config::kind::number::{integer, millis};
 use crate::config::kind::{Kind, switch};
 use crate::config::section::section;
 
@@ -54,6 +56,14 @@ section! {
     pub struct Clock {
         /// Added to the machine's clock, where that is known to be wrong and cannot be set.
         offset_ms: i64 = integer(-86_400_000, 86_400_000).unit("milliseconds").or(0);
+        /// Correct the time of signatures by the platform's `Date`. The log, and everything else, keeps our clock.
+        auto_correct: bool = switch().or(false);
+        /// The largest correction: by `auto_correct`, and when a refused signature is repeated once.
+        max_correction as "max_correction_ms": Duration = millis(0, 86_400_000).or(300_000);
+        /// The difference from the platform's clock from which the log warns.
+        warn as "warn_ms": Duration = millis(1_000, 3_600_000).or(5_000);
+        /// The difference from which the log has an error.
+        alarm as "alarm_ms": Duration = millis(1_000, 86_400_000).or(60_000);
     }
 }
 

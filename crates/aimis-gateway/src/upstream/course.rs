@@ -1,0 +1,67 @@
+//! What the layers of one question tell each other while it runs.
+//!
+//! A deadline drops everything below it at once, so what has to be known afterwards is kept outside of it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use aimis_core::sign::Timestamp;
+use tokio::time::Instant;
+
+/// The course of one question. Cloning gives another handle; all belong to one worker's thread.
+#[derive(Clone, Default)]
+pub struct Course(Rc<Facts>);
+
+#[derive(Default)]
+struct Facts {
+    attempts: Cell<u32>,
+    signed_at: Cell<Option<Timestamp>>,
+    resigned: Cell<bool>,
+    end: Cell<Option<Instant>>,
+    over: Cell<bool>,
+}
+
+impl Course {
+    /// How often the platform was asked.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts.get()
+    }
+
+    /// The timestamp of the last attempt.
+    pub(super) fn signed_at(&self) -> Option<Timestamp> {
+        self.0.signed_at.get()
+    }
+
+    /// Notes an attempt.
+    pub(super) fn attempt(&self, signed_at: Timestamp) {
+        self.0.attempts.set(self.0.attempts.get() + 1);
+        self.0.signed_at.set(Some(signed_at));
+    }
+
+    /// Whether an attempt was signed by the platform's clock, because ours differs.
+    pub fn resigned(&self) -> bool {
+        self.0.resigned.get()
+    }
+
+    pub(super) fn resign(&self) {
+        self.0.resigned.set(true);
+    }
+
+    /// When all has to be done; `None` without a deadline.
+    pub(super) fn end(&self) -> Option<Instant> {
+        self.0.end.get()
+    }
+
+    pub(super) fn end_at(&self, end: Instant) {
+        self.0.end.set(Some(end));
+    }
+
+    /// Whether it was the deadline that ended it; otherwise whoever asked has gone.
+    pub(super) fn timed_out(&self) -> bool {
+        self.0.over.get()
+    }
+
+    pub(super) fn time_out(&self) {
+        self.0.over.set(true);
+    }
+}
