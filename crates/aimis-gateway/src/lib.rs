@@ -37,6 +37,7 @@ pub mod sources;
 pub mod telemetry;
 pub mod tenant;
 pub mod upstream;
+mod ways;
 pub mod worker;
 
 /// Version of the gateway.

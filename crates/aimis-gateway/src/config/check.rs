@@ -8,7 +8,7 @@ use super::origin::Origin;
 use super::problem::{Problem, quoted};
 use super::section::Origins;
 use super::suggest::nearest;
-use super::{Client, ClientAuth, Config, ListenAddr};
+use super::{Client, ClientAuth, Config, ListenAddr, ProxyChoice};
 
 /// Complaints about values that are right alone and wrong together.
 pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.listeners(config);
     check.lan_tls(config);
     check.platform(config);
+    check.proxies(config);
     check.dates(config);
     check.tenants(config);
     check.clients(config);
@@ -97,6 +98,48 @@ impl Check<'_> {
                 "is not https, and requests carry signatures; in a test network set platform.allow_plaintext = true";
             self.refuse("platform.base_url", quoted(&platform.base_url.to_string()), reason);
         }
+        let (certificate, key) = (&platform.client_cert_file, &platform.client_key_file);
+        self.together(
+            "platform",
+            ["client_cert_file", "client_key_file"],
+            [certificate.is_some(), key.is_some()],
+        );
+    }
+
+    /// User and password need each other, and a proxy.
+    fn proxies(&mut self, config: &Config) {
+        let platform = &config.platform;
+        let common = matches!(platform.proxy, Some(ProxyChoice::Through(_)));
+        let has = [platform.proxy_user.is_some(), platform.proxy_password_file.is_some()];
+        self.proxy_user("platform", common, has);
+        for (index, tenant) in config.tenants.iter().enumerate() {
+            let through = match &tenant.proxy {
+                Some(choice) => matches!(choice, ProxyChoice::Through(_)),
+                None => common,
+            };
+            let has = [tenant.proxy_user.is_some(), tenant.proxy_password_file.is_some()];
+            self.proxy_user(&format!("tenants[{index}]"), through, has);
+        }
+    }
+
+    fn proxy_user(&mut self, at: &str, through: bool, has: [bool; 2]) {
+        const KEYS: [&str; 2] = ["proxy_user", "proxy_password_file"];
+        self.together(at, KEYS, has);
+        if has == [true, true] && !through {
+            let reason = "is without effect: there is no proxy";
+            self.refuse(&format!("{at}.proxy_user"), "this".to_owned(), reason);
+        }
+    }
+
+    /// Complains where only one of two keys is set.
+    fn together(&mut self, at: &str, keys: [&str; 2], set: [bool; 2]) {
+        let (there, missing) = match set {
+            [true, false] => (keys[0], keys[1]),
+            [false, true] => (keys[1], keys[0]),
+            _ => return,
+        };
+        let reason = format!("is set without `{missing}`; both are needed, or neither");
+        self.refuse(&format!("{at}.{there}"), "this".to_owned(), &reason);
     }
 
     fn dates(&mut self, config: &Config) {

@@ -38,6 +38,7 @@ pub use kind::address::ListenAddr;
 pub use kind::alias::Alias;
 pub use kind::digest::{CertificateMatch, Sha256Digest};
 pub use kind::network::Network;
+pub use kind::proxy::{Bypass, ProxyChoice};
 pub use kind::text::Text;
 pub use kind::token::{SecretText, TokenSource};
 pub use kind::url::{BaseUrl, Host, HostPort};

@@ -10,6 +10,7 @@ use super::{Public, Rejection};
 use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::edge::request_id::RequestId;
+use crate::upstream::error::UpstreamError;
 
 /// RFC 9209: what failed on the way to the next hop.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -98,7 +99,12 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Rejection::Upstream(error) => {
-            let value = format!("aimis; error={}", error.proxy_status());
+            let mut value = format!("aimis; error={}", error.proxy_status());
+            if let UpstreamError::Proxy(fault) = error
+                && let Some(status) = fault.received_status()
+            {
+                value.push_str(&format!("; received-status={status}"));
+            }
             headers.insert(
                 PROXY_STATUS,
                 HeaderValue::from_str(&value).expect("error types are plain ASCII"),

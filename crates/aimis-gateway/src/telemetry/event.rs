@@ -2,7 +2,7 @@
 //!
 //! Names and fields are a contract with whoever searches the log (`config/log-fields.json`).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::exchange::Exchange;
 use super::labels::RefusedConnection;
@@ -87,6 +87,16 @@ pub enum Event<'a> {
     },
     /// The platform, or something in between, sent bytes that nobody asked for.
     UnaskedAnswer,
+    /// A name on the way to the platform could not be looked up; what was found before is used.
+    DnsFailed {
+        /// Which.
+        host: PeerName<'a>,
+    },
+    /// An address on the way to the platform is left out for a while.
+    AddressEjected {
+        /// Which.
+        address: SocketAddr,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -131,6 +141,8 @@ impl Event<'_> {
             | Event::Stopped => Level::Info,
             Event::Request(exchange) => exchange.level(),
             Event::UnaskedAnswer
+            | Event::DnsFailed { .. }
+            | Event::AddressEjected { .. }
             | Event::AcceptFailed { .. }
             | Event::ConnectionRefused { .. }
             | Event::TlsHandshakeFailed { .. }
@@ -163,6 +175,8 @@ impl Event<'_> {
             Event::TlsReloadFailed { .. } => "tls_reload_failed",
             Event::CertificateExpires { .. } => "certificate_expires",
             Event::UnaskedAnswer => "unasked_answer",
+            Event::DnsFailed { .. } => "dns_failed",
+            Event::AddressEjected { .. } => "address_ejected",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -194,6 +208,12 @@ impl Event<'_> {
             },
             Event::UnaskedAnswer => {
                 "the platform, or a proxy in between, sent an answer that nobody asked for: connections are not reused for 10 minutes; if it goes on, set platform.max_requests_per_connection = 1"
+            }
+            Event::DnsFailed { .. } => {
+                "a name on the way to the platform could not be looked up: the addresses found before are used"
+            }
+            Event::AddressEjected { .. } => {
+                "an address on the way to the platform takes no connections: it is left out for platform.eject_ms"
             }
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
@@ -252,6 +272,13 @@ impl Event<'_> {
             Event::CertificateExpires { days, .. } => {
                 line.field("certificate", LAN).field("expires_in_days", *days);
             }
+            Event::DnsFailed { host } => {
+                line.field("server.address", *host);
+            }
+            Event::AddressEjected { address } => {
+                line.field("network.peer.address", address.ip())
+                    .field("network.peer.port", address.port());
+            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
@@ -260,6 +287,23 @@ impl Event<'_> {
             }
             Event::UnaskedAnswer | Event::Draining | Event::Stopped | Event::Notice { .. } => {}
         }
+    }
+}
+
+/// A host of the configuration, the platform's or a proxy's.
+#[derive(Clone, Copy)]
+pub struct PeerName<'a>(&'a str);
+
+impl<'a> PeerName<'a> {
+    /// `host` stands in the configuration.
+    pub fn new(host: &'a str) -> Self {
+        Self(host)
+    }
+}
+
+impl Loggable for PeerName<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, self.0);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Three readers: the caller gets a code of ours and a hint, a monitoring proxy gets `Proxy-Status`
 //! (RFC 9209), the operator gets the log's `error.type` and `error.detail`. None sees text from the peer.
 
+use super::proxy::ProxyFault;
 use crate::telemetry::labels::AttemptResult;
 
 /// One failed attempt, or the end of all of them.
@@ -23,6 +24,9 @@ pub enum UpstreamError {
     /// TLS failed otherwise.
     #[error("TLS with the platform failed")]
     Tls,
+    /// The proxy on the way did not let us through (`platform.proxy`).
+    #[error("{0}")]
+    Proxy(ProxyFault),
     /// `platform.deadline_ms` passed.
     #[error("the platform did not answer within the deadline")]
     Deadline,
@@ -104,6 +108,7 @@ impl UpstreamError {
             Self::ConnectTimeout => "connect_timeout",
             Self::Certificate(_) => "certificate",
             Self::Tls => "tls",
+            Self::Proxy(fault) => fault.name(),
             Self::Deadline => "deadline",
             Self::NoAnswer => "no_answer",
             Self::Cut => "cut",
@@ -139,6 +144,7 @@ impl UpstreamError {
             }
             Self::Certificate(CertificateFault::Rejected) => "the platform's certificate was rejected",
             Self::Tls => "TLS failed: is it the platform that listens there, with TLS 1.2 or newer?",
+            Self::Proxy(fault) => fault.detail(),
             Self::Deadline => "no complete answer within platform.deadline_ms",
             Self::NoAnswer => "the connection was closed or reset before an answer",
             Self::Cut => "the connection ended within the answer",
@@ -158,6 +164,7 @@ impl UpstreamError {
         match self {
             Self::Dns | Self::Connect(_) | Self::ConnectTimeout | Self::Busy => AttemptResult::Connect,
             Self::Certificate(_) | Self::Tls => AttemptResult::Tls,
+            Self::Proxy(fault) => fault.attempt_result(),
             Self::Deadline => AttemptResult::Timeout,
             Self::NoAnswer | Self::Cut => AttemptResult::Reset,
             Self::NotHttp => AttemptResult::Http,
@@ -174,6 +181,7 @@ impl UpstreamError {
             Self::ConnectTimeout => "connection_timeout",
             Self::Certificate(_) => "tls_certificate_error",
             Self::Tls => "tls_protocol_error",
+            Self::Proxy(fault) => fault.proxy_status(),
             Self::Deadline => "http_response_timeout",
             Self::NoAnswer => "connection_terminated",
             Self::Cut => "http_response_incomplete",

@@ -6,11 +6,13 @@
 //! Everything here belongs to one worker and is touched by its thread alone: no lock, no atomic counter
 //! on the way but those of the metrics.
 
+pub mod addresses;
 pub mod connect;
 pub mod deadline;
 pub mod envelope;
 pub mod error;
 pub mod pool;
+pub mod proxy;
 pub mod reply;
 pub mod retry;
 pub mod sign;

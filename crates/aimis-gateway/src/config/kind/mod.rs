@@ -7,6 +7,7 @@ pub(super) mod digest;
 pub(super) mod network;
 pub(super) mod number;
 pub(super) mod path;
+pub(super) mod proxy;
 pub(super) mod text;
 pub(super) mod token;
 pub(super) mod url;
