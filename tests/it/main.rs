@@ -28,3 +28,4 @@ mod smuggling;
 mod stopping;
 mod support;
 mod tls;
+mod way_out;
