@@ -7,7 +7,7 @@ mod real;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aimis_simulator::{Account, Fault, Platform, PlatformOptions, Recorded};
+use aimis_simulator::{Account, Platform, PlatformOptions, Recorded};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -279,36 +279,4 @@ async fn the_platform_is_shown_our_certificate_and_a_proxy_is_not_asked_to_see_i
         .studies()
         .await;
     assert_eq!((answer.status, answer.code()), (200, 0), "{}", answer.text());
-}
-
-/// What goes wrong with a question that is under way when the proxy dies is a clean refusal.
-#[tokio::test]
-async fn a_proxy_that_dies_is_told_and_works_again_when_it_is_back() {
-    let platform = platform().await;
-    let proxy = Proxy::to(platform.addr()).await;
-    let gateway = Settings::calling(&platform).with("platform", &proxy.line()).start();
-    assert_eq!(gateway.studies().await.code(), 0);
-
-    platform.push_fault(Fault::Hang);
-    let asked = platform.request_count();
-    let (answer, address) = tokio::join!(gateway.studies(), async {
-        platform.wait_for_requests(asked + 1).await;
-        proxy.die().await
-    });
-    assert!(
-        matches!((answer.status, answer.code()), (502, 800_301 | 800_303)),
-        "{answer:?}"
-    );
-    let down = chatty(&gateway).await;
-    assert_eq!((down.status, down.code()), (502, 800_301), "{}", down.text());
-    assert_eq!(down.header("proxy-status"), Some("aimis; error=connection_refused"));
-    assert!(down.text().contains("proxy"), "{}", down.text());
-
-    let proxy = Proxy::start(&address.to_string(), Some(platform.addr()), None).await;
-    assert_eq!(gateway.studies().await.code(), 0);
-
-    // Its tunnels die while nothing is asked; nobody notices.
-    let address = proxy.die().await;
-    let _proxy = Proxy::start(&address.to_string(), Some(platform.addr()), None).await;
-    assert_eq!(gateway.studies().await.code(), 0);
 }

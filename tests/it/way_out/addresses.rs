@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use super::platform;
+use crate::support::client::PATIENCE;
 use crate::support::gateway::{Gateway, Settings};
 use crate::support::proxy::Proxy;
 
@@ -146,7 +147,10 @@ async fn a_platform_that_moves_is_followed_and_old_connections_are_closed() {
 
     dns.says([new.addr()]);
     // By the worker's housekeeping, without a question.
-    while idle(&gateway).await > 0.0 {}
+    let closed = async { while idle(&gateway).await > 0.0 {} };
+    tokio::time::timeout(PATIENCE, closed)
+        .await
+        .expect("the old connection is closed");
 
     assert_eq!(gateway.studies().await.code(), 0);
     assert_eq!((old.request_count(), new.request_count()), (1, 1));

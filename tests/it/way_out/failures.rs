@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
+use aimis_simulator::Fault;
 use tokio::io::AsyncWriteExt;
 
-use super::{NAME, PASSWORD, platform, with_user};
+use super::{NAME, PASSWORD, chatty, platform, with_user};
 use crate::support::client::post;
 use crate::support::directory::Directory;
 use crate::support::gateway::{Settings, studies_query};
@@ -231,4 +232,36 @@ fn settings_of_the_way_that_cannot_work_are_refused_without_their_secrets() {
         assert!(complaint.contains(reason), "{lines}: {complaint}");
         assert!(!complaint.to_lowercase().contains("geheim"), "{lines}: {complaint}");
     }
+}
+
+/// What goes wrong with a question that is under way when the proxy dies is a clean refusal.
+#[tokio::test]
+async fn a_proxy_that_dies_is_told_and_works_again_when_it_is_back() {
+    let platform = platform().await;
+    let proxy = Proxy::to(platform.addr()).await;
+    let gateway = Settings::calling(&platform).with("platform", &proxy.line()).start();
+    assert_eq!(gateway.studies().await.code(), 0);
+
+    platform.push_fault(Fault::Hang);
+    let asked = platform.request_count();
+    let (answer, address) = tokio::join!(gateway.studies(), async {
+        platform.wait_for_requests(asked + 1).await;
+        proxy.die().await
+    });
+    assert!(
+        matches!((answer.status, answer.code()), (502, 800_301 | 800_303)),
+        "{answer:?}"
+    );
+    let down = chatty(&gateway).await;
+    assert_eq!((down.status, down.code()), (502, 800_301), "{}", down.text());
+    assert_eq!(down.header("proxy-status"), Some("aimis; error=connection_refused"));
+    assert!(down.text().contains("proxy"), "{}", down.text());
+
+    let proxy = Proxy::start(&address.to_string(), Some(platform.addr()), None).await;
+    assert_eq!(gateway.studies().await.code(), 0);
+
+    // Its tunnels die while nothing is asked; nobody notices.
+    let address = proxy.die().await;
+    let _proxy = Proxy::start(&address.to_string(), Some(platform.addr()), None).await;
+    assert_eq!(gateway.studies().await.code(), 0);
 }
