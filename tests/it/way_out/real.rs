@@ -25,11 +25,12 @@ struct Program {
 impl Program {
     /// Starts it and waits until its port answers.
     async fn start(program: &str, package: &str, arguments: &[&str], address: SocketAddr) -> Self {
-        let path = std::env::var("PATH").unwrap_or_default();
+        let mut path = std::env::var_os("PATH").unwrap_or_default();
+        path.push(":/usr/sbin");
         let child = Command::new(program)
             .args(arguments)
             // Where Debian has servers; an ordinary user's path does not lead there.
-            .env("PATH", format!("{path}:/usr/sbin"))
+            .env("PATH", path)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
