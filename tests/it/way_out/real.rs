@@ -179,10 +179,11 @@ async fn behind(proxy: Program, gateway: &Gateway, platform: Platform) -> Progra
         );
         assert_eq!(answer.body, platform.requests().last().unwrap().reply);
     }
-    platform.push_fault(Fault::Hang);
+    platform.set_fault(Fault::Hang);
     let late = chatty(gateway).await;
     assert_eq!((late.status, late.code()), (502, 800_303), "{}", late.text());
     assert!(late.text().contains("A web page came"), "{}", late.text());
+    platform.clear_faults();
     assert_eq!(gateway.studies().await.code(), 0);
 
     platform.stop().await;
