@@ -33,3 +33,4 @@ mod smuggling;
 mod stopping;
 mod support;
 mod tls;
+mod way_out;

@@ -37,6 +37,7 @@ use crate::telemetry::labels::{HandshakeFailure, ReadyCheck};
 use crate::telemetry::log::{Level, Log, LogGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::throttle::Throttles;
+use crate::upstream::addresses::Resolver;
 use crate::upstream::{Platform, Shared};
 use crate::worker::{self, Worker};
 
@@ -44,6 +45,8 @@ use crate::worker::{self, Worker};
 pub struct Surroundings {
     /// What time it is.
     pub clock: Clock,
+    /// Finds the addresses of the platform and its proxies.
+    pub resolver: Resolver,
     /// Where log lines go.
     pub log_output: Box<dyn io::Write + Send>,
     /// Tells this process from others in the log.
@@ -94,10 +97,12 @@ impl Gateway {
     pub fn start(config: &Config, surroundings: Surroundings) -> Result<Self, StartError> {
         let Surroundings {
             clock,
+            resolver,
             log_output,
             instance,
         } = surroundings;
         let prepared = crate::prepare::prepare(config)?;
+        let connector = prepared.connector.with_resolver(resolver);
         let lan = config
             .lan
             .listen
@@ -157,7 +162,7 @@ impl Gateway {
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
-            let (snapshot, connector) = (Arc::clone(&snapshot), prepared.connector.clone());
+            let (snapshot, connector) = (Arc::clone(&snapshot), connector.clone());
             let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
             let shared = Arc::clone(&shared);

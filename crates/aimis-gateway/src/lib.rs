@@ -39,6 +39,7 @@ pub mod sources;
 pub mod telemetry;
 pub mod tenant;
 pub mod upstream;
+mod ways;
 pub mod worker;
 
 /// Version of the gateway.

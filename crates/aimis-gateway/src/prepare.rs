@@ -13,7 +13,7 @@ use http::{HeaderValue, Uri};
 use rustls_pki_types::ServerName;
 
 use crate::client;
-use crate::config::{self, Config, Host, TokenSource};
+use crate::config::{self, Config, TokenSource};
 use crate::edge::tls::files::{FileError, Offer};
 use crate::edge::tls::reload::First;
 use crate::forward::apis::Apis;
@@ -25,7 +25,8 @@ use crate::snapshot::{MergeBounds, Snapshot};
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
 use crate::upstream::connect::Connector;
-use crate::upstream::tls::{self, TrustError};
+use crate::upstream::tls::{TlsFileError, Trust};
+use crate::ways::Ways;
 
 /// Why a configuration cannot be put to work, though every value in it is valid.
 #[derive(Debug, thiserror::Error)]
@@ -48,20 +49,27 @@ pub enum PrepareError {
         /// What is wrong.
         error: SecretError,
     },
-    /// The file of further authorities is not usable.
-    #[error("platform.extra_ca_file {}: {error}", .path.display())]
-    Trust {
-        /// The file.
+    /// A file of TLS towards the platform is not usable.
+    #[error(transparent)]
+    PlatformTls(#[from] TlsFileError),
+    /// A password for the proxy is not usable.
+    #[error("{key} {}: {error}", .path.display())]
+    ProxyPassword {
+        /// The key that names its file.
+        key: String,
+        /// Its file.
         path: std::path::PathBuf,
         /// What is wrong.
-        error: TrustError,
+        error: SecretError,
     },
     /// A file of the LAN listener's TLS is not usable.
     #[error(transparent)]
     LanTls(#[from] FileError),
-    /// The platform's host cannot be a name in a certificate.
-    #[error("platform.base_url: {host} cannot be verified by TLS")]
+    /// The host of the platform or a proxy cannot be a name in a certificate.
+    #[error("{key}: {host} cannot be verified by TLS")]
     HostName {
+        /// The key that names it.
+        key: String,
         /// The host.
         host: String,
     },
@@ -95,12 +103,16 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     let apis = Apis::builtin();
     let host =
         HeaderValue::from_str(&config.platform.base_url.authority()).expect("a host and a port are legal in a header");
+    // Read for `http` as well: a file that is wrong should not show on the day of the change to `https`.
+    let trust = Trust::read(&config.platform)?;
+    let mut ways = Ways::new(config, &trust)?;
     let mut tenants = Vec::with_capacity(config.tenants.len());
     let mut fingerprints = Vec::with_capacity(config.tenants.len());
     for (index, settings) in config.tenants.iter().enumerate() {
         let token = token(settings)?;
         fingerprints.push(token.fingerprint());
-        tenants.push(Arc::new(tenant(index, settings, &token, &apis, &host)));
+        let way = ways.of(index, settings)?;
+        tenants.push(Arc::new(tenant(index, settings, &token, &apis, &host, way)));
     }
     let tag_key = match &config.log.patient_tag_key_file {
         Some(path) => secrets::read_key(path).map_err(|error| PrepareError::TagKey {
@@ -110,7 +122,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
         None => secrets::random_key()?,
     };
     Ok(Prepared {
-        connector: connector(config)?,
+        connector: connector(config, ways, trust)?,
         lan_tls: lan_tls(&config.lan)?,
         fingerprints,
         snapshot: Snapshot {
@@ -166,7 +178,14 @@ fn token(settings: &config::Tenant) -> Result<Token, PrepareError> {
     })
 }
 
-fn tenant(index: usize, settings: &config::Tenant, token: &Token, apis: &Apis, host: &HeaderValue) -> Tenant {
+fn tenant(
+    index: usize,
+    settings: &config::Tenant,
+    token: &Token,
+    apis: &Apis,
+    host: &HeaderValue,
+    way: usize,
+) -> Tenant {
     let header = |text: &str| HeaderValue::from_str(text).expect("an appId is legal in a header");
     let uri = |api: &str| {
         Uri::try_from(format!("/thirdparty/{api}/{}", &*settings.app_id)).expect("an appId is legal in a path")
@@ -178,6 +197,7 @@ fn tenant(index: usize, settings: &config::Tenant, token: &Token, apis: &Apis, h
         hospital_id: settings.hospital_id.as_deref().map(str::to_owned),
         union_id: settings.union_id.as_deref().map(str::to_owned),
         rules: rules(settings),
+        way,
         signer: signer(token, &settings.sign),
         cipher: field_cipher(token, &settings.crypto),
         app_id_header: header(&settings.app_id),
@@ -186,39 +206,29 @@ fn tenant(index: usize, settings: &config::Tenant, token: &Token, apis: &Apis, h
     }
 }
 
-fn connector(config: &Config) -> Result<Connector, PrepareError> {
+fn connector(config: &Config, ways: Ways, trust: Trust) -> Result<Connector, PrepareError> {
     let platform = &config.platform;
     let base = &platform.base_url;
-    // Read for `http` as well: a file that is wrong should not show on the day of the change to `https`.
-    let trust = tls::client_config(platform.extra_ca_file.as_deref()).map_err(|error| PrepareError::Trust {
-        path: platform
-            .extra_ca_file
-            .as_deref()
-            .map(secrets::in_full)
-            .unwrap_or_default(),
-        error,
-    })?;
     let tls = if base.https {
-        let name = ServerName::try_from(bare(&base.host)).map_err(|_| PrepareError::HostName {
+        let name = ServerName::try_from(base.host.bare()).map_err(|_| PrepareError::HostName {
+            key: "platform.base_url".to_owned(),
             host: base.host.to_string(),
         })?;
-        Some((name, trust))
+        Some((name, trust.platform))
     } else {
         None
     };
     let (host, port) = match &platform.connect_to {
-        Some(peer) => (bare(&peer.host), peer.port),
-        None => (bare(&base.host), base.port),
+        Some(peer) => (peer.host.bare(), peer.port),
+        None => (base.host.bare(), base.port),
     };
-    Ok(Connector::new(host, port, tls, platform.connect_timeout))
-}
-
-/// A host without the brackets that an IPv6 address has in a URL.
-fn bare(host: &Host) -> String {
-    match host {
-        Host::Name(name) => name.to_string(),
-        Host::Ip(ip) => ip.to_string(),
-    }
+    Ok(Connector::new(
+        host,
+        port,
+        tls,
+        platform.connect_timeout,
+        ways.into_list(),
+    ))
 }
 
 /// The form of a token under the configuration.
@@ -289,7 +299,7 @@ mod tests {
 
         let error = prepare(&loaded.config).err().unwrap();
 
-        assert!(matches!(error, PrepareError::Trust { .. }), "{error}");
+        assert!(matches!(error, PrepareError::PlatformTls(_)), "{error}");
         assert!(error.to_string().contains("/nowhere/ca.pem"), "{error}");
     }
 }

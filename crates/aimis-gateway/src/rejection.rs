@@ -263,7 +263,8 @@ fn upstream(error: UpstreamError) -> Public {
         | UpstreamError::Connect(_)
         | UpstreamError::ConnectTimeout
         | UpstreamError::Certificate(_)
-        | UpstreamError::Tls => (800_301, StatusCode::BAD_GATEWAY, "platform-unreachable"),
+        | UpstreamError::Tls
+        | UpstreamError::Proxy(_) => (800_301, StatusCode::BAD_GATEWAY, "platform-unreachable"),
         UpstreamError::Deadline => (800_302, StatusCode::GATEWAY_TIMEOUT, "platform-timeout"),
         UpstreamError::NoAnswer
         | UpstreamError::Cut

@@ -21,6 +21,12 @@ pub enum SecretError {
     /// The value is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// There is no password in the file.
+    #[error("is empty")]
+    EmptyPassword,
+    /// A line end, most likely.
+    #[error("has a line end or another control character in it; write the password alone, as with printf %s")]
+    PasswordControl,
     /// A key is too short.
     #[error("has {found} bytes; a key needs 32 or more")]
     ShortKey {
@@ -61,6 +67,21 @@ pub fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretError> {
         return Err(SecretError::ShortKey { found: text.len() });
     }
     Ok(Zeroizing::new(Sha256::digest(&*text).into()))
+}
+
+/// Reads a password: text without a line end, since nobody could tell whether that belongs to it.
+///
+/// # Errors
+/// When the file cannot be read, is empty, or holds a control character.
+pub fn read_password(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let text = read(path)?;
+    if text.is_empty() {
+        return Err(SecretError::EmptyPassword);
+    }
+    if text.iter().any(u8::is_ascii_control) {
+        return Err(SecretError::PasswordControl);
+    }
+    Ok(text)
 }
 
 /// A new random key, for a process that was given none.

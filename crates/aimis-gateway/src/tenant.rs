@@ -47,6 +47,8 @@ pub struct Tenant {
     pub union_id: Option<String>,
     /// How its requests are judged.
     pub rules: Rules,
+    /// Its way to the platform, by its position in [`crate::upstream::connect::Connector`].
+    pub(crate) way: usize,
     pub(crate) signer: Signer,
     pub(crate) cipher: FieldCipher,
     pub(crate) app_id_header: HeaderValue,

@@ -48,6 +48,33 @@ const TOOLS: &[Tool] = &[
         brew: &["prometheus"],
     },
     Tool {
+        program: "tinyproxy",
+        needed_for: "stands as the hospital's proxy on the way out",
+        debian: &["tinyproxy"],
+        fedora: &["tinyproxy"],
+        arch: &["tinyproxy"],
+        alpine: &["tinyproxy"],
+        brew: &["tinyproxy"],
+    },
+    Tool {
+        program: "nginx",
+        needed_for: "stands between gateway and platform",
+        debian: &["nginx-light"],
+        fedora: &["nginx"],
+        arch: &["nginx"],
+        alpine: &["nginx"],
+        brew: &["nginx"],
+    },
+    Tool {
+        program: "haproxy",
+        needed_for: "stands between gateway and platform",
+        debian: &["haproxy"],
+        fedora: &["haproxy"],
+        arch: &["haproxy"],
+        alpine: &["haproxy"],
+        brew: &["haproxy"],
+    },
+    Tool {
         program: "python3",
         needed_for: "runs the examples for HIS developers",
         debian: &["python3"],
@@ -89,10 +116,12 @@ pub(crate) fn provide() -> Result<()> {
     }
 }
 
-/// Where the program is, as a shell would find it.
+/// Where the program is, as a test finds it.
 fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
+        // Where servers are; an ordinary user's path does not lead there, and the tests add it.
+        .chain([PathBuf::from("/usr/sbin")])
         .map(|directory| directory.join(name))
         .find(|file| file.is_file())
 }
@@ -206,7 +235,10 @@ mod tests {
 
     #[test]
     fn what_to_run_by_hand_is_one_command() {
-        let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| tool.program != "curl").collect();
+        let missing: Vec<&Tool> = TOOLS
+            .iter()
+            .filter(|tool| ["cc", "promtool", "python3"].contains(&tool.program))
+            .collect();
         assert!(by_hand(System::Alpine, &missing).contains("sudo apk add gcc musl-dev prometheus python3\n"));
         assert!(by_hand(System::Other, &missing).ends_with("cc promtool python3"));
     }

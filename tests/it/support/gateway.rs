@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aimis_gateway::app::{self, Surroundings};
 use aimis_gateway::clock::Clock;
 use aimis_gateway::config::{self, Sources};
+use aimis_gateway::upstream::addresses::Resolver;
 use aimis_simulator::{Account, Platform};
 
 use super::client::{self, Answer};
@@ -44,7 +45,9 @@ pub struct Settings {
     sections: Vec<(String, String)>,
     tenants: Vec<(String, Account)>,
     clients: Vec<String>,
+    tenant_lines: Vec<String>,
     clock: Clock,
+    resolver: Resolver,
 }
 
 impl Settings {
@@ -61,7 +64,9 @@ impl Settings {
             sections: Vec::new(),
             tenants: vec![("first-hospital".to_owned(), Account::demo())],
             clients: Vec::new(),
+            tenant_lines: Vec::new(),
             clock: Clock::system(),
+            resolver: Resolver::system(),
         }
     }
 
@@ -95,6 +100,19 @@ impl Settings {
         self
     }
 
+    /// Other addresses for names than the machine's.
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// A line for the last tenant's table.
+    pub fn of_tenant(mut self, line: &str) -> Self {
+        self.tenant_lines.resize(self.tenants.len(), String::new());
+        writeln!(self.tenant_lines[self.tenants.len() - 1], "{line}").unwrap();
+        self
+    }
+
     fn text(&self) -> String {
         let mut sections: Vec<(&str, String)> = vec![
             ("lan", format!("listen = {}\n", self.listen)),
@@ -119,10 +137,11 @@ impl Settings {
             .iter()
             .map(|(name, lines)| format!("[{name}]\n{lines}"))
             .collect();
-        for (name, account) in &self.tenants {
+        for (index, (name, account)) in self.tenants.iter().enumerate() {
+            let lines = self.tenant_lines.get(index).map_or("", String::as_str);
             write!(
                 text,
-                "[[tenants]]\nname = \"{name}\"\napp_id = \"{}\"\nhospital_id = \"{}\"\nunion_id = \"{}\"\n",
+                "[[tenants]]\nname = \"{name}\"\napp_id = \"{}\"\nhospital_id = \"{}\"\nunion_id = \"{}\"\n{lines}",
                 account.app_id, account.hospital_id, account.union_id
             )
             .unwrap();
@@ -144,6 +163,7 @@ impl Settings {
         let log = LogBuffer::default();
         let surroundings = Surroundings {
             clock: self.clock.clone(),
+            resolver: self.resolver.clone(),
             log_output: Box::new(log.clone()),
             instance: "test",
         };

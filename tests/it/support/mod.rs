@@ -5,4 +5,5 @@ pub mod client;
 pub mod directory;
 pub mod gateway;
 pub mod process;
+pub mod proxy;
 pub mod tls;

@@ -85,7 +85,8 @@ impl Authority {
         }
     }
 
-    fn certify_for(&self, name: &str, purpose: Purpose, year: i32) -> Pair {
+    /// A certificate for `name`.
+    pub fn certify_for(&self, name: &str, purpose: Purpose, year: i32) -> Pair {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);

@@ -92,6 +92,7 @@ fn start(simulator: &Running, log: &Captured) -> Result<Gateway, Failure> {
         let token = [("AIMIS_TENANTS__0__TOKEN", account.token.as_str())];
         let loaded = config::load(&Sources::text("demo.toml", text).with_env(token))?;
         let surroundings = Surroundings {
+            resolver: crate::upstream::addresses::Resolver::system(),
             clock: Clock::system(),
             log_output: Box::new(log.clone()),
             instance: "demo",

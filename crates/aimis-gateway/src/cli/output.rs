@@ -57,7 +57,8 @@ impl From<PrepareError> for Failure {
             PrepareError::System(_) => Self::Problem(error.to_string()),
             PrepareError::Token { .. }
             | PrepareError::TagKey { .. }
-            | PrepareError::Trust { .. }
+            | PrepareError::PlatformTls(_)
+            | PrepareError::ProxyPassword { .. }
             | PrepareError::LanTls(_)
             | PrepareError::HostName { .. } => Self::Config(error.to_string()),
         }

@@ -30,6 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let surroundings = Surroundings {
+        resolver: crate::upstream::addresses::Resolver::system(),
         clock: Clock::system(),
         log_output: Box::new(io::stdout()),
         instance: instance(),

@@ -41,6 +41,7 @@ pub use kind::digest::{CertificateMatch, Sha256Digest};
 pub use kind::mode::FileMode;
 pub use kind::network::Network;
 pub use kind::origin::PageOrigin;
+pub use kind::proxy::{Bypass, ProxyChoice};
 pub use kind::text::Text;
 pub use kind::token::{SecretText, TokenSource};
 pub use kind::url::{BaseUrl, Host, HostPort};

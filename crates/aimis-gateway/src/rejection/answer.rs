@@ -100,7 +100,12 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Rejection::Upstream(error) => {
-            let value = format!("aimis; error={}", error.proxy_status());
+            let mut value = format!("aimis; error={}", error.proxy_status());
+            if let UpstreamError::Proxy(fault) = error
+                && let Some(status) = fault.received_status()
+            {
+                value.push_str(&format!("; received-status={status}"));
+            }
             headers.insert(
                 PROXY_STATUS,
                 HeaderValue::from_str(&value).expect("error types are plain ASCII"),

@@ -4,6 +4,7 @@ use super::{BodyFault, Rejection};
 use crate::client::SignInFault;
 use crate::config::Language;
 use crate::upstream::error::{CertificateFault, Foreign, UpstreamError};
+use crate::upstream::proxy::ProxyFault;
 
 /// The tag of `Content-Language`.
 pub(super) const fn tag(language: Language) -> &'static str {
@@ -149,6 +150,9 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
             "网关正在停止或重启，请几秒后重试。",
         ),
         Rejection::Upstream(error) => {
+            if let UpstreamError::Proxy(ProxyFault::Refused(status)) = error {
+                return refused_by_proxy(*status, language);
+            }
             let (en, zh) = upstream(*error);
             say(en, zh)
         }
@@ -268,6 +272,7 @@ fn upstream(error: UpstreamError) -> (&'static str, &'static str) {
             "TLS with the platform failed. Ask the gateway's operator.",
             "与影像平台的 TLS 握手失败，请联系网关管理员。",
         ),
+        UpstreamError::Proxy(fault) => proxy(fault),
         UpstreamError::Deadline => (
             "The platform did not answer in time. Try again.",
             "影像平台未在规定时间内应答，请重试。",
@@ -296,6 +301,58 @@ fn upstream(error: UpstreamError) -> (&'static str, &'static str) {
         UpstreamError::Busy => (
             "All connections to the platform are in use. Try again in a moment.",
             "到影像平台的连接已全部占用，请稍后重试。",
+        ),
+    }
+}
+
+fn refused_by_proxy(status: u16, language: Language) -> String {
+    match language {
+        Language::En => format!("The proxy on the way refused the connection with status {status}. Ask its operator."),
+        Language::Zh => format!("途中的代理服务器拒绝了连接，状态码 {status}，请联系代理管理员。"),
+    }
+}
+
+fn proxy(fault: ProxyFault) -> (&'static str, &'static str) {
+    match fault {
+        ProxyFault::Dns => (
+            "The name of the proxy on the way could not be resolved (DNS). Ask the network's operator.",
+            "无法解析代理服务器的域名（DNS），请联系网络管理员。",
+        ),
+        ProxyFault::Connect(_) => (
+            "The proxy on the way could not be connected to (TCP). Ask the network's operator.",
+            "无法建立到代理服务器的连接（TCP），请联系网络管理员。",
+        ),
+        ProxyFault::Timeout => (
+            "The proxy on the way did not let the connection through in time. Ask the network's operator.",
+            "代理服务器未在规定时间内建立通道，请联系网络管理员。",
+        ),
+        ProxyFault::Certificate(_) => (
+            "The certificate of the proxy on the way is not valid (TLS). Ask the gateway's operator.",
+            "代理服务器自身的证书无效（TLS），请联系网关管理员。",
+        ),
+        ProxyFault::Tls => (
+            "TLS with the proxy on the way failed. Ask the gateway's operator.",
+            "与代理服务器的 TLS 握手失败，请联系网关管理员。",
+        ),
+        ProxyFault::Auth(_) => (
+            "The proxy on the way does not accept the gateway's user or password. Ask the gateway's operator.",
+            "代理服务器不接受网关的用户名或密码，请联系网关管理员。",
+        ),
+        ProxyFault::Refused(_) => (
+            "The proxy on the way refused the connection. Ask its operator.",
+            "途中的代理服务器拒绝了连接，请联系代理管理员。",
+        ),
+        ProxyFault::NotHttp => (
+            "What answered in the proxy's place does not speak HTTP as a proxy does. Ask the gateway's operator.",
+            "代理地址的对端未按 HTTP 代理应答，请联系网关管理员。",
+        ),
+        ProxyFault::NoAnswer => (
+            "The proxy on the way closed the connection without an answer. Try again.",
+            "代理服务器未应答即断开连接，请重试。",
+        ),
+        ProxyFault::TunnelCut => (
+            "The proxy on the way cut its tunnel to the platform. Try again.",
+            "代理服务器中断了到影像平台的通道，请重试。",
         ),
     }
 }

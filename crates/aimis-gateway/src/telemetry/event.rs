@@ -2,7 +2,7 @@
 //!
 //! Names and fields are a contract with whoever searches the log (`config/log-fields.json`).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::empty_share::Jump;
 use super::exchange::Exchange;
@@ -116,6 +116,16 @@ pub enum Event<'a> {
         /// Ours minus the platform's.
         offset_ms: i64,
     },
+    /// A name on the way to the platform could not be looked up; what was found before is used.
+    DnsFailed {
+        /// Which.
+        host: PeerName<'a>,
+    },
+    /// An address on the way to the platform is left out for a while.
+    AddressEjected {
+        /// Which.
+        address: SocketAddr,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -181,6 +191,8 @@ impl Event<'_> {
                 state: ClockState::Warn,
                 ..
             }
+            | Event::DnsFailed { .. }
+            | Event::AddressEjected { .. }
             | Event::AcceptFailed { .. }
             | Event::EmptyShareJumped { .. }
             | Event::ConnectionRefused { .. }
@@ -222,6 +234,8 @@ impl Event<'_> {
             Event::BreakerOpened { .. } => "breaker_opened",
             Event::BreakerClosed { .. } => "breaker_closed",
             Event::ClockOffset { .. } => "clock_offset",
+            Event::DnsFailed { .. } => "dns_failed",
+            Event::AddressEjected { .. } => "address_ejected",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -267,6 +281,12 @@ impl Event<'_> {
                     "our clock and the platform's differ, and signatures fail when they differ too much: set this machine's clock, or see clock.auto_correct"
                 }
             },
+            Event::DnsFailed { .. } => {
+                "a name on the way to the platform could not be looked up: the addresses found before are used"
+            }
+            Event::AddressEjected { .. } => {
+                "an address on the way to the platform takes no connections: it is left out for platform.eject_ms"
+            }
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
@@ -335,6 +355,13 @@ impl Event<'_> {
             Event::ClockOffset { offset_ms, .. } => {
                 line.field("offset_ms", *offset_ms);
             }
+            Event::DnsFailed { host } => {
+                line.field("server.address", *host);
+            }
+            Event::AddressEjected { address } => {
+                line.field("network.peer.address", address.ip())
+                    .field("network.peer.port", address.port());
+            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
@@ -343,6 +370,23 @@ impl Event<'_> {
             }
             Event::UnaskedAnswer | Event::Draining | Event::Stopped | Event::Notice { .. } => {}
         }
+    }
+}
+
+/// A host of the configuration, the platform's or a proxy's.
+#[derive(Clone, Copy)]
+pub struct PeerName<'a>(&'a str);
+
+impl<'a> PeerName<'a> {
+    /// `host` stands in the configuration.
+    pub fn new(host: &'a str) -> Self {
+        Self(host)
+    }
+}
+
+impl Loggable for PeerName<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, self.0);
     }
 }
 

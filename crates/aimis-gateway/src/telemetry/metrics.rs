@@ -86,6 +86,10 @@ pub struct Metrics {
     pub retry_budget: Gauge,
     /// How far our clock is ahead of the platform's, in seconds.
     pub clock_offset: Gauge,
+    /// Times that a name on the way to the platform could not be looked up.
+    pub dns_failures: IntCounter,
+    /// Times that an address was left out because it took no connection.
+    pub addresses_ejected: IntCounter,
     /// Connections of HIS clients that are open.
     pub lan_connections: IntGauge,
     /// Connections of HIS clients that were refused because the gateway, or their address, had its maximum.
@@ -315,6 +319,14 @@ impl Metrics {
             unasked_answers: maker.counter(
                 "upstream_unasked_answers_total",
                 "Times that the platform, or something in between, sent bytes that nobody asked for.",
+            ),
+            dns_failures: maker.counter(
+                "upstream_dns_failures_total",
+                "Times that the name of the platform, or of a proxy, could not be looked up.",
+            ),
+            addresses_ejected: maker.counter(
+                "upstream_addresses_ejected_total",
+                "Times that an address of the platform, or of a proxy, was left out for platform.eject_ms because it took no connection.",
             ),
             lan_connections: maker.int_gauge("lan_connections", "Connections of HIS clients that are open."),
             lan_connections_refused: maker.counter(

@@ -172,6 +172,7 @@ impl Breakers {
                 | UpstreamError::ConnectTimeout
                 | UpstreamError::Certificate(_)
                 | UpstreamError::Tls
+                | UpstreamError::Proxy(_)
                 | UpstreamError::Deadline
                 | UpstreamError::NoAnswer
                 | UpstreamError::Cut

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::proxy::ProxyFault;
 use crate::telemetry::labels::AttemptResult;
 
 /// One failed attempt, or the end of all of them.
@@ -27,6 +28,9 @@ pub enum UpstreamError {
     /// TLS failed otherwise.
     #[error("TLS with the platform failed")]
     Tls,
+    /// The proxy on the way did not let us through (`platform.proxy`).
+    #[error("{0}")]
+    Proxy(ProxyFault),
     /// `platform.deadline_ms` passed.
     #[error("the platform did not answer within the deadline")]
     Deadline,
@@ -136,6 +140,7 @@ impl UpstreamError {
             Self::ConnectTimeout => "connect_timeout",
             Self::Certificate(_) => "certificate",
             Self::Tls => "tls",
+            Self::Proxy(fault) => fault.name(),
             Self::Deadline => "deadline",
             Self::NoAnswer => "no_answer",
             Self::Cut => "cut",
@@ -172,6 +177,7 @@ impl UpstreamError {
             }
             Self::Certificate(CertificateFault::Rejected) => "the platform's certificate was rejected",
             Self::Tls => "TLS failed: is it the platform that listens there, with TLS 1.2 or newer?",
+            Self::Proxy(fault) => fault.detail(),
             Self::Deadline => "no complete answer within platform.deadline_ms",
             Self::NoAnswer => "the connection was closed or reset before an answer",
             Self::Cut => "the connection ended within the answer",
@@ -198,6 +204,7 @@ impl UpstreamError {
                 AttemptResult::Connect
             }
             Self::Certificate(_) | Self::Tls => AttemptResult::Tls,
+            Self::Proxy(fault) => fault.attempt_result(),
             Self::Deadline => AttemptResult::Timeout,
             Self::NoAnswer | Self::Cut => AttemptResult::Reset,
             Self::NotHttp => AttemptResult::Http,
@@ -214,6 +221,7 @@ impl UpstreamError {
             Self::ConnectTimeout => "connection_timeout",
             Self::Certificate(_) => "tls_certificate_error",
             Self::Tls => "tls_protocol_error",
+            Self::Proxy(fault) => fault.proxy_status(),
             Self::Deadline => "http_response_timeout",
             Self::NoAnswer => "connection_terminated",
             Self::Cut => "http_response_incomplete",

@@ -7,6 +7,7 @@
 //! whole is [`Shared`]: retry budget, breakers, clock. The state machines behind these are pure, a file each
 //! ([`budget`], [`circuit`], [`clock_offset`]); their locks are held for microseconds and never over a wait.
 
+pub mod addresses;
 pub mod breaker;
 pub mod budget;
 pub mod circuit;
@@ -20,6 +21,7 @@ pub mod error;
 mod http_date;
 pub mod jitter;
 pub mod pool;
+pub mod proxy;
 pub mod reply;
 pub mod retry;
 pub mod sign;

@@ -11,6 +11,7 @@
 //! connection a question.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,7 +23,8 @@ use http_body_util::Full;
 use tower::Service;
 
 use super::Answer;
-use super::connect::{Connector, Sender};
+use super::addresses::Addresses;
+use super::connect::{Connector, Opened, Sender};
 use super::error::{AttemptError, UpstreamError};
 use super::reply::{self, Reply};
 use super::sign::SignedRequest;
@@ -40,6 +42,7 @@ pub struct Pool(Rc<Inner>);
 
 struct Inner {
     connector: Connector,
+    addresses: Addresses,
     idle: RefCell<Vec<Idle>>,
     /// Connections that are open or being opened.
     open: Rc<Cell<usize>>,
@@ -55,6 +58,8 @@ struct Limits {
     open: usize,
     idle: usize,
     idle_time: Duration,
+    /// Age of a connection; zero is no limit.
+    age: Duration,
     /// Requests over one connection; 0 is no limit.
     requests: usize,
     body: usize,
@@ -72,6 +77,10 @@ struct Idle {
 struct Connection {
     sender: Sender,
     wire: Wire,
+    /// Whose it is: tenants with another proxy have other connections.
+    way: usize,
+    peer: SocketAddr,
+    opened: Moment,
     requests: usize,
     _place: Place,
 }
@@ -99,11 +108,15 @@ impl Pool {
             open: settings.max_connections_per_worker,
             idle: settings.max_idle_per_worker,
             idle_time: settings.idle_timeout,
+            age: settings.max_connection_age,
             requests: settings.max_requests_per_connection,
             body: settings.max_body,
         };
+        let resolver = connector.resolver();
+        let addresses = Addresses::new(settings, resolver, clock.clone(), Arc::clone(&metrics), log.clone());
         Self(Rc::new(Inner {
             connector,
+            addresses,
             idle: RefCell::default(),
             open: Rc::default(),
             limits,
@@ -114,29 +127,42 @@ impl Pool {
         }))
     }
 
-    /// Closes connections that waited for longer than `platform.idle_timeout_ms`, or that the peer closed.
+    /// Closes connections that waited for longer than `platform.idle_timeout_ms`, that are too old, that the peer
+    /// closed, or whose address the platform (or the proxy) has left; looks again where it is.
     pub fn close_idle(&self) {
-        let now = self.0.clock.moment();
-        let (kept, closed): (Vec<_>, Vec<_>) =
-            self.0.idle.take().into_iter().partition(|idle| {
-                now.since(idle.since) < self.0.limits.idle_time && !idle.connection.sender.is_closed()
-            });
-        self.0.metrics.connections_idle.sub(closed.len() as i64);
-        *self.0.idle.borrow_mut() = kept;
+        let inner = &self.0;
+        if inner.open.get() > 0 {
+            inner.addresses.refresh();
+        }
+        let now = inner.clock.moment();
+        let (kept, closed): (Vec<_>, Vec<_>) = inner.idle.take().into_iter().partition(|idle| {
+            now.since(idle.since) < inner.limits.idle_time
+                && !idle.connection.sender.is_closed()
+                && inner.is_current(&idle.connection)
+        });
+        inner.metrics.connections_idle.sub(closed.len() as i64);
+        *inner.idle.borrow_mut() = kept;
     }
 }
 
 impl Inner {
+    /// Young enough, and to an address that is still one of the peer's.
+    fn is_current(&self, connection: &Connection) -> bool {
+        let age = self.clock.moment().since(connection.opened);
+        let host = self.connector.first_hop(connection.way);
+        (self.limits.age.is_zero() || age < self.limits.age) && self.addresses.has(host, connection.peer)
+    }
+
     /// A pooled connection that is still good, or a new one; and whether it was pooled.
-    async fn checkout(&self, fresh: bool) -> Result<(Connection, bool), UpstreamError> {
+    async fn checkout(&self, way: usize, fresh: bool) -> Result<(Connection, bool), UpstreamError> {
         if fresh {
-            return Ok((self.open().await?, false));
+            return Ok((self.open(way).await?, false));
         }
-        while let Some(Idle { mut connection, since }) = self.take_idle() {
+        while let Some(Idle { mut connection, since }) = self.take_idle(way) {
             self.metrics.connections_idle.dec();
             let young = self.clock.moment().since(since) < self.limits.idle_time;
             // `ready` settles what the connection's task still has to do after the last answer.
-            if !young || connection.sender.ready().await.is_err() {
+            if !young || !self.is_current(&connection) || connection.sender.ready().await.is_err() {
                 self.settle(&connection);
                 continue;
             }
@@ -146,7 +172,7 @@ impl Inner {
                 Look::Unasked => self.distrust(),
             }
         }
-        Ok((self.open().await?, false))
+        Ok((self.open(way).await?, false))
     }
 
     /// Draws the consequence of what came over a connection that is given up.
@@ -173,24 +199,29 @@ impl Inner {
             .is_some_and(|at| self.clock.moment().since(at) < DISTRUST)
     }
 
-    /// The connection used last. Its own function, so that nothing is borrowed while its user waits.
-    fn take_idle(&self) -> Option<Idle> {
-        self.idle.borrow_mut().pop()
+    /// The connection used last on this way. Its own function, so that nothing is borrowed while its user waits.
+    fn take_idle(&self, way: usize) -> Option<Idle> {
+        let mut idle = self.idle.borrow_mut();
+        let last = idle.iter().rposition(|idle| idle.connection.way == way)?;
+        Some(idle.remove(last))
     }
 
-    async fn open(&self) -> Result<Connection, UpstreamError> {
+    async fn open(&self, way: usize) -> Result<Connection, UpstreamError> {
         if self.open.get() >= self.limits.open {
-            // An idle one may have gone stale unseen; room is worth more than reuse.
-            if self.take_idle().is_none() {
+            // An idle one may have gone stale unseen, or be another way's; room is worth more than reuse.
+            if self.idle.borrow_mut().pop().is_none() {
                 return Err(UpstreamError::Busy);
             }
             self.metrics.connections_idle.dec();
         }
         let place = Place::take(&self.open);
-        let (sender, wire) = self.connector.connect().await?;
+        let Opened { sender, wire, peer } = self.connector.connect(way, &self.addresses).await?;
         Ok(Connection {
             sender,
             wire,
+            way,
+            peer,
+            opened: self.clock.moment(),
             requests: 0,
             _place: place,
         })
@@ -199,7 +230,9 @@ impl Inner {
     fn give_back(&self, mut connection: Connection) {
         connection.requests += 1;
         connection.wire.settled();
-        let spent = self.distrusts() || self.limits.requests != 0 && connection.requests >= self.limits.requests;
+        let spent = self.distrusts()
+            || self.limits.requests != 0 && connection.requests >= self.limits.requests
+            || !self.is_current(&connection);
         let mut idle = self.idle.borrow_mut();
         if !spent && !connection.sender.is_closed() && idle.len() < self.limits.idle {
             self.metrics.connections_idle.inc();
@@ -210,9 +243,9 @@ impl Inner {
         }
     }
 
-    async fn exchange(&self, signed: Request<Full<Bytes>>, fresh: bool) -> Result<Reply, AttemptError> {
+    async fn exchange(&self, signed: Request<Full<Bytes>>, way: usize, fresh: bool) -> Result<Reply, AttemptError> {
         let (mut connection, reused) = self
-            .checkout(fresh)
+            .checkout(way, fresh)
             .await
             .map_err(|error| AttemptError::new(error, false))?;
         let active = Active::new(&self.metrics);
@@ -298,9 +331,10 @@ impl Service<SignedRequest> for Pool {
     fn call(&mut self, signed: SignedRequest) -> Self::Future {
         let pool = Rc::clone(&self.0);
         Box::pin(async move {
+            let way = signed.way();
             let (request, api, fresh) = signed.into_parts();
             let start = pool.clock.moment();
-            let result = pool.exchange(request, fresh).await;
+            let result = pool.exchange(request, way, fresh).await;
             pool.count(api, &result, pool.clock.moment().since(start));
             result
         })

@@ -163,6 +163,7 @@ fn reason_of(failed: &AttemptError) -> Option<RetryReason> {
             Some(RetryReason::Connect)
         }
         UpstreamError::NoAnswer => Some(RetryReason::Reset),
+        UpstreamError::Proxy(fault) => fault.may_pass().then_some(RetryReason::Connect),
         UpstreamError::NotEnvelope(_) if failed.head.is_some_and(|head| is_gateways(head.status)) => {
             Some(RetryReason::Status)
         }

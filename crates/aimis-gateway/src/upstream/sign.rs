@@ -38,10 +38,16 @@ const MOST_TICKS: usize = 5;
 pub struct SignedRequest {
     request: Request<Full<Bytes>>,
     api: usize,
+    way: usize,
     fresh_connection: bool,
 }
 
 impl SignedRequest {
+    /// The tenant's way to the platform, by its position in [`super::connect::Connector`].
+    pub(super) fn way(&self) -> usize {
+        self.way
+    }
+
     pub(super) fn into_parts(self) -> (Request<Full<Bytes>>, usize, bool) {
         (self.request, self.api, self.fresh_connection)
     }
@@ -120,6 +126,7 @@ impl<S> Sign<S> {
         SignedRequest {
             request: out,
             api: request.api(),
+            way: tenant.way,
             fresh_connection,
         }
     }

@@ -1,56 +1,94 @@
-//! TLS towards the platform: 1.2 or newer, certificate always verified.
+//! TLS towards the platform and its proxies: 1.2 or newer, certificate always verified.
 //!
 //! The signature covers no body (platform-api.md, section 2), so TLS is all that protects questions and
 //! answers on their way; there is no switch to turn verification off.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
-/// Why the trusted certificates could not be put together.
+use crate::config::Platform as Settings;
+use crate::edge::tls::files::{FileFault, TlsFile, certificates, certified, expiry, read};
+use crate::secrets;
+
+/// A file of the platform's TLS is not usable. The text is our own: that of the PEM reader quotes the file.
 #[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    /// The file cannot be read, or holds no certificate in PEM form.
-    #[error("cannot be read as PEM certificates: {0}")]
-    Unreadable(rustls_pki_types::pem::Error),
-    /// The file holds none.
-    #[error("holds no certificate; it has to be PEM (-----BEGIN CERTIFICATE-----)")]
-    Empty,
-    /// One of them is no certificate of an authority.
-    #[error("certificate number {0} in it is not one that can be trusted as an authority")]
-    NotAnAuthority(usize),
+#[error("platform.{key} {}: {fault}", .path.display())]
+pub struct TlsFileError {
+    /// The key of the configuration that names the file.
+    pub key: &'static str,
+    /// Its path in full.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: FileFault,
 }
 
-/// The client's side of TLS: the compiled-in roots, and those of `extra_ca`.
-///
-/// # Errors
-/// When `extra_ca` is not a file of PEM certificates.
-pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    if let Some(path) = extra_ca {
-        let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect)
-            .map_err(TrustError::Unreadable)?;
-        if certificates.is_empty() {
-            return Err(TrustError::Empty);
+/// The client's side of TLS.
+pub struct Trust {
+    /// For the platform, which may be shown a certificate of ours.
+    pub platform: Arc<ClientConfig>,
+    /// For a proxy, which is not.
+    pub proxy: Arc<ClientConfig>,
+}
+
+impl Trust {
+    /// The compiled-in roots, those of `extra_ca_file`, and our certificate.
+    ///
+    /// # Errors
+    /// The first file that is of no use.
+    pub fn read(settings: &Settings) -> Result<Self, TlsFileError> {
+        let mut roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        if let Some(path) = &settings.extra_ca_file {
+            add(&mut roots, path).map_err(wrong("extra_ca_file", path))?;
         }
-        for (index, certificate) in certificates.into_iter().enumerate() {
-            roots
-                .add(certificate)
-                .map_err(|_| TrustError::NotAnAuthority(index + 1))?;
-        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider supports TLS 1.2 and 1.3")
+            .with_root_certificates(roots);
+        let proxy = with_http1(builder.clone().with_no_client_auth());
+        let (Some(certificate), Some(key)) = (&settings.client_cert_file, &settings.client_key_file) else {
+            return Ok(Self {
+                platform: Arc::clone(&proxy),
+                proxy,
+            });
+        };
+        let chain = read(certificate)
+            .and_then(|pem| certificates(&pem))
+            .and_then(|chain| expiry(&chain).map(|_| chain))
+            .map_err(wrong("client_cert_file", certificate))?;
+        let pem = read(key).map_err(wrong("client_key_file", key))?;
+        let own = certified(chain, &pem, &provider).map_err(|(file, fault)| match file {
+            TlsFile::Certificate => wrong("client_cert_file", certificate)(fault),
+            TlsFile::Key | TlsFile::ClientCa => wrong("client_key_file", key)(fault),
+        })?;
+        Ok(Self {
+            platform: with_http1(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own)))),
+            proxy,
+        })
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+}
+
+fn with_http1(mut config: ClientConfig) -> Arc<ClientConfig> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Arc::new(config)
+}
+
+fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), FileFault> {
+    for (index, certificate) in certificates(&read(path)?)?.into_iter().enumerate() {
+        roots
+            .add(certificate)
+            .map_err(|_| FileFault::NotAnAuthority(index + 1))?;
+    }
+    Ok(())
+}
+
+fn wrong(key: &'static str, path: &Path) -> impl FnOnce(FileFault) -> TlsFileError {
+    let path = secrets::in_full(path);
+    move |fault| TlsFileError { key, path, fault }
 }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `listeners` | addresses, TLS, web pages |
 //! | `clients` | who may ask, and what the tenants make of it |
+//! | `proxies` | proxies, their users and passwords |
 //! | `notices` | what works and should be known all the same |
 
 mod clients;
 mod listeners;
 mod notices;
+mod proxies;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +32,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.web_pages(config);
     check.lan_dialect(config);
     check.platform(config);
+    check.proxies(config);
     check.dates(config);
     check.emptiness(config);
     check.tenants(config);
@@ -56,6 +59,12 @@ impl Check<'_> {
                 "is not https, and requests carry signatures; in a test network set platform.allow_plaintext = true";
             self.refuse("platform.base_url", quoted(&platform.base_url.to_string()), reason);
         }
+        let (certificate, key) = (&platform.client_cert_file, &platform.client_key_file);
+        self.together(
+            "platform",
+            ["client_cert_file", "client_key_file"],
+            [certificate.is_some(), key.is_some()],
+        );
     }
 
     fn dates(&mut self, config: &Config) {

@@ -9,6 +9,7 @@ pub(super) mod network;
 pub(super) mod number;
 pub(super) mod origin;
 pub(super) mod path;
+pub(super) mod proxy;
 pub(super) mod text;
 pub(super) mod token;
 pub(super) mod url;

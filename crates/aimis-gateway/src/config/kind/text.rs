@@ -67,6 +67,16 @@ pub(in crate::config) fn identifier(max: usize) -> Characters {
     }
 }
 
+/// A user for Basic authentication: a colon would end it (RFC 7617, section 2).
+pub(in crate::config) fn user(max: usize) -> Characters {
+    Characters {
+        max,
+        pattern: r"^[^\s:]([^:]*[^\s:])?$",
+        allowed: |c| !c.is_control() && c != ':',
+        words: "characters, none of them a colon or a control character, no blanks at the ends",
+    }
+}
+
 impl Kind for Characters {
     type Value = Text;
 

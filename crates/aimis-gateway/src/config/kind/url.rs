@@ -29,7 +29,15 @@ impl Host {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Without the brackets that an IPv6 address has in a URL.
+    pub fn bare(&self) -> String {
+        match self {
+            Self::Name(name) => name.to_string(),
+            Self::Ip(ip) => ip.to_string(),
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(inner) = text.strip_prefix('[') {
             return Some(Self::Ip(inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into()));
         }

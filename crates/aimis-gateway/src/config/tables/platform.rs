@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::kind::number::{integer, millis, size};
-use crate::config::kind::path::path;
+use crate::config::kind::path::{path, secret_path};
+use crate::config::kind::proxy::{Bypass, ProxyChoice, bypass, proxy};
+use crate::config::kind::text::{Text, user};
 use crate::config::kind::url::{BaseUrl, HostPort, base_url, host_port};
-use crate::config::kind::{Kind, switch};
+use crate::config::kind::{Kind, one_or_more, switch};
 use crate::config::section::section;
 
 section! {
@@ -21,9 +23,34 @@ section! {
         connect_to: Option<HostPort> = host_port().optional("10.0.0.9:8443");
         /// A PEM file of certificate authorities that are trusted beside the public ones.
         extra_ca_file: Option<PathBuf> = path().optional("certs/extra-ca.pem");
+        /// The certificate that the platform is shown, if it asks for one, in PEM, followed by those between it and
+        /// its authority. Only together with `client_key_file`.
+        client_cert_file: Option<PathBuf> = path().optional("certs/platform-client.pem");
+        /// The key of that certificate, in PEM and not encrypted.
+        client_key_file: Option<PathBuf> = secret_path().optional("certs/platform-client.key");
+        /// The hospital's HTTP proxy. It is asked for a tunnel (CONNECT), whatever the scheme of `base_url`, and sees
+        /// neither requests nor signatures. With `https` TLS is spoken to the proxy itself as well. A tenant can differ.
+        proxy: Option<ProxyChoice> = proxy().optional("http://proxy.hospital:3128");
+        /// Our user at the proxy, for Basic authentication. Only together with `proxy_password_file`.
+        proxy_user: Option<Text> = user(256).optional("aimis");
+        /// The file that holds the password and nothing else, no line end either (`printf %s`).
+        proxy_password_file: Option<PathBuf> = secret_path().optional("secrets/proxy.password");
+        /// Hosts that are connected to without the proxy: names, names with all below them (`.hospital.lan`),
+        /// addresses and networks. It is the host in `connect_to` that counts where that is set, else the one in
+        /// `base_url`; a name is not looked up for it.
+        no_proxy: Option<Vec<Bypass>> = one_or_more(bypass()).optional("10.0.0.0/8");
+        /// How long the addresses of a name are used before it is looked up again. Connections to addresses that are
+        /// gone by then finish what they do and are closed. While DNS fails the last good addresses are used.
+        dns_ttl as "dns_ttl_ms": Duration = millis(0, 3_600_000).or(30_000);
+        /// Failed connects in a row after which an address is left out for `eject_ms`, unless it is the last.
+        eject_after: usize = integer(1, 1_000).or(3);
+        /// How long an address is left out; 0 means never.
+        eject as "eject_ms": Duration = millis(0, 3_600_000).or(30_000);
+        /// Age at which a connection is replaced; 0 means never.
+        max_connection_age as "max_connection_age_ms": Duration = millis(0, 86_400_000).or(300_000);
         /// The longest a call may take: waiting, connecting, all attempts and the answer together.
         deadline as "deadline_ms": Duration = millis(100, 120_000).or(10_000);
-        /// The longest that look-up, connecting and the TLS handshake may take together.
+        /// The longest that look-up, connecting, the proxy's tunnel and the TLS handshake may take together.
         connect_timeout as "connect_timeout_ms": Duration = millis(100, 60_000).or(3_000);
         /// How long an unused connection is kept.
         idle_timeout as "idle_timeout_ms": Duration = millis(0, 3_600_000).or(30_000);

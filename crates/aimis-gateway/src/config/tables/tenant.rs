@@ -1,9 +1,13 @@
 //! A hospital that is served: who it is to the platform, its token, and where it differs.
 
+use std::path::PathBuf;
+
 use super::protocol::{Crypto, Dates, Identity, Sign};
 use crate::config::entry::overrides;
 use crate::config::kind::Kind;
-use crate::config::kind::text::{Text, identifier, label, text};
+use crate::config::kind::path::secret_path;
+use crate::config::kind::proxy::{ProxyChoice, proxy};
+use crate::config::kind::text::{Text, identifier, label, text, user};
 use crate::config::kind::token::{TokenSource, token, token_file};
 use crate::config::problem::Problem;
 use crate::config::section::{Field, Origins, Reader, Section, Setting, child, section};
@@ -23,6 +27,12 @@ pub struct Tenant {
     pub hospital_id: Option<Text>,
     /// Put into requests that name no union.
     pub union_id: Option<Text>,
+    /// Its own way to the platform, if it differs.
+    pub proxy: Option<ProxyChoice>,
+    /// Its own user at the proxy.
+    pub proxy_user: Option<Text>,
+    /// Where the password of that user is.
+    pub proxy_password_file: Option<PathBuf>,
     /// How its personal fields are encrypted.
     pub crypto: Crypto,
     /// How its requests are signed.
@@ -49,6 +59,13 @@ section! {
         hospital_id: Option<Text> = text(64).optional("H0001");
         /// Put into requests that name no union.
         union_id: Option<Text> = text(64).optional("U0001");
+        /// The proxy for this tenant's requests, `direct` for none; else that of `platform.proxy`. The user and password
+        /// of `platform` are for `platform.proxy` only.
+        proxy: Option<ProxyChoice> = proxy().optional("http://proxy.hospital:3129");
+        /// This tenant's user at its proxy. Only together with `proxy_password_file`.
+        proxy_user: Option<Text> = user(256).optional("first-hospital");
+        /// The file that holds the password of that user and nothing else.
+        proxy_password_file: Option<PathBuf> = secret_path().optional("secrets/first-hospital.proxy-password");
         /// How this tenant's personal fields are encrypted.
         crypto: Crypto = overrides();
         /// How this tenant's requests are signed.
@@ -96,6 +113,9 @@ impl Section for Tenant {
             app_id,
             hospital_id,
             union_id,
+            proxy,
+            proxy_user,
+            proxy_password_file,
             crypto,
             sign,
             identity,
@@ -108,6 +128,9 @@ impl Section for Tenant {
             token,
             hospital_id,
             union_id,
+            proxy,
+            proxy_user,
+            proxy_password_file,
             crypto,
             sign,
             identity,
@@ -122,6 +145,9 @@ impl Section for Tenant {
             token,
             hospital_id,
             union_id,
+            proxy,
+            proxy_user,
+            proxy_password_file,
             crypto,
             sign,
             identity,
@@ -138,6 +164,9 @@ impl Section for Tenant {
             token,
             hospital_id,
             union_id,
+            proxy,
+            proxy_user,
+            proxy_password_file,
             crypto,
             sign,
             identity,

@@ -109,7 +109,7 @@ pub enum FileFault {
     #[error("holds a key that cannot be used; RSA of 2048 bits or more, ECDSA P-256, P-384 or P-521, and Ed25519 can")]
     UnusableKey,
     /// Another certificate's.
-    #[error("holds the key of another certificate than the first in lan.tls.cert_file")]
+    #[error("holds the key of another certificate than the first in the file of certificates")]
     WrongKey,
     /// Not an authority.
     #[error("certificate number {0} in it is not one that can be trusted as an authority")]
@@ -218,7 +218,8 @@ impl Offer {
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault> {
+/// Reads a file of certificates or a key.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault> {
     let told = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => FileFault::Missing,
         kind => FileFault::Unreadable(kind),
@@ -240,7 +241,8 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault> {
     Ok(content)
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileFault> {
+/// All certificates in a file, one at least.
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileFault> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|_| FileFault::NotPem)?;
@@ -251,7 +253,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileFault> {
 }
 
 /// The end of the first certificate, which has to be of version 3; all of them have to be readable.
-fn expiry(chain: &[CertificateDer<'_>]) -> Result<u64, FileFault> {
+pub(crate) fn expiry(chain: &[CertificateDer<'_>]) -> Result<u64, FileFault> {
     let mut first = None;
     for (index, certificate) in chain.iter().enumerate() {
         let end = certificate::not_after(certificate).ok_or(FileFault::NotACertificate(index + 1))?;
@@ -263,7 +265,8 @@ fn expiry(chain: &[CertificateDer<'_>]) -> Result<u64, FileFault> {
     first.ok_or(FileFault::NoCertificate)
 }
 
-fn certified(
+/// A chain with its key, which has to be that of the first certificate.
+pub(crate) fn certified(
     chain: Vec<CertificateDer<'static>>,
     pem: &[u8],
     provider: &CryptoProvider,
@@ -284,7 +287,7 @@ fn certified(
     })
 }
 
-fn authorities(pem: &[u8]) -> Result<RootCertStore, FileFault> {
+pub(crate) fn authorities(pem: &[u8]) -> Result<RootCertStore, FileFault> {
     let mut roots = RootCertStore::empty();
     for (index, certificate) in certificates(pem)?.into_iter().enumerate() {
         roots
