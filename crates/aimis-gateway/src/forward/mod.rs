@@ -122,7 +122,8 @@ impl Road {
                 let protected = orders.iter().map(protect).collect();
                 drop((orders, body));
                 let language = service::language(&head.headers).unwrap_or(notes.answers.language);
-                self.ask_each(types, protected, language, notes).await
+                // In a box, so that the requests that are one question have not the room for six.
+                Box::pin(self.ask_each(types, protected, language, notes)).await
             }
         }
     }
