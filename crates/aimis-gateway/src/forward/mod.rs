@@ -95,9 +95,10 @@ impl Road {
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
         let (head, body) = request.into_parts();
-        let client = self.identify(&head.headers, peer, notes)?;
+        // Also in the line of a request of nobody known: which of his programs fails is what its operator looks for.
         notes.exchange.api =
             route::api_of(&head.uri, &self.snapshot.apis).map(|api| (api, self.snapshot.apis.name(api)));
+        let client = self.identify(&head.headers, peer, notes)?;
         let route = route::read(&head.method, &head.uri, &self.snapshot.apis)?;
         authorize::api(client, route.api)?;
 
