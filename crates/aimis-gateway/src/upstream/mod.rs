@@ -20,6 +20,7 @@ pub mod envelope;
 pub mod error;
 mod http_date;
 pub mod jitter;
+mod multiplexed;
 pub mod pool;
 pub mod proxy;
 pub mod reply;
