@@ -24,7 +24,7 @@ use crate::secrets::{self, SecretError};
 use crate::snapshot::{MergeBounds, Snapshot};
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
-use crate::upstream::connect::Connector;
+use crate::upstream::connect::{Bounds, Connector};
 use crate::upstream::tls::{TlsFileError, Trust};
 use crate::ways::Ways;
 
@@ -128,7 +128,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
         snapshot: Snapshot {
             clients: client::clients(config, &apis),
             tenants: Tenants::new(tenants),
-            codes: Codes::builtin(),
+            codes: codes(config),
             cache_keys: CacheKeys::new(&tag_key),
             tagger: PatientTagger::new(&tag_key),
             apis,
@@ -151,6 +151,13 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
                 max_body: config.platform.max_body,
             },
         },
+    })
+}
+
+/// The built-in table, and what the configuration has otherwise.
+fn codes(config: &Config) -> Codes {
+    config.codes.iter().fold(Codes::builtin(), |codes, code| {
+        codes.with_override(code.api.as_deref(), code.code, code.class.class(), code.retry)
     })
 }
 
@@ -222,13 +229,7 @@ fn connector(config: &Config, ways: Ways, trust: Trust) -> Result<Connector, Pre
         Some(peer) => (peer.host.bare(), peer.port),
         None => (base.host.bare(), base.port),
     };
-    Ok(Connector::new(
-        host,
-        port,
-        tls,
-        platform.connect_timeout,
-        ways.into_list(),
-    ))
+    Ok(Connector::new(host, port, tls, Bounds::of(platform), ways.into_list()))
 }
 
 /// The form of a token under the configuration.

@@ -109,7 +109,7 @@ impl Shared {
         );
         let shared = Self {
             snapshot: Arc::clone(snapshot),
-            budget: Arc::new(RetryBudget::new(clock.clone())),
+            budget: Arc::new(RetryBudget::new(budget::Terms::of(&config.platform), clock.clone())),
             jitter,
             breakers: Arc::new(breakers),
             watch: Arc::new(watch),
