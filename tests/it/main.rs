@@ -16,6 +16,7 @@ mod command_line;
 mod corpus;
 mod crowd;
 mod descriptors;
+mod doctor;
 mod emptiness;
 mod explain;
 mod fidelity;

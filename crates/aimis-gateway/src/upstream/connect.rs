@@ -100,7 +100,7 @@ impl Connector {
     }
 
     /// The host and port that TCP goes to on this way, as [`Addresses`] knows them.
-    pub(super) fn first_hop(&self, way: usize) -> (&str, u16) {
+    pub(crate) fn first_hop(&self, way: usize) -> (&str, u16) {
         match &self.ways[way] {
             Some(proxy) => (&proxy.host, proxy.port),
             None => (&self.host, self.port),
