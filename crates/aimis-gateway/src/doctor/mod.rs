@@ -1,6 +1,6 @@
 //! The live path to the platform, walked step by step: each with its time, its verdict and what to do.
 //!
-//! A step is a file here and a line of [`STEPS`]. It writes [`Finding`]s, and leaves in the [`Chart`] what later
+//! A step is a file here and a line of `STEPS`. It writes [`Finding`]s, and leaves in the `Chart` what later
 //! steps need; where one fails, those that need it are skipped and say so. Nothing goes to the platform but one
 //! signed question per tenant about a made-up person, with the contract's headers. No finding holds a token, a
 //! ciphertext, a signature or a person.
