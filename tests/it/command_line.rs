@@ -51,9 +51,10 @@ fn help_tells_a_tired_person_what_they_need() {
     ] {
         assert!(text.contains(needed), "{needed}: {text}");
     }
-    let needs: [(&[&str], &[&str]); 14] = [
+    let needs: [(&[&str], &[&str]); 15] = [
         (&["serve"], &["--config", "AIMIS_", "SIGTERM"]),
         (&["check"], &["--config", "--json", "sends nothing"]),
+        (&["doctor"], &["--config", "--tenant", "--json", "step by step"]),
         (&["config"], &["print", "schema", "full"]),
         (
             &["config", "print"],

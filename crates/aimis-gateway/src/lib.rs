@@ -17,6 +17,7 @@
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
 //! | what would become of a request? | [`explain`] |
+//! | does the way to the platform work, step by step? | [`doctor`] |
 //! | what does the command line do? | [`cli`] |
 
 pub mod app;
@@ -26,6 +27,7 @@ pub mod clock;
 pub mod config;
 mod control;
 pub mod descriptors;
+pub mod doctor;
 pub mod edge;
 mod emptiness;
 pub mod explain;

@@ -175,14 +175,40 @@ impl Listener {
     }
 }
 
+/// Whether an address could be bound. Nobody is listened to, and nothing is left behind.
+///
+/// # Errors
+/// Why it could not be.
+pub(crate) fn try_bind(address: &ListenAddr) -> Result<(), BindFault> {
+    match address {
+        ListenAddr::Tcp(address) | ListenAddr::Plain(address) => _ = bound_socket(*address)?,
+        ListenAddr::Unix(path) => match left_over(path)? {
+            true => {}
+            false => {
+                _ = std::fs::read_dir(
+                    path.parent()
+                        .filter(|at| !at.as_os_str().is_empty())
+                        .unwrap_or(Path::new(".")),
+                )?
+            }
+        },
+    }
+    Ok(())
+}
+
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound_socket(address)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn bound_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the last connections of its predecessor to be forgotten.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 fn bind_unix(path: &Path, mode: Option<FileMode>) -> Result<Listener, BindFault> {
@@ -208,15 +234,23 @@ fn bind_unix(path: &Path, mode: Option<FileMode>) -> Result<Listener, BindFault>
 /// Removes the socket of a process that was killed. Only a socket that nobody listens on is one of these:
 /// a mistyped path may name anything, and a connection may fail for other reasons.
 fn clear_away(path: &Path) -> Result<(), BindFault> {
+    if left_over(path)? {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Whether the socket of a process that was killed is there.
+fn left_over(path: &Path) -> Result<bool, BindFault> {
     match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error.into()),
         Ok(file) if !file.file_type().is_socket() => return Err(BindFault::NotSocket),
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(BindFault::Answered),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(std::fs::remove_file(path)?),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
         Err(error) => Err(error.into()),
     }
 }

@@ -10,7 +10,9 @@ use aimis_core::order::{self, Rules};
 use aimis_core::sign::{self, Signer};
 use aimis_core::token::{self, Fingerprint, Token};
 use http::{HeaderValue, Uri};
+use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
+use zeroize::Zeroizing;
 
 use crate::client;
 use crate::config::{self, Config, TokenSource};
@@ -24,7 +26,8 @@ use crate::secrets::{self, SecretError};
 use crate::snapshot::{MergeBounds, Snapshot};
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
-use crate::upstream::connect::{Connector, Http2};
+use crate::upstream::connect::{Bounds, Connector};
+use crate::upstream::multiplexed::Http2;
 use crate::upstream::tls::{TlsFileError, Trust};
 use crate::ways::Ways;
 
@@ -101,34 +104,25 @@ pub struct Prepared {
 /// [`PrepareError`] for the first file that is not usable.
 pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     let apis = Apis::builtin();
-    let host =
-        HeaderValue::from_str(&config.platform.base_url.authority()).expect("a host and a port are legal in a header");
-    // Read for `http` as well: a file that is wrong should not show on the day of the change to `https`.
-    let trust = Trust::read(&config.platform)?;
-    let mut ways = Ways::new(config, &trust)?;
+    let host = platform_host(config);
+    let way_out = way_out(config)?;
     let mut tenants = Vec::with_capacity(config.tenants.len());
     let mut fingerprints = Vec::with_capacity(config.tenants.len());
     for (index, settings) in config.tenants.iter().enumerate() {
         let token = token(settings)?;
         fingerprints.push(token.fingerprint());
-        let way = ways.of(index, settings)?;
+        let way = way_out.of_tenants[index];
         tenants.push(Arc::new(tenant(index, settings, &token, &apis, &host, way)));
     }
-    let tag_key = match &config.log.patient_tag_key_file {
-        Some(path) => secrets::read_key(path).map_err(|error| PrepareError::TagKey {
-            path: secrets::in_full(path),
-            error,
-        })?,
-        None => secrets::random_key()?,
-    };
+    let tag_key = tag_key(config)?;
     Ok(Prepared {
-        connector: connector(config, ways, trust)?,
+        connector: way_out.connector,
         lan_tls: lan_tls(&config.lan)?,
         fingerprints,
         snapshot: Snapshot {
             clients: client::clients(config, &apis),
             tenants: Tenants::new(tenants),
-            codes: Codes::builtin(),
+            codes: codes(config),
             cache_keys: CacheKeys::new(&tag_key),
             tagger: PatientTagger::new(&tag_key),
             apis,
@@ -154,7 +148,54 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     })
 }
 
-fn lan_tls(lan: &config::Lan) -> Result<Option<First>, FileError> {
+/// The way to the platform; no tenant's token is needed for it.
+pub(crate) struct WayOut {
+    /// Opens connections.
+    pub(crate) connector: Connector,
+    /// Each tenant's way, in the configuration's order.
+    pub(crate) of_tenants: Vec<usize>,
+    /// Whom the platform is trusted by.
+    pub(crate) roots: Arc<RootCertStore>,
+}
+
+/// Reads the files of `[platform]`, and the proxies' passwords.
+pub(crate) fn way_out(config: &Config) -> Result<WayOut, PrepareError> {
+    // Read for `http` as well: a file that is wrong should not show on the day of the change to `https`.
+    let trust = Trust::read(&config.platform)?;
+    let mut ways = Ways::new(config, &trust)?;
+    let tenants = config.tenants.iter().enumerate();
+    let of_tenants = tenants.map(|(index, settings)| ways.of(index, settings));
+    Ok(WayOut {
+        of_tenants: of_tenants.collect::<Result<_, _>>()?,
+        roots: Arc::clone(&trust.roots),
+        connector: connector(config, ways, trust)?,
+    })
+}
+
+/// What the platform is called in the `Host` header.
+pub(crate) fn platform_host(config: &Config) -> HeaderValue {
+    HeaderValue::from_str(&config.platform.base_url.authority()).expect("a host and a port are legal in a header")
+}
+
+/// The key of the patients' tags, or one for this run.
+pub(crate) fn tag_key(config: &Config) -> Result<Zeroizing<[u8; 32]>, PrepareError> {
+    match &config.log.patient_tag_key_file {
+        Some(path) => secrets::read_key(path).map_err(|error| PrepareError::TagKey {
+            path: secrets::in_full(path),
+            error,
+        }),
+        None => Ok(secrets::random_key()?),
+    }
+}
+
+/// The built-in table, and what the configuration has otherwise.
+pub(crate) fn codes(config: &Config) -> Codes {
+    config.codes.iter().fold(Codes::builtin(), |codes, code| {
+        codes.with_override(code.api.as_deref(), code.code, code.class.class(), code.retry)
+    })
+}
+
+pub(crate) fn lan_tls(lan: &config::Lan) -> Result<Option<First>, FileError> {
     let offer = if lan.http2 { Offer::Http2 } else { Offer::Http1 };
     lan.tls
         .as_ref()
@@ -162,7 +203,8 @@ fn lan_tls(lan: &config::Lan) -> Result<Option<First>, FileError> {
         .transpose()
 }
 
-fn token(settings: &config::Tenant) -> Result<Token, PrepareError> {
+/// Reads a tenant's token.
+pub(crate) fn token(settings: &config::Tenant) -> Result<Token, PrepareError> {
     let form = key_form(settings.crypto.key_form);
     let (read, path) = match &settings.token {
         TokenSource::File(path) => (secrets::read_token(path, form), Some(secrets::in_full(path))),
@@ -178,7 +220,8 @@ fn token(settings: &config::Tenant) -> Result<Token, PrepareError> {
     })
 }
 
-fn tenant(
+/// A tenant whose way to the platform is number `way`.
+pub(crate) fn tenant(
     index: usize,
     settings: &config::Tenant,
     token: &Token,
@@ -222,17 +265,9 @@ fn connector(config: &Config, ways: Ways, trust: Trust) -> Result<Connector, Pre
         Some(peer) => (peer.host.bare(), peer.port),
         None => (base.host.bare(), base.port),
     };
-    Ok(Connector::new(
-        host,
-        port,
-        tls,
-        platform.connect_timeout,
-        ways.into_list(),
-        Http2 {
-            ping: platform.http2_ping,
-            ping_timeout: platform.http2_ping_timeout,
-        },
-    ))
+    let bounds = Bounds::of(platform);
+    let http2 = Http2::of(platform);
+    Ok(Connector::new(host, port, tls, bounds, ways.into_list(), http2))
 }
 
 /// The form of a token under the configuration.

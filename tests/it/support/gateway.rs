@@ -46,6 +46,7 @@ pub struct Settings {
     tenants: Vec<(String, Account)>,
     clients: Vec<String>,
     tenant_lines: Vec<String>,
+    codes: Vec<String>,
     clock: Clock,
     resolver: Resolver,
 }
@@ -65,6 +66,7 @@ impl Settings {
             tenants: vec![("first-hospital".to_owned(), Account::demo())],
             clients: Vec::new(),
             tenant_lines: Vec::new(),
+            codes: Vec::new(),
             clock: Clock::system(),
             resolver: Resolver::system(),
         }
@@ -91,6 +93,12 @@ impl Settings {
     /// A system that may ask, by the lines of its `[[clients]]` table.
     pub fn client(mut self, lines: &str) -> Self {
         self.clients.push(lines.to_owned());
+        self
+    }
+
+    /// A business code that is treated differently, by the lines of its `[[codes]]` table.
+    pub fn code(mut self, lines: &str) -> Self {
+        self.codes.push(lines.to_owned());
         self
     }
 
@@ -148,6 +156,9 @@ impl Settings {
         }
         for lines in &self.clients {
             writeln!(text, "[[clients]]\n{lines}").unwrap();
+        }
+        for lines in &self.codes {
+            writeln!(text, "[[codes]]\n{lines}").unwrap();
         }
         text
     }

@@ -63,10 +63,23 @@ impl Codes {
     }
 
     /// Gives `code` another class, for one API or (`None`) for all. What follows from a class (retry, cache, alert)
-    /// follows; the meaning stays. One for an API goes before one for all; of two equal ones the later counts.
-    pub fn with_override(mut self, api: Option<&str>, code: i64, class: Class) -> Self {
-        let meaning = builtin(code).unwrap_or(&table::UNKNOWN);
-        let rule = table::rule(class, meaning.meaning_en, meaning.meaning_zh);
+    /// follows, but for `retry` where that is given; the meaning stays. With the class it has already a code keeps all
+    /// else that the table says of it. One for an API goes before one for all; of two equal ones the later counts.
+    pub fn with_override(mut self, api: Option<&str>, code: i64, class: Class, retry: Option<bool>) -> Self {
+        let known = builtin(code).unwrap_or(&table::UNKNOWN);
+        let mut rule = if class == known.class {
+            *known
+        } else {
+            table::rule(class, known.meaning_en, known.meaning_zh)
+        };
+        if let Some(retry) = retry {
+            // A signature that is made anew is a repetition, too.
+            rule = Rule {
+                retry,
+                resign: rule.resign && retry,
+                ..rule
+            };
+        }
         self.overrides.retain(|o| o.code != code || o.api.as_deref() != api);
         self.overrides.push(Override {
             api: api.map(str::to_owned),
@@ -201,10 +214,10 @@ mod tests {
     #[test]
     fn an_override_for_an_api_goes_before_one_for_all() {
         let codes = Codes::builtin()
-            .with_override(None, 10_003, Class::Auth)
-            .with_override(Some(API), 10_003, Class::Limit)
-            .with_override(Some(API), 10_003, Class::Transient)
-            .with_override(None, 12_345, Class::Caller);
+            .with_override(None, 10_003, Class::Auth, None)
+            .with_override(Some(API), 10_003, Class::Limit, None)
+            .with_override(Some(API), 10_003, Class::Transient, None)
+            .with_override(None, 12_345, Class::Caller, None);
 
         assert_eq!(codes.lookup(API, 10_003).class, Class::Transient);
         assert!(codes.lookup(API, 10_003).retry);
@@ -214,6 +227,20 @@ mod tests {
             Codes::builtin().lookup(API, 10_003).meaning_en
         );
         assert!(codes.is_documented(12_345) && codes.documented().any(|code| code == 12_345));
+    }
+
+    #[test]
+    fn an_override_changes_what_it_says_and_no_more() {
+        let codes = Codes::builtin()
+            .with_override(None, 90_001, Class::Auth, None)
+            .with_override(None, 90_002, Class::Auth, Some(false))
+            .with_override(None, 30_001, Class::Transient, Some(false))
+            .with_override(None, 20_014, Class::NoData, Some(true));
+
+        assert_eq!(codes.lookup(API, 90_001), Codes::builtin().lookup(API, 90_001));
+        assert!(!codes.lookup(API, 90_002).resign && !codes.lookup(API, 90_002).retry);
+        assert!(!codes.lookup(API, 30_001).retry);
+        assert!(codes.lookup(API, 20_014).retry && codes.lookup(API, 20_014).is_cacheable());
     }
 
     #[test]

@@ -1,17 +1,13 @@
 //! `healthcheck`: for images without a shell or curl, as container engines ask it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use serde_json::json;
 
 use super::output::{self, Failure};
 use super::sources::ConfigArguments;
 use crate::config::ListenAddr;
-
-/// Time for each step of the question.
-const TIMEOUT: Duration = Duration::from_secs(3);
+use crate::telemetry::ask::{ask, reachable};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -59,29 +55,5 @@ fn address(arguments: &Arguments) -> Result<SocketAddr, Failure> {
     }
     let loaded = arguments.source.load()?;
     let listening = loaded.config.telemetry.listen.iter().find_map(ListenAddr::tcp);
-    let mut address = listening.unwrap_or(default);
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() {
-            [127, 0, 0, 1].into()
-        } else {
-            [0, 0, 0, 0, 0, 0, 0, 1].into()
-        });
-    }
-    Ok(address)
-}
-
-fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut answer = String::new();
-    stream.take(64 * 1024).read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(0);
-    Ok((status, body.to_owned()))
+    Ok(listening.map_or(default, reachable))
 }

@@ -8,6 +8,7 @@ mod client_key;
 mod config;
 mod crypto;
 mod demo;
+mod doctor;
 mod explain;
 mod generate;
 mod healthcheck;
@@ -44,6 +45,8 @@ enum Command {
     /// Show the effective configuration, or its schema.
     #[command(subcommand)]
     Config(config::Command),
+    /// Walk the way to the platform step by step, and say what to do; asks one question about a made-up person.
+    Doctor(doctor::Arguments),
     /// Show what would be sent for a body, masked; sends nothing.
     Explain(explain::Arguments),
     /// Sign an appId and a timestamp, to compare with what the platform expects.
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Sign(arguments) => crypto::sign(&arguments),
         Command::Encrypt(arguments) => crypto::encrypt(&arguments),

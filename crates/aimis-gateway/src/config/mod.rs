@@ -56,6 +56,7 @@ pub use section::{Content, Setting};
 pub use tables::Config;
 pub use tables::breaker::Breaker;
 pub use tables::client::Client;
+pub use tables::code::{Code, CodeClass};
 pub use tables::emptiness::Emptiness;
 pub use tables::lan::{AnswerCharset, AnswerStatus, Lan, Language, UnknownFields};
 pub use tables::platform::Platform;

@@ -266,7 +266,7 @@ impl Event<'_> {
                 CertificateState::Expired => "the certificate of the LAN listener has expired: callers refuse it",
             },
             Event::UnaskedAnswer => {
-                "the platform, or a proxy in between, sent an answer that nobody asked for: connections are not reused for 10 minutes; if it goes on, set platform.max_requests_per_connection = 1"
+                "the platform, or a proxy in between, sent an answer that nobody asked for: connections are not reused for platform.distrust_ms; if it goes on, set platform.max_requests_per_connection = 1"
             }
             Event::EmptyShareJumped { .. } => {
                 "far more answers than before hold nothing: check whether token or encryption switch changed, hospitalId and unionId, and ask the platform about its index"

@@ -285,7 +285,7 @@ impl Metrics {
             breakers,
             retry_budget: maker.gauge(
                 "upstream_retry_budget_ratio",
-                "Share of the retries allowed in these ten seconds that is left, 0 to 1.",
+                "Share of the retries allowed in this window that is left, 0 to 1.",
             ),
             clock_offset: maker.gauge(
                 "upstream_clock_offset_seconds",

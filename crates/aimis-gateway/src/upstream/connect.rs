@@ -2,57 +2,60 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::{CertificateError, ClientConfig};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::addresses::{Addresses, Resolver};
-use super::error::{CertificateFault, UpstreamError};
-use super::multiplexed::{self, PeerLimit};
-use super::proxy::{self, Proxy, ProxyFault};
+use super::error::UpstreamError;
+use super::multiplexed::{self, ALPN_HTTP2, Http2, PeerLimit};
+use super::proxy::{self, Proxy, ProxyFault, Tunnel};
+use super::tls;
 use super::wire::Wire;
-use crate::local::Local;
+use crate::config::Platform as Settings;
+
+/// What goes over a connection of HTTP/1.1.
+pub(crate) type Http1 = SendRequest<Full<Bytes>>;
 
 /// What goes over a connection.
 pub(super) enum Sender {
     /// One question at a time.
-    Http1(SendRequest<Full<Bytes>>),
+    Http1(Http1),
     /// Many, as many as the peer allows.
     Http2(multiplexed::Sender, PeerLimit),
 }
 
-/// How HTTP/2 is spoken.
-#[derive(Clone, Copy)]
-pub struct Http2 {
-    /// `platform.http2_ping_ms`; zero is never.
-    pub ping: Duration,
-    /// `platform.http2_ping_timeout_ms`.
-    pub ping_timeout: Duration,
+/// Bounds of a new connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// For everything from the name to the end of the TLS handshake.
+    pub timeout: Duration,
+    /// Time that an address has before the next one is tried beside it (RFC 8305, section 5, has 250 ms).
+    pub head_start: Duration,
+    /// Bytes of an answer's head that are accepted.
+    pub max_head: usize,
 }
 
-/// How HTTP/2 is called in a TLS handshake.
-pub(super) const ALPN_HTTP2: &[u8] = b"h2";
-
-/// Bytes of an answer's head that are accepted.
-const MAX_HEAD: usize = 64 * 1024;
-
-/// Time that an address has before the next one is tried beside it (RFC 8305, section 5, has 250 ms).
-const HEAD_START: Duration = Duration::from_millis(300);
+impl Bounds {
+    /// Those of `[platform]`.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            timeout: settings.connect_timeout,
+            head_start: settings.connect_head_start,
+            max_head: settings.max_head_bytes,
+        }
+    }
+}
 
 /// Where the platform is and which ways lead there.
 #[derive(Clone)]
@@ -62,7 +65,7 @@ pub struct Connector {
     port: u16,
     /// Name to ask for and to verify; `None` for plain HTTP (loopback, or by an explicit switch).
     tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
-    timeout: Duration,
+    bounds: Bounds,
     /// Each tenant has one of these; `None` is straight ahead.
     ways: Vec<Option<Proxy>>,
     http2: Http2,
@@ -78,13 +81,12 @@ pub(super) struct Opened {
 }
 
 impl Connector {
-    /// `timeout` covers everything from the name to the end of the TLS handshake. A connection's way is its
-    /// position in `ways`.
+    /// A connection's way is its position in `ways`.
     pub fn new(
         host: String,
         port: u16,
         tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
-        timeout: Duration,
+        bounds: Bounds,
         ways: Vec<Option<Proxy>>,
         http2: Http2,
     ) -> Self {
@@ -92,7 +94,7 @@ impl Connector {
             host,
             port,
             tls,
-            timeout,
+            bounds,
             ways,
             http2,
             resolver: Resolver::system(),
@@ -115,27 +117,47 @@ impl Connector {
     }
 
     /// The host and port that TCP goes to on this way, as [`Addresses`] knows them.
-    pub(super) fn first_hop(&self, way: usize) -> (&str, u16) {
+    pub(crate) fn first_hop(&self, way: usize) -> (&str, u16) {
         match &self.ways[way] {
             Some(proxy) => (&proxy.host, proxy.port),
             None => (&self.host, self.port),
         }
     }
 
+    /// The proxy of this way; `None` is straight ahead.
+    pub(crate) fn proxy(&self, way: usize) -> Option<&Proxy> {
+        self.ways[way].as_ref()
+    }
+
+    /// Where the platform is, as a proxy is told it: `host:port`.
+    pub(crate) fn target(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// The name to verify and how; `None` for plain HTTP.
+    pub(crate) fn tls(&self) -> Option<&(ServerName<'static>, Arc<ClientConfig>)> {
+        self.tls.as_ref()
+    }
+
     /// Opens a connection.
     pub(super) async fn connect(&self, way: usize, addresses: &Addresses) -> Result<Opened, UpstreamError> {
-        let until = sleep(self.timeout).deadline();
+        let until = sleep(self.bounds.timeout).deadline();
         match &self.ways[way] {
             None => {
                 let found = timeout_at(until, self.find(&self.host, self.port, addresses)).await;
                 let found = found
                     .map_err(|_| UpstreamError::ConnectTimeout)?
                     .ok_or(UpstreamError::Dns)?;
-                let (tcp, peer) = race(&found, until, addresses).await.map_err(|failed| match failed {
+                let raced = race(&found, self.bounds.head_start, until, addresses).await;
+                let (tcp, peer) = raced.map_err(|failed| match failed {
                     Some(kind) => UpstreamError::Connect(kind),
                     None => UpstreamError::ConnectTimeout,
                 })?;
-                let wire = Wire::new(&tcp, self.tls.is_some());
+                let wire = self.wire(&tcp, self.tls.is_some());
                 let sender = self.over(tcp, &wire, until).await.map_err(|error| match error {
                     UpstreamError::NoAnswer => UpstreamError::Tls,
                     other => other,
@@ -152,35 +174,16 @@ impl Connector {
         let found = found
             .map_err(|_| fault(ProxyFault::Timeout))?
             .ok_or(fault(ProxyFault::Dns))?;
-        let (mut tcp, peer) = race(&found, until, addresses).await.map_err(|failed| match failed {
+        let raced = race(&found, self.bounds.head_start, until, addresses).await;
+        let (tcp, peer) = raced.map_err(|failed| match failed {
             Some(kind) => fault(ProxyFault::Connect(kind)),
             None => fault(ProxyFault::Timeout),
         })?;
-        let wire = Wire::new(&tcp, self.tls.is_some() || proxy.tls.is_some());
-        let target = if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        };
-        let credentials = proxy.credentials.as_ref();
-        let sender = match &proxy.tls {
-            None => {
-                let tunnel = timeout_at(until, proxy::tunnel(&mut tcp, &target, credentials)).await;
-                tunnel.unwrap_or(Err(ProxyFault::Timeout)).map_err(fault)?;
-                self.over(tcp, &wire, until).await
-            }
-            Some(tls) => {
-                let secured = async {
-                    let mut secured = secure(tls, tcp)
-                        .await
-                        .map_err(|error| certificate_fault(&error).map_or(ProxyFault::Tls, ProxyFault::Certificate))?;
-                    proxy::tunnel(&mut secured, &target, credentials).await?;
-                    Ok(secured)
-                };
-                let secured = timeout_at(until, secured).await;
-                let secured = secured.unwrap_or(Err(ProxyFault::Timeout)).map_err(fault)?;
-                self.over(secured, &wire, until).await
-            }
+        let wire = self.wire(&tcp, self.tls.is_some() || proxy.tls.is_some());
+        let tunnel = timeout_at(until, proxy::open(proxy, tcp, &self.target())).await;
+        let sender = match tunnel.unwrap_or(Err(ProxyFault::Timeout)).map_err(fault)? {
+            Tunnel::Plain(tunnel) => self.over(tunnel, &wire, until).await,
+            Tunnel::Secured(tunnel) => self.over(tunnel, &wire, until).await,
         };
         let sender = sender.map_err(|error| match error {
             // TLS breaks off with an alert; a bare end is the tunnel's.
@@ -190,8 +193,15 @@ impl Connector {
         Ok(Opened { sender, wire, peer })
     }
 
+    /// More than two of the largest heads before an answer's own is complete: such a peer is cut.
+    fn wire(&self, socket: &TcpStream, encrypted: bool) -> Wire {
+        Wire::new(socket, encrypted, 2 * self.bounds.max_head)
+    }
+
     async fn find(&self, host: &str, port: u16, addresses: &Addresses) -> Option<Vec<SocketAddr>> {
-        addresses.find(host, port, sleep(self.timeout / 2).deadline()).await
+        addresses
+            .find(host, port, sleep(self.bounds.timeout / 2).deadline())
+            .await
     }
 
     /// TLS and HTTP with the platform, at whose door `stream` ends. [`UpstreamError::NoAnswer`] if it just ends.
@@ -200,33 +210,36 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let Some(tls) = &self.tls else {
-            return handshake(wire.watch(stream)).await;
+            return handshake(wire.watch(stream), self.bounds.max_head)
+                .await
+                .map(Sender::Http1);
         };
-        let secured = timeout_at(until, secure(tls, stream)).await;
+        let secured = timeout_at(until, tls::secure(tls, stream)).await;
         let secured = secured.map_err(|_| UpstreamError::ConnectTimeout)?;
-        match secured {
-            Ok(secured) if secured.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2) => {
-                // Its frames tell which answer is whose, so what comes unasked harms nobody.
-                wire.answering();
-                let ready = timeout_at(until, handshake_http2(wire, secured, self.http2)).await;
-                ready.unwrap_or(Err(UpstreamError::ConnectTimeout))
-            }
-            Ok(secured) => handshake(wire.watch(secured)).await,
-            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                Err(certificate_fault(&error).map_or(UpstreamError::Tls, UpstreamError::Certificate))
-            }
-            Err(_) => Err(UpstreamError::NoAnswer),
+        let secured = secured.map_err(|error| tls_fault(&error))?;
+        if secured.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
+            return handshake(wire.watch(secured), self.bounds.max_head)
+                .await
+                .map(Sender::Http1);
         }
+        // Its frames tell which answer is whose, so what comes unasked harms nobody.
+        wire.answering();
+        let ready = timeout_at(
+            until,
+            multiplexed::handshake(wire, secured, self.bounds.max_head, self.http2),
+        )
+        .await;
+        ready.unwrap_or(Err(UpstreamError::ConnectTimeout))
     }
 }
 
-async fn secure<S>((name, config): &(ServerName<'static>, Arc<ClientConfig>), stream: S) -> io::Result<TlsStream<S>>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    TlsConnector::from(Arc::clone(config))
-        .connect(name.clone(), stream)
-        .await
+/// Why a handshake with the platform failed; [`UpstreamError::NoAnswer`] if the stream just ended.
+pub(crate) fn tls_fault(error: &io::Error) -> UpstreamError {
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        tls::certificate_fault(error).map_or(UpstreamError::Tls, UpstreamError::Certificate)
+    } else {
+        UpstreamError::NoAnswer
+    }
 }
 
 /// Connects to the first address that answers; each has a head start before the next (RFC 8305).
@@ -234,6 +247,7 @@ where
 /// The error is the last refusal's; `None` when it was too late for any.
 async fn race(
     found: &[SocketAddr],
+    head_start: Duration,
     until: Instant,
     addresses: &Addresses,
 ) -> Result<(TcpStream, SocketAddr), Option<io::ErrorKind>> {
@@ -265,7 +279,7 @@ async fn race(
                     last = Some(error.kind());
                 }
             },
-            () = sleep(HEAD_START), if waiting.len() > 0 => {}
+            () = sleep(head_start), if waiting.len() > 0 => {}
             () = tokio::time::sleep_until(until) => {
                 for late in asked {
                     addresses.failed(late);
@@ -276,12 +290,13 @@ async fn race(
     }
 }
 
-async fn handshake<S>(stream: S) -> Result<Sender, UpstreamError>
+/// HTTP/1.1 over `stream`, whose heads may have up to `max_head` bytes.
+pub(crate) async fn handshake<S>(stream: S, max_head: usize) -> Result<Http1, UpstreamError>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let (sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_HEAD)
+        .max_buf_size(max_head)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|_| UpstreamError::NotHttp)?;
@@ -289,61 +304,5 @@ where
     tokio::task::spawn_local(async move {
         let _ = connection.await;
     });
-    Ok(Sender::Http1(sender))
-}
-
-async fn handshake_http2<S>(wire: &Wire, stream: S, settings: Http2) -> Result<Sender, UpstreamError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let mut builder = http2::Builder::new(Local);
-    builder
-        .timer(TokioTimer::new())
-        .initial_max_send_streams(0)
-        .max_header_list_size(MAX_HEAD as u32)
-        .keep_alive_interval(Some(settings.ping).filter(|ping| !ping.is_zero()))
-        .keep_alive_timeout(settings.ping_timeout)
-        // An address translator that forgets an idle connection tells nobody.
-        .keep_alive_while_idle(true);
-    let (sender, mut connection) = builder
-        .handshake(TokioIo::new(wire.watch(stream)))
-        .await
-        .map_err(|_| UpstreamError::NotHttp)?;
-    // Until the peer's settings are there nobody knows how many questions it takes, and what is too many for it would
-    // wait unseen inside of the connection.
-    std::future::poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-        Poll::Ready(_ended) => Poll::Ready(Err(UpstreamError::NotHttp)),
-        Poll::Pending if connection.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
-        Poll::Pending => {
-            // A task of its own reads the frames, and tells nobody what they said.
-            wire.wake_on_read(cx.waker());
-            Poll::Pending
-        }
-    })
-    .await?;
-    let limit = PeerLimit::new(connection.current_max_send_streams());
-    let learnt = limit.clone();
-    tokio::task::spawn_local(std::future::poll_fn(move |cx| {
-        let polled = Pin::new(&mut connection).poll(cx).map(|_ended| ());
-        learnt.set(connection.current_max_send_streams());
-        polled
-    }));
-    Ok(Sender::Http2(sender, limit))
-}
-
-/// What is wrong with the certificate, if that is why TLS failed.
-fn certificate_fault(error: &io::Error) -> Option<CertificateFault> {
-    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    let rustls::Error::InvalidCertificate(reason) = inner else {
-        return None;
-    };
-    Some(match reason {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateFault::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => CertificateFault::NotYetValid,
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateFault::WrongName
-        }
-        CertificateError::UnknownIssuer => CertificateFault::UnknownIssuer,
-        _ => CertificateFault::Rejected,
-    })
+    Ok(sender)
 }

@@ -20,7 +20,7 @@ pub mod envelope;
 pub mod error;
 mod http_date;
 pub mod jitter;
-mod multiplexed;
+pub mod multiplexed;
 pub mod pool;
 pub mod proxy;
 pub mod reply;
@@ -111,7 +111,7 @@ impl Shared {
         );
         let shared = Self {
             snapshot: Arc::clone(snapshot),
-            budget: Arc::new(RetryBudget::new(clock.clone())),
+            budget: Arc::new(RetryBudget::new(budget::Terms::of(&config.platform), clock.clone())),
             jitter,
             breakers: Arc::new(breakers),
             watch: Arc::new(watch),

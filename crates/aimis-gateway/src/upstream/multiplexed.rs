@@ -6,8 +6,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,12 +17,41 @@ use http::header::HOST;
 use http::uri::{Authority, Parts, Scheme};
 use http::{Request, Uri};
 use http_body_util::Full;
-use hyper::client::conn::http2::SendRequest;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::connect;
+use super::error::UpstreamError;
 use super::pool::Place;
+use super::wire::Wire;
 use crate::clock::{Clock, Moment};
+use crate::config::Platform as Settings;
+use crate::local::Local;
 use crate::telemetry::metrics::Metrics;
+
+/// How HTTP/2 is called in a TLS handshake.
+pub(super) const ALPN_HTTP2: &[u8] = b"h2";
+
+/// How HTTP/2 is spoken.
+#[derive(Clone, Copy)]
+pub struct Http2 {
+    /// `platform.http2_ping_ms`; zero is never.
+    pub ping: Duration,
+    /// `platform.http2_ping_timeout_ms`.
+    pub ping_timeout: Duration,
+}
+
+impl Http2 {
+    /// As `[platform]` has it.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            ping: settings.http2_ping,
+            ping_timeout: settings.http2_ping_timeout,
+        }
+    }
+}
 
 /// What goes over an HTTP/2 connection.
 pub(super) type Sender = SendRequest<Full<Bytes>>;
@@ -218,6 +249,51 @@ impl Drop for Lease {
             link.metrics.connections_idle.inc();
         }
     }
+}
+
+/// Opens a connection over `stream`, and waits for the peer's settings.
+pub(super) async fn handshake<S>(
+    wire: &Wire,
+    stream: S,
+    max_head: usize,
+    settings: Http2,
+) -> Result<connect::Sender, UpstreamError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut builder = http2::Builder::new(Local);
+    builder
+        .timer(TokioTimer::new())
+        .initial_max_send_streams(0)
+        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
+        .keep_alive_interval(Some(settings.ping).filter(|ping| !ping.is_zero()))
+        .keep_alive_timeout(settings.ping_timeout)
+        // An address translator that forgets an idle connection tells nobody.
+        .keep_alive_while_idle(true);
+    let (sender, mut connection) = builder
+        .handshake(TokioIo::new(wire.watch(stream)))
+        .await
+        .map_err(|_| UpstreamError::NotHttp)?;
+    // Until the peer's settings are there nobody knows how many questions it takes, and what is too many for it would
+    // wait unseen inside of the connection.
+    std::future::poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(_ended) => Poll::Ready(Err(UpstreamError::NotHttp)),
+        Poll::Pending if connection.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => {
+            // A task of its own reads the frames, and tells nobody what they said.
+            wire.wake_on_read(cx.waker());
+            Poll::Pending
+        }
+    })
+    .await?;
+    let limit = PeerLimit::new(connection.current_max_send_streams());
+    let learnt = limit.clone();
+    tokio::task::spawn_local(std::future::poll_fn(move |cx| {
+        let polled = Pin::new(&mut connection).poll(cx).map(|_ended| ());
+        learnt.set(connection.current_max_send_streams());
+        polled
+    }));
+    Ok(connect::Sender::Http2(sender, limit))
 }
 
 /// The same question in the form of HTTP/2, where `Host` is a part of the target.

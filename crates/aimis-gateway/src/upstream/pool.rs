@@ -7,7 +7,7 @@
 //! HTTP/1.1 knows answers by their order only. A peer that sends more answers than it was asked for can
 //! therefore not be told from an honest one if the surplus arrives just after a question was written. Such
 //! a peer shows itself on the same connection moments later; from then on no connection is reused for
-//! ten minutes. `platform.max_requests_per_connection = 1` rules it out from the start, for the price of a
+//! `platform.distrust_ms`. `platform.max_requests_per_connection = 1` rules it out from the start, for the price of a
 //! connection a question.
 
 mod exchange;
@@ -68,10 +68,9 @@ struct Limits {
     /// Requests over one connection; 0 is no limit.
     requests: usize,
     body: usize,
+    /// How long connections are not reused after the peer sent something that nobody asked for.
+    distrust: Duration,
 }
-
-/// How long connections are not reused after the peer sent something that nobody asked for.
-const DISTRUST: Duration = Duration::from_secs(600);
 
 struct Idle {
     connection: Connection,
@@ -122,6 +121,7 @@ impl Pool {
             age: settings.max_connection_age,
             requests: settings.max_requests_per_connection,
             body: settings.max_body,
+            distrust: settings.distrust,
         };
         let resolver = connector.resolver();
         let addresses = Addresses::new(settings, resolver, clock.clone(), Arc::clone(&metrics), log.clone());
@@ -240,7 +240,7 @@ impl Inner {
     fn distrusts(&self) -> bool {
         self.distrusted_at
             .get()
-            .is_some_and(|at| self.clock.moment().since(at) < DISTRUST)
+            .is_some_and(|at| self.clock.moment().since(at) < self.limits.distrust)
     }
 
     /// The connection used last on this way. Its own function, so that nothing is borrowed while its user waits.

@@ -14,9 +14,13 @@ use base64::prelude::BASE64_STANDARD;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
 pub use fault::ProxyFault;
+
+use super::tls;
 
 /// Bytes of a proxy's answer to CONNECT that are read.
 const MAX_HEAD: usize = 8 * 1024;
@@ -52,6 +56,31 @@ impl Credentials {
     }
 }
 
+/// A tunnel: what goes in comes out at the platform's door.
+pub(crate) enum Tunnel {
+    /// Through an `http://` proxy.
+    Plain(TcpStream),
+    /// Through an `https://` proxy: TLS as far as that.
+    Secured(Box<TlsStream<TcpStream>>),
+}
+
+/// Asks `proxy`, to which `tcp` leads, for a tunnel to `target` (`host:port`).
+///
+/// # Errors
+/// Why the proxy does not let us through; nothing about time, which the caller keeps.
+pub(crate) async fn open(proxy: &Proxy, mut tcp: TcpStream, target: &str) -> Result<Tunnel, ProxyFault> {
+    let credentials = proxy.credentials.as_ref();
+    let Some(tls) = &proxy.tls else {
+        tunnel(&mut tcp, target, credentials).await?;
+        return Ok(Tunnel::Plain(tcp));
+    };
+    let secured = tls::secure(tls, tcp).await;
+    let mut secured =
+        secured.map_err(|error| tls::certificate_fault(&error).map_or(ProxyFault::Tls, ProxyFault::Certificate))?;
+    tunnel(&mut secured, target, credentials).await?;
+    Ok(Tunnel::Secured(Box::new(secured)))
+}
+
 /// Asks for a tunnel to `target` (`host:port`); after that the platform is at the other end of `stream`.
 ///
 /// Neither TLS nor HTTP lets the far side speak first, so bytes behind the proxy's head are no part of any
@@ -59,7 +88,7 @@ impl Credentials {
 ///
 /// # Errors
 /// What the proxy said, or that it said nothing of use.
-pub(super) async fn tunnel<S>(stream: &mut S, target: &str, credentials: Option<&Credentials>) -> Result<(), ProxyFault>
+async fn tunnel<S>(stream: &mut S, target: &str, credentials: Option<&Credentials>) -> Result<(), ProxyFault>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -88,7 +88,7 @@ impl Reply {
 /// The outer result tells of the connection: an error ends it. The flag beside the inner result is true
 /// when the body was read to its end, so that the connection may carry another request, whatever the
 /// answer was. `span` is when the question was written and when the head of the answer was there.
-pub(super) async fn read(
+pub(crate) async fn read(
     response: Response<Incoming>,
     span: (Moment, Moment),
     max_body: usize,
@@ -193,7 +193,7 @@ fn check(head: &http::response::Parts, span: (Moment, Moment), body: Bytes) -> R
 }
 
 /// What an error of hyper's client means; `answering` once the head of an answer has come.
-pub(super) fn classify(error: &hyper::Error, answering: bool) -> UpstreamError {
+pub(crate) fn classify(error: &hyper::Error, answering: bool) -> UpstreamError {
     if error.is_parse() {
         UpstreamError::NotHttp
     } else if answering {

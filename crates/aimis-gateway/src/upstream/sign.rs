@@ -22,6 +22,7 @@ use super::clock_watch::ClockWatch;
 use super::error::AttemptError;
 use super::reply::Reply;
 use super::{Answer, Attempt};
+use crate::forward::protect::ProtectedRequest;
 
 const APP_ID: HeaderName = HeaderName::from_static("appid");
 const TIMESTAMP: HeaderName = HeaderName::from_static("timestamp");
@@ -110,26 +111,31 @@ impl<S> Sign<S> {
             fresh_connection,
             ..
         } = attempt;
-        let tenant = request.tenant();
-        let signed = tenant.sign(at);
-        let mut out = Request::new(Full::new(request.body()));
-        *out.method_mut() = Method::POST;
-        *out.uri_mut() = tenant.uri(request.api());
-        let headers = out.headers_mut();
-        headers.reserve(6);
-        headers.insert(HOST, tenant.platform_host());
-        headers.insert(CONTENT_TYPE, JSON_UTF8);
-        headers.insert(ACCEPT_ENCODING, IDENTITY);
-        headers.insert(APP_ID, tenant.app_id_header());
-        headers.insert(TIMESTAMP, header(signed.timestamp()));
-        headers.insert(SIGNATURE, header(signed.signature()));
         SignedRequest {
-            request: out,
+            request: signed(&request, at),
             api: request.api(),
-            way: tenant.way,
+            way: request.tenant().way,
             fresh_connection,
         }
     }
+}
+
+/// What goes over the wire for one attempt at `at`: the contract's headers, and no others.
+pub(crate) fn signed(request: &ProtectedRequest, at: Timestamp) -> Request<Full<Bytes>> {
+    let tenant = request.tenant();
+    let signed = tenant.sign(at);
+    let mut out = Request::new(Full::new(request.body()));
+    *out.method_mut() = Method::POST;
+    *out.uri_mut() = tenant.uri(request.api());
+    let headers = out.headers_mut();
+    headers.reserve(6);
+    headers.insert(HOST, tenant.platform_host());
+    headers.insert(CONTENT_TYPE, JSON_UTF8);
+    headers.insert(ACCEPT_ENCODING, IDENTITY);
+    headers.insert(APP_ID, tenant.app_id_header());
+    headers.insert(TIMESTAMP, header(signed.timestamp()));
+    headers.insert(SIGNATURE, header(signed.signature()));
+    out
 }
 
 fn header(text: &str) -> HeaderValue {

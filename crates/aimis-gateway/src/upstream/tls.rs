@@ -3,17 +3,23 @@
 //! The signature covers no body (platform-api.md, section 2), so TLS is all that protects questions and
 //! answers on their way; there is no switch to turn verification off.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use super::connect::ALPN_HTTP2;
+use super::multiplexed::ALPN_HTTP2;
 use crate::config::Platform as Settings;
 use crate::edge::tls::files::{FileFault, TlsFile, certificates, certified, expiry, read};
 use crate::secrets;
+use crate::upstream::error::CertificateFault;
 
 /// A file of the platform's TLS is not usable. The text is our own: that of the PEM reader quotes the file.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +39,8 @@ pub struct Trust {
     pub platform: Arc<ClientConfig>,
     /// For a proxy, which is not.
     pub proxy: Arc<ClientConfig>,
+    /// Whom both are trusted by.
+    pub roots: Arc<RootCertStore>,
 }
 
 impl Trust {
@@ -41,21 +49,20 @@ impl Trust {
     /// # Errors
     /// The first file that is of no use.
     pub fn read(settings: &Settings) -> Result<Self, TlsFileError> {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let mut roots = public_roots();
         if let Some(path) = &settings.extra_ca_file {
             add(&mut roots, path).map_err(wrong("extra_ca_file", path))?;
         }
+        let roots = Arc::new(roots);
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .expect("the provider supports TLS 1.2 and 1.3")
-            .with_root_certificates(roots);
+            .with_root_certificates(Arc::clone(&roots));
         let proxy = offering(builder.clone().with_no_client_auth(), false);
         let (Some(certificate), Some(key)) = (&settings.client_cert_file, &settings.client_key_file) else {
             let platform = offering(builder.with_no_client_auth(), settings.http2);
-            return Ok(Self { platform, proxy });
+            return Ok(Self { platform, proxy, roots });
         };
         let chain = read(certificate)
             .and_then(|pem| certificates(&pem))
@@ -72,8 +79,49 @@ impl Trust {
                 settings.http2,
             ),
             proxy,
+            roots,
         })
     }
+}
+
+/// The compiled-in roots: those of Mozilla, as browsers have them.
+pub(crate) fn public_roots() -> RootCertStore {
+    RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    }
+}
+
+/// Does a handshake over `stream`.
+///
+/// # Errors
+/// That of the stream; one of [`rustls`] is inside, where the peer or its certificate is to blame.
+pub(crate) async fn secure<S>(
+    (name, config): &(ServerName<'static>, Arc<ClientConfig>),
+    stream: S,
+) -> io::Result<TlsStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    TlsConnector::from(Arc::clone(config))
+        .connect(name.clone(), stream)
+        .await
+}
+
+/// What is wrong with the certificate, if that is why TLS failed.
+pub(super) fn certificate_fault(error: &io::Error) -> Option<CertificateFault> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(reason) = inner else {
+        return None;
+    };
+    Some(match reason {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateFault::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => CertificateFault::NotYetValid,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            CertificateFault::WrongName
+        }
+        CertificateError::UnknownIssuer => CertificateFault::UnknownIssuer,
+        _ => CertificateFault::Rejected,
+    })
 }
 
 fn offering(mut config: ClientConfig, http2: bool) -> Arc<ClientConfig> {

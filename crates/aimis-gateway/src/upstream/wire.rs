@@ -19,10 +19,6 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Bytes that may come before an answer's own head is complete: two of hyper's largest heads. A peer that
-/// sends informational answers without end is cut here, instead of keeping its worker busy.
-pub(super) const MAX_BEFORE_HEAD: usize = 128 * 1024;
-
 /// The pool's handle on what moves over a connection.
 pub(super) struct Wire(Rc<State>);
 
@@ -31,6 +27,9 @@ struct State {
     /// Bytes of the question that are written.
     written: Cell<bool>,
     before_head: Cell<usize>,
+    /// Bytes that may come before an answer's own head is complete. A peer that sends informational answers
+    /// without end is cut here, instead of keeping its worker busy.
+    max_before_head: usize,
     unasked: Cell<bool>,
     /// Whoever wants to know when something came.
     reader: Cell<Option<Waker>>,
@@ -61,12 +60,14 @@ pub(super) enum Look {
 }
 
 impl Wire {
-    /// The handle for a connection over `socket`.
-    pub(super) fn new(socket: &TcpStream, encrypted: bool) -> Self {
+    /// The handle for a connection over `socket`; up to `max_before_head` bytes may come before an answer's own
+    /// head is complete.
+    pub(super) fn new(socket: &TcpStream, encrypted: bool, max_before_head: usize) -> Self {
         Self(Rc::new(State {
             phase: Cell::new(Phase::Quiet),
             written: Cell::new(false),
             before_head: Cell::new(0),
+            max_before_head,
             unasked: Cell::new(false),
             reader: Cell::new(None),
             probe: SockRef::from(socket).try_clone().ok().map(Into::into),
@@ -111,7 +112,7 @@ impl Wire {
 
     /// Whether more came before a head than any head is long.
     pub(super) fn flooded(&self) -> bool {
-        self.0.before_head.get() > MAX_BEFORE_HEAD
+        self.0.before_head.get() > self.0.max_before_head
     }
 
     /// Looks whether the connection can be used again: one system call.
@@ -148,7 +149,7 @@ impl State {
             Phase::Answering => return Ok(()),
             Phase::Asked if self.written.get() => {
                 self.before_head.set(self.before_head.get() + bytes.len());
-                if self.before_head.get() <= MAX_BEFORE_HEAD {
+                if self.before_head.get() <= self.max_before_head {
                     return Ok(());
                 }
             }
@@ -220,6 +221,8 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    const MAX_BEFORE_HEAD: usize = 128 * 1024;
+
     async fn connected() -> (TcpStream, TcpStream) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (ours, theirs) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
@@ -229,20 +232,20 @@ mod tests {
     #[tokio::test]
     async fn bytes_that_lie_unread_are_seen_before_the_reuse() {
         let (ours, mut theirs) = connected().await;
-        let wire = Wire::new(&ours, false);
+        let wire = Wire::new(&ours, false, MAX_BEFORE_HEAD);
         assert_eq!(wire.look(), Look::Quiet);
 
         theirs.write_all(b"x").await.unwrap();
         ours.readable().await.unwrap();
 
         assert_eq!(wire.look(), Look::Unasked);
-        assert_eq!(Wire::new(&ours, true).look(), Look::Stale);
+        assert_eq!(Wire::new(&ours, true, MAX_BEFORE_HEAD).look(), Look::Stale);
     }
 
     #[tokio::test]
     async fn a_server_that_gives_up_waiting_is_stale_and_no_suspect() {
         let (ours, mut theirs) = connected().await;
-        let wire = Wire::new(&ours, false);
+        let wire = Wire::new(&ours, false, MAX_BEFORE_HEAD);
         theirs
             .write_all(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
             .await
@@ -259,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_connection_is_stale() {
         let (ours, theirs) = connected().await;
-        let wire = Wire::new(&ours, false);
+        let wire = Wire::new(&ours, false, MAX_BEFORE_HEAD);
 
         drop(theirs);
         ours.readable().await.unwrap();
@@ -270,7 +273,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_before_its_question_is_refused() {
         let (ours, mut theirs) = connected().await;
-        let wire = Wire::new(&ours, false);
+        let wire = Wire::new(&ours, false, MAX_BEFORE_HEAD);
         let mut stream = wire.watch(ours);
         theirs.write_all(b"early").await.unwrap();
 
@@ -283,7 +286,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_before_the_head_is_cut_and_a_long_body_is_not() {
         let (ours, mut theirs) = connected().await;
-        let wire = Wire::new(&ours, false);
+        let wire = Wire::new(&ours, false, MAX_BEFORE_HEAD);
         let mut stream = wire.watch(ours);
         wire.asked();
         stream.write_all(b"question").await.unwrap();

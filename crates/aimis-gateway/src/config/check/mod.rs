@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `listeners` | addresses, TLS, web pages |
 //! | `clients` | who may ask, and what the tenants make of it |
+//! | `codes` | overrides of business codes |
 //! | `proxies` | proxies, their users and passwords |
 //! | `notices` | what works and should be known all the same |
 
 mod clients;
+mod codes;
 mod listeners;
 mod notices;
 mod proxies;
@@ -37,6 +39,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.emptiness(config);
     check.tenants(config);
     check.clients(config);
+    check.codes(config);
     check.problems
 }
 

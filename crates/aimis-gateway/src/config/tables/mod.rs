@@ -5,6 +5,7 @@
 
 pub(super) mod breaker;
 pub(super) mod client;
+pub(super) mod code;
 pub(super) mod emptiness;
 pub(super) mod lan;
 pub(super) mod platform;
@@ -17,6 +18,7 @@ use super::entry::{any_tables, table, tables};
 use super::section::section;
 use breaker::Breaker;
 use client::Client;
+use code::Code;
 use emptiness::Emptiness;
 use lan::Lan;
 use platform::Platform;
@@ -29,6 +31,9 @@ pub(super) const MOST_TENANTS: usize = 10;
 
 /// Each request's key is compared with every key there is, so that the time tells nothing.
 pub(super) const MOST_CLIENTS: usize = 64;
+
+/// Each code that is documented nowhere else is a label of its own, so this bounds metric series.
+pub(super) const MOST_CODES: usize = 32;
 
 section! {
     /// The whole configuration. Every value in it is valid; nothing checks it again.
@@ -63,5 +68,7 @@ section! {
         tenants: Vec<Tenant> = tables(MOST_TENANTS);
         /// The systems of the hospital that may ask; without any, only programs on this machine can.
         clients: Vec<Client> = any_tables(MOST_CLIENTS);
+        /// Business codes that are treated differently than the built-in table has them.
+        codes: Vec<Code> = any_tables(MOST_CODES);
     }
 }

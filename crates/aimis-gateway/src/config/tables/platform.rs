@@ -50,6 +50,8 @@ section! {
         max_connection_age as "max_connection_age_ms": Duration = millis(0, 86_400_000).or(300_000);
         /// The longest a call may take: waiting, connecting, all attempts and the answer together.
         deadline as "deadline_ms": Duration = millis(100, 120_000).or(10_000);
+        /// The time that an address has to take a connection before the next one is tried beside it (RFC 8305).
+        connect_head_start as "connect_head_start_ms": Duration = millis(10, 60_000).or(300);
         /// The longest that look-up, connecting, the proxy's tunnel and the TLS handshake may take together.
         connect_timeout as "connect_timeout_ms": Duration = millis(100, 60_000).or(3_000);
         /// How long an unused connection is kept.
@@ -58,6 +60,8 @@ section! {
         max_idle_per_worker: usize = integer(0, 10_000).or(64);
         /// Connections of each worker at a time.
         max_connections_per_worker: usize = integer(1, 10_000).or(512);
+        /// The largest head of an answer.
+        max_head_bytes: usize = size(8 << 10, 1 << 20).or("64KiB");
         /// The largest answer.
         max_body: usize = size(64 << 10, 256 << 20).or("8MiB");
         /// Requests after which a connection is replaced; 0 means never.
@@ -70,6 +74,9 @@ section! {
         http2_ping as "http2_ping_ms": Duration = millis(0, 3_600_000).or(20_000);
         /// How long the answer to that may take until the connection is given up.
         http2_ping_timeout as "http2_ping_timeout_ms": Duration = millis(100, 120_000).or(5_000);
+        /// How long no connection is used twice after the platform, or something on the way, sent an answer that
+        /// nobody asked for. 0 trusts at once.
+        distrust as "distrust_ms": Duration = millis(0, 86_400_000).or(600_000);
         /// Times that a question is asked again at most: when no connection came about, when it ended before the
         /// answer, on status 502, 503 and 504, and once on a transient code. All within `deadline_ms`.
         max_retries: u32 = integer(0, 5).or(2);
@@ -77,5 +84,11 @@ section! {
         retry_base as "retry_base_ms": Duration = millis(0, 10_000).or(50);
         /// The longest wait before any retry. A `Retry-After` of the platform can be longer.
         retry_max as "retry_max_ms": Duration = millis(0, 60_000).or(1_000);
+        /// Retries that all workers together may spend, for a hundred of the questions that came in a window.
+        retry_budget_percent: u64 = integer(0, 100).unit("percent").or(20);
+        /// Retries that a window has in any case, so that a clinic at night can retry at all.
+        retry_budget_floor: u64 = integer(0, 10_000).or(3);
+        /// The window. What is left of it is not kept for the next.
+        retry_budget_window as "retry_budget_window_ms": Duration = millis(1_000, 600_000).or(10_000);
     }
 }

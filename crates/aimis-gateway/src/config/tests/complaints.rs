@@ -286,6 +286,24 @@ const FILES: &[(&str, &str)] = &[
         "[lan]\nsocket_mode = 660",
         "gateway.toml:2: lan.socket_mode: 660 is not a mode in quotes, like \"0660\"",
     ),
+    (
+        "[[codes]]\napi = \"patientstudies\"\ncode = 20014\nclass = \"no_data\"",
+        "gateway.toml:2: codes[0].api: \"patientstudies\" is no API of the platform, did you mean patientStudies?",
+    ),
+    (
+        "[[codes]]\ncode = 0\nclass = \"no_data\"",
+        "gateway.toml:2: codes[0].code: 0 is success by definition and stays that",
+    ),
+    (
+        "[[codes]]\ncode = 20014\nclass = \"no_data\"\n[[codes]]\ncode = 20014\napi = \"patientStudies\"\nclass = \"caller\"\n\
+         [[codes]]\ncode = 20014\nclass = \"limit\"",
+        "gateway.toml:9: codes[2].code: 20014 is that of codes[0] already, for the same API",
+    ),
+    (
+        "[[codes]]\ncode = 20014\nclass = \"nodata\"",
+        "gateway.toml:3: codes[0].class: \"nodata\" is not allowed, only \"success\", \"no_data\", \"caller\", \
+         \"configuration\", \"auth\", \"permission\", \"limit\", \"transient\", \"unexpected\", \"unknown\"",
+    ),
     // A fault of a global section is told once, not once a tenant.
     (
         "[sign]\ntimestamp_unit = \"us\"",
@@ -317,7 +335,7 @@ fn all_faults_are_told_at_once() {
     let expected = "\
 gateway.toml:2: runtime.workers: 999 is out of range, allowed is 0 to 256
 gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, telemetry, platform, breaker, crypto, sign, identity, dates, \
-clock, emptiness, drain, log, tenants, clients
+clock, emptiness, drain, log, tenants, clients, codes
 gateway.toml:5: platform.base_url: 5 is not a URL
 gateway.toml:6: platform.max_body: \"1B\" is out of range, allowed is 64KiB to 256MiB
 gateway.toml:7: tenants[0].app_id: is missing

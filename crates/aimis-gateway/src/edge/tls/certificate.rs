@@ -1,5 +1,7 @@
 //! What a certificate says: until when it holds, and whose it is.
 
+use std::net::IpAddr;
+
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
@@ -45,6 +47,56 @@ pub fn peer(certificate: &CertificateDer<'_>) -> Option<PeerCertificate> {
         names: names(&parsed),
         not_after: end(&parsed),
     })
+}
+
+/// What a certificate says of itself, for an operator.
+pub struct About {
+    /// Whose it is (RFC 4514).
+    pub subject: String,
+    /// Who says so.
+    pub issuer: String,
+    /// DNS names and addresses that it is for.
+    pub names: Vec<String>,
+    /// When it expires, in seconds since 1970.
+    pub not_after: u64,
+}
+
+/// Reads what a certificate says; nothing of it is verified here. `None` for one that cannot be read.
+pub fn about(certificate: &CertificateDer<'_>) -> Option<About> {
+    let parsed = Certificate::from_der(certificate).ok()?;
+    let alternative = parsed.tbs_certificate.get::<SubjectAltName>().ok().flatten();
+    let names = alternative.iter().flat_map(|(_, names)| &names.0);
+    let names: Vec<String> = names.filter_map(host).collect();
+    Some(About {
+        subject: whose(&parsed, &parsed.tbs_certificate.subject.to_string(), names.first()),
+        issuer: parsed.tbs_certificate.issuer.to_string(),
+        names,
+        not_after: end(&parsed),
+    })
+}
+
+/// The subject; certificates of today may have none, and then their first name says it.
+fn whose(certificate: &Certificate, subject: &str, name: Option<&String>) -> String {
+    match (certificate.tbs_certificate.subject.0.is_empty(), name) {
+        (true, Some(name)) => name.clone(),
+        _ => subject.to_owned(),
+    }
+}
+
+/// A name that a server can be asked for by.
+fn host(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        GeneralName::IpAddress(octets) => match octets.as_bytes().len() {
+            4 => <[u8; 4]>::try_from(octets.as_bytes())
+                .ok()
+                .map(|ip| IpAddr::from(ip).to_string()),
+            _ => <[u8; 16]>::try_from(octets.as_bytes())
+                .ok()
+                .map(|ip| IpAddr::from(ip).to_string()),
+        },
+        _ => None,
+    }
 }
 
 fn names(certificate: &Certificate) -> Vec<String> {
