@@ -7,6 +7,7 @@ pub(super) mod breaker;
 pub(super) mod client;
 pub(super) mod emptiness;
 pub(super) mod lan;
+pub(super) mod limits;
 pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
@@ -19,6 +20,7 @@ use breaker::Breaker;
 use client::Client;
 use emptiness::Emptiness;
 use lan::Lan;
+use limits::Limits;
 use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
 use protocol::{Clock, Crypto, Dates, Identity, Sign};
@@ -43,6 +45,8 @@ section! {
         platform: Platform = table();
         /// When a platform that fails is left alone for a while.
         breaker: Breaker = table();
+        /// How much may be asked. Tenants and clients can differ.
+        limits: Limits = table();
         /// How personal fields are encrypted. A tenant can differ.
         crypto: Crypto = table();
         /// How requests are signed. A tenant can differ.
