@@ -188,7 +188,7 @@ impl Bench {
     fn new(limits: &str, tenant: &str) -> Self {
         let config = config(limits, tenant);
         let clock = Clock::of_runtime(0);
-        let metrics = Metrics::new(&["first"], &["patientStudies"], Codes::builtin());
+        let metrics = Metrics::new(&["first"], &["patientStudies"], &Codes::builtin());
         let (log, guard) = Log::start(clock.clone(), Level::Info, "test", Box::new(std::io::sink())).unwrap();
         let who = (0, TenantName::new("first"));
         Self {
@@ -353,7 +353,7 @@ async fn a_platform_that_says_too_much_is_left_alone_and_asked_again() {
 fn turns_go_round_between_threads() {
     let config = config("", "rate_per_s = 0\nin_flight = 1");
     let clock = Clock::system();
-    let metrics = Metrics::new(&["first"], &["patientStudies"], Codes::builtin());
+    let metrics = Metrics::new(&["first"], &["patientStudies"], &Codes::builtin());
     let (log, _guard) = Log::start(clock.clone(), Level::Info, "test", Box::new(std::io::sink())).unwrap();
     let who = (0, TenantName::new("first"));
     let tap = Arc::new(Tap::new(&config, who, &clock, Arc::clone(&metrics), log));
