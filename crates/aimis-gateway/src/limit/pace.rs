@@ -75,17 +75,16 @@ impl Pace {
             Outcome::Answered(took) => self.is_slow(took).then_some(AFTER_SLOW),
         };
         match factor {
-            Some(factor) => {
-                if self.lowered.is_none_or(|lowered| began >= lowered) {
-                    self.limit = (self.limit * factor).max(1.0);
-                    self.lowered = Some(now);
-                }
+            // Once for all that were on their way together.
+            Some(factor) if self.lowered.is_none_or(|lowered| began >= lowered) => {
+                self.limit = (self.limit * factor).max(1.0);
+                self.lowered = Some(now);
             }
             // A limit that nobody comes near to is not tried out, so it says nothing about a higher one.
             None if 2 * busy >= self.limit() => {
                 self.limit = (self.limit + 1.0 / self.limit).min(self.most as f64);
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 
