@@ -123,9 +123,12 @@ impl<T> Gate<T> {
             weight,
             paid,
         };
+        let first = self.line.waiting(lane).next().is_none();
         match self.line.join(lane, waiting) {
             Ok((ticket, gone)) => {
-                self.blocked[lane.index()].get_or_insert(obstacle);
+                if first {
+                    self.blocked[lane.index()] = Some(obstacle);
+                }
                 Entry::Waits {
                     ticket,
                     gone: gone.map(|gone| gone.item),
@@ -177,9 +180,12 @@ impl<T> Gate<T> {
 
     /// When the holder of `ticket` should look again, if it is the one to do so.
     pub(super) fn look_again(&self, ticket: Ticket) -> Option<Moment> {
-        self.watch[ticket.lane.index()]
-            .filter(|(watcher, _)| *watcher == ticket)
-            .map(|(_, at)| at)
+        let (watcher, at) = self.watch[ticket.lane.index()]?;
+        // By then it may wait for something else, which whoever leaves tells it of.
+        let Some(Obstacle::Quota { until, .. }) = self.blocked(ticket.lane) else {
+            return None;
+        };
+        (watcher == ticket && at == until).then_some(at)
     }
 
     /// Why one that still waits at the end of its patience has to go: its quota. `None` if it waits for a place.

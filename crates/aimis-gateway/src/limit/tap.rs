@@ -156,6 +156,9 @@ impl Tap {
 
     /// The platform says that this tenant asks too much, and for how long at least.
     fn close(&self, asked: Duration) {
+        if self.closed.is_zero() {
+            return;
+        }
         let wait = self.closed.max(asked.min(self.max_closed));
         let refusal = NoTurn::Limited(Limited {
             limit: Limit::Platform,

@@ -177,6 +177,38 @@ fn batches_leave_places_free_and_one_place_is_theirs_in_any_case() {
     }
 }
 
+#[test]
+fn who_waits_for_a_place_looks_at_no_clock() {
+    let config = config("", "rate_per_s = 10\nburst = 3\nin_flight = 3");
+    let clock = Clock::manual(0);
+    let mut gate = gate(&config, &clock);
+    let mut enter = |gate: &mut Gate<u32>, lane| gate.enter(clock.moment(), lane, 1, || 0);
+    // Of the batches' own quota there are two.
+    assert!(matches!(enter(&mut gate, Lane::Batch), Entry::Passes));
+    gate.leave(clock.moment(), Lane::Batch, Outcome::Unknown, clock.moment());
+    assert!(matches!(enter(&mut gate, Lane::Batch), Entry::Passes));
+    gate.leave(clock.moment(), Lane::Batch, Outcome::Unknown, clock.moment());
+    let Entry::Waits { ticket, .. } = enter(&mut gate, Lane::Batch) else {
+        panic!("it passed, or was refused");
+    };
+    assert_eq!(gate.next(clock.moment()), None);
+    let mut told = 0;
+    gate.watchers(|_| told += 1);
+    assert_eq!(told, 1);
+    assert!(gate.look_again(ticket).is_some());
+
+    for _ in 0..3 {
+        clock.advance(Duration::from_millis(100));
+        assert!(matches!(enter(&mut gate, Lane::Interactive), Entry::Passes));
+    }
+    assert_eq!(gate.next(clock.moment()), None);
+
+    gate.watchers(|_| told += 1);
+    assert_eq!((told, gate.look_again(ticket)), (1, None));
+    gate.leave(clock.moment(), Lane::Interactive, Outcome::Unknown, clock.moment());
+    assert_eq!(gate.next(clock.moment()), Some(0));
+}
+
 /// A tap in a paused runtime.
 struct Bench {
     tap: Arc<Tap>,

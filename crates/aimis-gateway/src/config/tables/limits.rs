@@ -18,8 +18,8 @@ section! {
         interactive_percent: u32 = integer(0, 90).unit("percent").or(30);
         /// Whether fewer than `in_flight` questions are asked at a time while the platform answers much more slowly than before.
         adaptive: bool = switch().or(true);
-        /// How long a tenant's questions are refused when the platform says that it asks too much (status 429, code 90003).
-        closed as "closed_ms": Duration = millis(100, 600_000).or(10_000);
+        /// How long a tenant's questions are refused when the platform says that it asks too much (status 429, code 90003); with 0 they are not.
+        closed as "closed_ms": Duration = millis(0, 600_000).or(10_000);
         /// Longest that a `Retry-After` of the platform prolongs that.
         max_closed as "max_closed_ms": Duration = millis(100, 3_600_000).or(60_000);
         /// Also send `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, for programs that know no `RateLimit`.
