@@ -135,7 +135,10 @@ impl<T> Gate<T> {
                     obstacle,
                 }
             }
-            Err(_) => Entry::Refused(NoTurn::Overloaded),
+            Err(_) => Entry::Refused(match obstacle {
+                Obstacle::Place => NoTurn::Overloaded,
+                Obstacle::Quota { until, batch } => self.over_quota(until.since(now), batch),
+            }),
         }
     }
 
