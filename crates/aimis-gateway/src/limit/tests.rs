@@ -182,7 +182,7 @@ fn who_waits_for_a_place_looks_at_no_clock() {
     let config = config("", "rate_per_s = 10\nburst = 3\nin_flight = 3");
     let clock = Clock::manual(0);
     let mut gate = gate(&config, &clock);
-    let mut enter = |gate: &mut Gate<u32>, lane| gate.enter(clock.moment(), lane, 1, || 0);
+    let enter = |gate: &mut Gate<u32>, lane| gate.enter(clock.moment(), lane, 1, || 0);
     // Of the batches' own quota there are two.
     assert!(matches!(enter(&mut gate, Lane::Batch), Entry::Passes));
     gate.leave(clock.moment(), Lane::Batch, Outcome::Unknown, clock.moment());

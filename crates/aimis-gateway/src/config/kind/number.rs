@@ -162,7 +162,7 @@ impl Kind for RateKind {
         let per_1000_s = node
             .decimal()
             .and_then(|text| thousandths(&text))
-            .ok_or_else(|| Refusal::new("is not a number with at most three decimals, like 10 or 0.5"))?;
+            .ok_or_else(|| Refusal::new("is not a number from 0 on with at most three decimals, like 10 or 0.5"))?;
         if per_1000_s > Self::MOST * 1_000 {
             return Err(Refusal::new(format!("is out of range, allowed is 0 to {}", Self::MOST)));
         }
