@@ -24,7 +24,7 @@ fn digest(key: &str) -> String {
 }
 
 /// A client with a key of its own.
-fn keyed(name: &str, key: &str, rules: &str) -> String {
+pub fn keyed(name: &str, key: &str, rules: &str) -> String {
     format!("name = \"{name}\"\nkey_sha256 = \"{}\"\n{rules}", digest(key))
 }
 

@@ -94,6 +94,8 @@ fn serve(platform: &Platform, directory: &Directory, socket: &Path) -> Serve {
         .env("AIMIS_LAN__LISTEN", format!("127.0.0.1:0,unix:{}", socket.display()))
         .env("AIMIS_LAN__MAX_CONNECTIONS", "20000")
         .env("AIMIS_LAN__MAX_CONNECTIONS_PER_SOURCE", "0")
+        .env("AIMIS_LIMITS__TENANT__RATE_PER_S", "0")
+        .env("AIMIS_LIMITS__TENANT__IN_FLIGHT", "0")
         .env("AIMIS_LAN__IDLE_TIMEOUT_MS", "3600000")
         .env("AIMIS_LAN__HEADER_TIMEOUT_MS", "3000")
         .env("AIMIS_LAN__BODY_TIMEOUT_MS", "3000")

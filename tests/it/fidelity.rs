@@ -122,7 +122,6 @@ async fn p4_every_byte_of_the_platforms_answer_arrives() {
 #[tokio::test]
 async fn p4_status_and_content_type_arrive_as_they_were_sent() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
-    let gateway = Gateway::before(&platform);
     let envelope = br#"{"code":1,"message":"internal error","data":null}"#;
     let types = [
         "application/json",
@@ -136,6 +135,8 @@ async fn p4_status_and_content_type_arrive_as_they_were_sent() {
         for content_type in types {
             let canned = canned(status, content_type, envelope);
             platform.set_reply(PATIENT_STUDIES, canned.clone());
+            // One each: who is told 429 asks no more for a while.
+            let gateway = Gateway::before(&platform);
 
             let answer = gateway.studies().await;
 

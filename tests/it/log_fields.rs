@@ -181,6 +181,8 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
         .with("log", "level = \"debug\"\nclient_address = true")
         .with("drain", "timeout_ms = 50")
         .with("lan", "max_failed_sign_ins = 1")
+        // The parts of a merged list wait for each other.
+        .with("limits.tenant", "rate_per_s = 0\nin_flight = 1")
         .client("name = \"his\"\nnetworks = \"127.0.0.1\"\nmerge_study_types = true")
         .start();
     gateway.studies().await;

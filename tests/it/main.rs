@@ -24,6 +24,7 @@ mod forward;
 mod hostile_bodies;
 mod isolation;
 mod lan_tls;
+mod limits;
 mod log_fields;
 mod merged_list;
 mod metrics;

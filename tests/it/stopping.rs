@@ -152,7 +152,11 @@ async fn a_stop_under_load_leaves_no_request_unanswered() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     platform.set_recording(false);
     let directory = Directory::new();
-    let serve = Serve::start(serve(&platform, &directory, &[]));
+    let unlimited = [
+        ("AIMIS_LIMITS__TENANT__RATE_PER_S", "0"),
+        ("AIMIS_LIMITS__TENANT__IN_FLIGHT", "0"),
+    ];
+    let serve = Serve::start(serve(&platform, &directory, &unlimited));
     let seen = Arc::new(Seen::default());
     let clients: Vec<_> = (0..8)
         .map(|_| tokio::spawn(ask_until_refused(serve.lan, Arc::clone(&seen))))

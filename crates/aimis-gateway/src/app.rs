@@ -28,6 +28,7 @@ use crate::edge::tls::reload::Reloader;
 use crate::emptiness;
 use crate::forward::Road;
 use crate::forward::service::RoadService;
+use crate::limit::Limits;
 use crate::listener::{BindError, Listener};
 use crate::prepare::PrepareError;
 use crate::telemetry::event::Event;
@@ -153,6 +154,7 @@ impl Gateway {
         let controls = control::Controls::new();
         let signing_clock = clock.shifted(config.clock.offset_ms);
         let shared = Shared::new(config, &snapshot, &clock, &metrics, &log)?;
+        let limits = Limits::new(config, &snapshot, &clock, &metrics, &log);
         let failures = Arc::new(Failures::new(
             config.lan.max_failed_sign_ins,
             config.log.repeat_interval,
@@ -165,7 +167,7 @@ impl Gateway {
             let (snapshot, connector) = (Arc::clone(&snapshot), connector.clone());
             let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
-            let shared = Arc::clone(&shared);
+            let (shared, limits) = (Arc::clone(&shared), Arc::clone(&limits));
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
@@ -185,7 +187,7 @@ impl Gateway {
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
                     let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
-                    let road = Road::new(snapshot, failures, platform, signing_clock);
+                    let road = Road::new(snapshot, failures, limits, platform, signing_clock);
                     RoadService::new(road, ids, clock, log, metrics, health, draining)
                 }),
             };

@@ -142,6 +142,13 @@ impl Clock {
     }
 }
 
+/// For limits: a moment as governor tells it.
+impl From<governor::nanos::Nanos> for Moment {
+    fn from(nanos: governor::nanos::Nanos) -> Self {
+        Self(nanos.into())
+    }
+}
+
 /// For limits: [`Clock::moment`] on the scale that governor counts in.
 impl governor::clock::Clock for Clock {
     type Instant = governor::nanos::Nanos;

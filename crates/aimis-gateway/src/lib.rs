@@ -11,6 +11,7 @@
 //! | how is the platform reached? | [`upstream`], a layer a file |
 //! | what does a refusal say? | [`rejection`] |
 //! | who may ask what? | [`client`] |
+//! | how much may be asked? | [`limit`] |
 //! | how are connections served and bounded? | [`edge`], [`listener`], [`sources`] |
 //! | which threads are there? | [`app`], [`worker`], `control` |
 //! | are answers emptier than they were? | `emptiness` |
@@ -32,6 +33,7 @@ pub mod edge;
 mod emptiness;
 pub mod explain;
 pub mod forward;
+pub mod limit;
 pub mod listener;
 pub mod local;
 pub mod prepare;

@@ -16,6 +16,7 @@ use http::StatusCode;
 use crate::client::SignInFault;
 use crate::client::permissions::Rule;
 use crate::edge::guard::HeadFault;
+use crate::limit::{Limit, Limited};
 use crate::telemetry::labels::{CodeClass, RejectReason};
 use crate::upstream::error::UpstreamError;
 
@@ -103,9 +104,15 @@ pub enum Rejection {
     /// A web page asks whose origin is not configured.
     #[error("a web page of another origin")]
     PageNotAllowed,
+    /// Too much is asked.
+    #[error("over a quota")]
+    QuotaExceeded(Limited),
     /// The gateway is full.
     #[error("overloaded")]
     Overloaded,
+    /// As many of the tenant's questions wait for their turn as may (`limits.queue`).
+    #[error("too many questions wait")]
+    QueueFull,
     /// The gateway is stopping.
     #[error("draining")]
     Draining,
@@ -176,8 +183,10 @@ impl Rejection {
             Self::MethodNotAllowed => (800_007, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::ClientUnknown { .. } => (800_101, StatusCode::UNAUTHORIZED, "client-unknown"),
             Self::NotPermitted { .. } | Self::PageNotAllowed => (800_102, StatusCode::FORBIDDEN, "not-permitted"),
-            Self::SignInsLimited { .. } => (800_201, StatusCode::TOO_MANY_REQUESTS, "quota-exceeded"),
-            Self::Overloaded => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::SignInsLimited { .. } | Self::QuotaExceeded(_) => {
+                (800_201, StatusCode::TOO_MANY_REQUESTS, "quota-exceeded")
+            }
+            Self::Overloaded | Self::QueueFull => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Draining => (800_203, StatusCode::SERVICE_UNAVAILABLE, "draining"),
             Self::Upstream(error) => return upstream(*error),
             Self::Internal => (800_900, StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -204,10 +213,12 @@ impl Rejection {
             | Self::ClientUnknown { .. }
             | Self::NotPermitted { .. }
             | Self::PageNotAllowed => CodeClass::Data,
-            Self::SignInsLimited { .. } => CodeClass::Limit,
-            Self::Upstream(UpstreamError::Busy) | Self::Overloaded | Self::Draining | Self::Internal => {
-                CodeClass::Gateway
-            }
+            Self::SignInsLimited { .. } | Self::QuotaExceeded(_) => CodeClass::Limit,
+            Self::Upstream(UpstreamError::Busy)
+            | Self::Overloaded
+            | Self::QueueFull
+            | Self::Draining
+            | Self::Internal => CodeClass::Gateway,
             Self::Upstream(_) => CodeClass::Transport,
         }
     }
@@ -227,11 +238,11 @@ impl Rejection {
             | Self::MethodNotAllowed => Some(RejectReason::Malformed),
             Self::ClientUnknown { .. } => Some(RejectReason::Unauthenticated),
             Self::NotPermitted { .. } | Self::PageNotAllowed => Some(RejectReason::Forbidden),
-            Self::SignInsLimited { .. } => Some(RejectReason::RateLimited),
+            Self::SignInsLimited { .. } | Self::QuotaExceeded(_) => Some(RejectReason::RateLimited),
             Self::CharsetNotSupported => Some(RejectReason::Charset),
             Self::BodyTooLarge { .. } => Some(RejectReason::TooLarge),
             Self::BodyIncomplete { .. } => Some(RejectReason::Slow),
-            Self::Upstream(UpstreamError::Busy) | Self::Overloaded => Some(RejectReason::Overloaded),
+            Self::Upstream(UpstreamError::Busy) | Self::Overloaded | Self::QueueFull => Some(RejectReason::Overloaded),
             Self::Draining => Some(RejectReason::Draining),
             Self::Upstream(_) | Self::Internal => None,
         }
@@ -252,6 +263,18 @@ impl Rejection {
             Self::NotPermitted { rule } => ("not-permitted", Some(rule.as_str())),
             Self::PageNotAllowed => ("not-permitted", Some("origin")),
             Self::SignInsLimited { .. } => ("quota-exceeded", Some("failed-sign-ins")),
+            Self::QuotaExceeded(limited) => {
+                let detail = match limited.limit {
+                    Limit::Client => "the client's quota: limits.client, limits.api, or its own limits",
+                    Limit::Tenant => "the tenant's quota at the platform: limits.tenant, or the tenant's own limits",
+                    Limit::Platform => "the platform said that the tenant asks too much: see tap_closed before",
+                };
+                (self.public().kind, Some(detail))
+            }
+            Self::QueueFull => {
+                let detail = "limits.queue questions of the tenant wait: the platform is slow, or limits.tenant.in_flight too low";
+                (self.public().kind, Some(detail))
+            }
             other => (other.public().kind, None),
         }
     }

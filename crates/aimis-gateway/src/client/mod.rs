@@ -52,6 +52,8 @@ impl Loggable for &ClientName {
 pub struct Client {
     /// Its name; `None` for whoever asks where no clients are configured, and only this machine can.
     pub name: Option<ClientName>,
+    /// Position in the configuration; 0 for whoever asks where no clients are configured.
+    pub index: usize,
     /// What it may ask for.
     pub permissions: Permissions,
     /// Put into its requests that name no hospital, before the tenant's.

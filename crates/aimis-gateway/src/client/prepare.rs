@@ -9,9 +9,10 @@ use crate::forward::decode::Dialects;
 
 /// The clients of a configuration.
 pub fn clients(config: &Config, apis: &Apis) -> Clients {
-    let known = config.clients.iter().map(|settings| {
+    let known = config.clients.iter().enumerate().map(|(index, settings)| {
         let client = Client {
             name: Some(ClientName::new(&settings.name)),
+            index,
             permissions: permissions(settings, config, apis),
             hospital_id: settings.hospital_id.as_deref().map(str::to_owned),
             union_id: settings.union_id.as_deref().map(str::to_owned),
@@ -65,6 +66,7 @@ fn manner(lan: &config::Lan, client: Option<&config::Client>) -> Client {
         .or(lan.aliases.as_ref());
     Client {
         name: None,
+        index: 0,
         permissions: Permissions::everything(),
         hospital_id: None,
         union_id: None,

@@ -316,6 +316,10 @@ impl From<&Plain> for Node {
         let value = match plain {
             Plain::Bool(value) => Value::Bool(*value),
             Plain::Integer(number) => Value::Integer(*number),
+            Plain::Thousandths(_) => Value::Unusable {
+                shown: plain.to_string(),
+                hint: "",
+            },
             Plain::Text(text) => Value::Text(text.clone()),
             Plain::List(items) => Value::List(items.iter().map(Node::from).collect()),
             Plain::Hidden => Value::Text(String::new()),

@@ -25,7 +25,7 @@ pub fn full_toml() -> String {
                 comment(&mut out, &field.about);
                 out.push_str(&format!("[{}]\n", field.key));
                 fields.iter().for_each(|field| value(&mut out, field, Within::Table));
-                fields.iter().for_each(|inner| offer(&mut out, field.key, inner));
+                fields.iter().for_each(|inner| part(&mut out, field.key, inner));
             }
             Form::Tables {
                 about,
@@ -42,6 +42,7 @@ pub fn full_toml() -> String {
                 out.push_str(&format!("{mark}[[{}]]\n", field.key));
                 fields.iter().for_each(|field| value(&mut out, field, within));
                 fields.iter().for_each(|inner| heir(&mut out, field.key, inner));
+                fields.iter().for_each(|inner| part(&mut out, field.key, inner));
             }
         }
     }
@@ -84,7 +85,10 @@ fn value(out: &mut String, field: &Field, within: Within) {
 
 /// A table that takes the rest from the global one.
 fn heir(out: &mut String, list: &str, field: &Field) {
-    let Form::Table { fields, .. } = &field.form else {
+    let Form::Table {
+        fields, inherits: true, ..
+    } = &field.form
+    else {
         return;
     };
     out.push('\n');
@@ -96,18 +100,25 @@ fn heir(out: &mut String, list: &str, field: &Field) {
     fields.iter().for_each(|field| value(out, field, Within::Comment));
 }
 
-/// A table inside a section that may be left out as a whole.
-fn offer(out: &mut String, section: &str, field: &Field) {
+/// A table inside a section; one that may be left out as a whole is commented out.
+fn part(out: &mut String, section: &str, field: &Field) {
     let Form::Table {
-        fields, optional: true, ..
+        fields,
+        inherits: false,
+        optional,
     } = &field.form
     else {
         return;
     };
+    let (mark, within) = if *optional {
+        ("# ", Within::Offer)
+    } else {
+        ("", Within::Table)
+    };
     out.push('\n');
     comment(out, &field.about);
-    out.push_str(&format!("# [{section}.{}]\n", field.key));
-    fields.iter().for_each(|field| value(out, field, Within::Offer));
+    out.push_str(&format!("{mark}[{section}.{}]\n", field.key));
+    fields.iter().for_each(|field| value(out, field, within));
 }
 
 fn comment(out: &mut String, text: &str) {

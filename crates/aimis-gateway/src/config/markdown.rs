@@ -15,12 +15,13 @@ pub fn markdown() -> String {
             Form::Table { fields, .. } => {
                 out.push_str(&format!("\n### `[{}]`\n\n{}\n", field.key, field.about));
                 keys(&mut out, fields);
-                offers(&mut out, field.key, fields);
+                parts(&mut out, field.key, fields);
             }
             Form::Tables { about, fields, max, .. } => {
                 out.push_str(&format!("\n### `[[{}]]`\n\n{about} At most {max}.\n", field.key));
                 keys(&mut out, fields);
                 heirs(&mut out, field.key, fields);
+                parts(&mut out, field.key, fields);
             }
         }
     }
@@ -51,15 +52,18 @@ fn keys(out: &mut String, fields: &[Field]) {
     }
 }
 
-/// Tables inside a section that may be left out as a whole.
-fn offers(out: &mut String, section: &str, fields: &[Field]) {
+/// Tables inside a section.
+fn parts(out: &mut String, section: &str, fields: &[Field]) {
     for field in fields {
         if let Form::Table {
-            fields, optional: true, ..
+            fields,
+            inherits: false,
+            optional,
         } = &field.form
         {
+            let leave = if *optional { " May be left out." } else { "" };
             out.push_str(&format!(
-                "\n### `[{section}.{}]`\n\n{} May be left out.\n",
+                "\n### `[{section}.{}]`\n\n{}{leave}\n",
                 field.key, field.about
             ));
             keys(out, fields);

@@ -40,6 +40,7 @@ pub use kind::alias::Alias;
 pub use kind::digest::{CertificateMatch, Sha256Digest};
 pub use kind::mode::FileMode;
 pub use kind::network::Network;
+pub use kind::number::Rate;
 pub use kind::origin::PageOrigin;
 pub use kind::proxy::{Bypass, ProxyChoice};
 pub use kind::text::Text;
@@ -59,6 +60,7 @@ pub use tables::client::Client;
 pub use tables::code::{Code, CodeClass};
 pub use tables::emptiness::Emptiness;
 pub use tables::lan::{AnswerCharset, AnswerStatus, Lan, Language, UnknownFields};
+pub use tables::limits::{ClientQuota, Limits, OwnClientQuota, OwnTenantQuota, TenantQuota, Weights};
 pub use tables::platform::Platform;
 pub use tables::process::{Drain, Log, LogFormat, LogLevel, Runtime, Telemetry};
 pub use tables::protocol::{

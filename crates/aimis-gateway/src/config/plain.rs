@@ -9,6 +9,8 @@ pub enum Plain {
     Bool(bool),
     /// A whole number.
     Integer(i64),
+    /// A number of thousandths.
+    Thousandths(u64),
     /// A text.
     Text(String),
     /// Several values of one kind.
@@ -23,6 +25,9 @@ impl Plain {
         match self {
             Self::Bool(value) => (*value).into(),
             Self::Integer(number) => (*number).into(),
+            Self::Thousandths(number) if number.is_multiple_of(1_000) => (number / 1_000).into(),
+            // Exact enough: below 2^53 the shortest text of the quotient is the one that was written.
+            Self::Thousandths(number) => (*number as f64 / 1_000.0).into(),
             Self::Text(text) => text.as_str().into(),
             Self::List(items) => items.iter().map(Self::to_json).collect(),
             Self::Hidden => "***".into(),
@@ -36,6 +41,7 @@ impl fmt::Display for Plain {
         match self {
             Self::Bool(value) => write!(f, "{value}"),
             Self::Integer(number) => write!(f, "{number}"),
+            Self::Thousandths(_) => write!(f, "{}", self.to_json()),
             // JSON's escapes are a subset of those of a TOML basic string, except for a bare DEL.
             Self::Text(text) => {
                 write!(

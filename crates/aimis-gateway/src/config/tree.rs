@@ -23,7 +23,7 @@ pub(super) enum Value {
     Text(String),
     /// Text of an environment variable, which does not say whether it means a number, a list or a text.
     Untyped(String),
-    /// Something no key takes: a fraction, a date, a number beyond 64 bits. Named for the complaint.
+    /// Something that few keys take or none: a fraction, a date, a number beyond 64 bits. Named for the complaint.
     Unusable {
         shown: String,
         hint: &'static str,
@@ -54,6 +54,16 @@ impl Node {
         match &self.value {
             Value::Integer(number) => Some(*number),
             Value::Untyped(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The number as it is written, if this can be one with decimals.
+    pub(super) fn decimal(&self) -> Option<String> {
+        match &self.value {
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Untyped(text) => Some(text.trim().to_owned()),
+            Value::Unusable { shown, .. } => Some(shown.clone()),
             _ => None,
         }
     }

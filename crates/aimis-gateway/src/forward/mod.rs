@@ -7,7 +7,9 @@
 //! | [`decode`] | the body's bytes | a draft of an order |
 //! | [`authorize`] | client, tenant, order | whether this client may ask this |
 //! | [`understand()`] | the three before | a checked [`question::Question`] to one tenant: an order, or one a type of study |
+//! | [`crate::limit`] | client and question | whether its client may ask so much |
 //! | [`ask`] | an order | what becomes of it: an answer, or why there is none |
+//! | [`crate::limit`] | an order | its turn under its tenant's limits |
 //! | [`protect`] | an order | a [`protect::ProtectedRequest`]: personal fields encrypted |
 //! | [`crate::upstream`] | that | the platform's [`crate::upstream::reply::Reply`], signed for anew in each attempt |
 //! | [`relay`] | the reply | the caller's answer, byte for byte |
@@ -50,6 +52,7 @@ use crate::clock::Clock;
 use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::edge::peer::Peer;
+use crate::limit::Limits;
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
 use crate::telemetry::exchange::{Findings, Parts};
@@ -80,11 +83,17 @@ pub struct Road {
 impl Road {
     /// A road under one configuration. `clock` is the one that signatures carry, `clock.offset_ms` included: which
     /// day today is must not depend on a machine's clock that is known to be wrong.
-    pub fn new(snapshot: Arc<Snapshot>, failures: Arc<Failures>, platform: Platform, clock: Clock) -> Self {
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        failures: Arc<Failures>,
+        limits: Arc<Limits>,
+        platform: Platform,
+        clock: Clock,
+    ) -> Self {
         Self {
             snapshot,
             failures,
-            asker: Asker::new(platform),
+            asker: Asker::new(platform, limits),
             clock,
         }
     }
@@ -114,6 +123,7 @@ impl Road {
         let today = Date::in_china(self.clock.now());
         let (question, tenant) = understand(&self.snapshot, client, &route, &body, content_type, today, notes)?;
         drop(body);
+        self.admit(client, tenant, route.api, &question, notes)?;
         match question {
             Question::One(order) => self.ask(order, route.api, tenant, notes).await,
             Question::ByType(orders) => {
@@ -122,6 +132,22 @@ impl Road {
                 Box::pin(self.ask_each(orders, route.api, tenant, language, notes)).await
             }
         }
+    }
+
+    /// Whether the client may ask so much; what is left of its quota is told with the answer.
+    fn admit(
+        &self,
+        client: &Client,
+        tenant: &Tenant,
+        api: usize,
+        question: &Question,
+        notes: &mut Notes,
+    ) -> Result<(), Rejection> {
+        let orders = question.orders().len();
+        let limits = self.asker.limits();
+        limits
+            .admit(client.index, tenant.index, api, orders, &mut notes.standings)
+            .map_err(Rejection::QuotaExceeded)
     }
 
     /// Asks the platform, and relays what it says.
@@ -135,6 +161,7 @@ impl Road {
         let asked = self.asker.ask(order, api, tenant).await;
         notes.exchange.attempts = asked.attempts;
         notes.exchange.upstream_time = asked.upstream_time;
+        notes.exchange.limit_time = asked.limit_time;
         if asked.resigned {
             self.note_clock(notes);
         }
@@ -161,7 +188,9 @@ impl Road {
         let bounds = self.snapshot.merge_bounds;
         let start = self.clock.moment();
         let asked = self.asker.ask_each(orders, api, tenant, bounds.at_once).await;
-        notes.exchange.upstream_time = self.clock.moment().since(start);
+        let waited = asked.iter().map(|asked| asked.limit_time).max().unwrap_or_default();
+        notes.exchange.limit_time = waited;
+        notes.exchange.upstream_time = self.clock.moment().since(start).saturating_sub(waited);
         notes.exchange.attempts = asked.iter().map(|asked| asked.attempts).sum();
 
         let mut results: Vec<_> = asked.into_iter().map(|asked| asked.result).collect();

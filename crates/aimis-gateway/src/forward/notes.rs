@@ -4,6 +4,7 @@ use aimis_core::contract::{ID_NUM, PHONE_NUM};
 use aimis_core::order::{RepairKind, Warning};
 
 use crate::client::Answers;
+use crate::limit::headers::Standings;
 use crate::telemetry::exchange::{Exchange, FieldName, Findings};
 
 /// Bytes that the list of repairs, or of warnings, may take in a header.
@@ -15,6 +16,8 @@ pub struct Notes {
     pub exchange: Exchange,
     /// How whoever asks wants to be answered.
     pub answers: Answers,
+    /// How it stands with the quotas that it met.
+    pub standings: Standings,
     repairs: String,
     warnings: String,
 }
@@ -25,6 +28,7 @@ impl Notes {
         Self {
             exchange,
             answers,
+            standings: Standings::default(),
             repairs: String::new(),
             warnings: String::new(),
         }

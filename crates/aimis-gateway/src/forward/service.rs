@@ -100,12 +100,19 @@ impl RoadService {
         };
         let mut response = outcome.unwrap_or_else(|rejection| {
             note_rejection(&mut notes.exchange, &rejection);
+            if let Rejection::QuotaExceeded(limited) = &rejection
+                && let Some(standing) = limited.standing
+            {
+                notes.standings.note(standing);
+            }
             rejection::to_response(&rejection, wanted.unwrap_or(notes.answers.language), &id)
         });
 
         let answers = notes.answers;
         answer::adapt(&mut response, answers, &mut notes);
         decorate(response.headers_mut(), &notes);
+        let legacy = self.road.asker.limits().legacy_headers();
+        notes.standings.write(response.headers_mut(), legacy);
         if let Some(origin) = origin {
             cors::permit(response.headers_mut(), origin);
         }
@@ -154,6 +161,7 @@ impl RoadService {
     /// Closes what waited for too long; called now and then by the worker.
     pub fn close_idle(&self) {
         self.road.asker.platform().close_idle();
+        self.road.asker.limits().show();
         self.road.failures.forget_quiet();
     }
 }

@@ -10,6 +10,7 @@ use super::{Public, Rejection};
 use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::edge::request_id::RequestId;
+use crate::limit::headers::whole_seconds;
 use crate::upstream::error::UpstreamError;
 
 /// RFC 9209: what failed on the way to the next hop.
@@ -92,7 +93,11 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Rejection::Overloaded => {
+        Rejection::QuotaExceeded(limited) => {
+            // How it stands with the quota is told with every answer, in the road's own headers.
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(limited.wait).max(1)));
+        }
+        Rejection::Overloaded | Rejection::QueueFull => {
             headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
         }
         Rejection::Draining => {

@@ -3,6 +3,7 @@
 use super::{BodyFault, Rejection};
 use crate::client::SignInFault;
 use crate::config::Language;
+use crate::limit::Limit;
 use crate::upstream::error::{CertificateFault, Foreign, UpstreamError};
 use crate::upstream::proxy::ProxyFault;
 
@@ -19,6 +20,23 @@ fn pick<'a>(language: Language, en: &'a str, zh: &'a str) -> &'a str {
     match language {
         Language::Zh => zh,
         Language::En => en,
+    }
+}
+
+fn over_quota(limit: Limit) -> (&'static str, &'static str) {
+    match limit {
+        Limit::Client => (
+            "This client has used up its quota. Wait as long as Retry-After says; if that happens often, ask less, or ask the gateway's operator for more (limits.client, limits.api).",
+            "该客户端已用完配额。请等待 Retry-After 指定的时间；若经常出现，请降低请求频率，或联系网关管理员提高配额（limits.client、limits.api）。",
+        ),
+        Limit::Tenant => (
+            "The hospital has used up its quota at the imaging platform. Wait as long as Retry-After says; if that happens often, ask the gateway's operator (limits.tenant).",
+            "本院在影像平台的请求配额已用完。请等待 Retry-After 指定的时间；若经常出现，请联系网关管理员（limits.tenant）。",
+        ),
+        Limit::Platform => (
+            "The imaging platform said that this hospital asks too much, so it is not asked for a while. Wait as long as Retry-After says; if that happens often, ask the gateway's operator.",
+            "影像平台提示本院请求过于频繁，网关暂停访问一段时间。请等待 Retry-After 指定的时间；若经常出现，请联系网关管理员。",
+        ),
     }
 }
 
@@ -141,6 +159,14 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
                 rule.as_str()
             ),
         },
+        Rejection::QuotaExceeded(limited) => {
+            let (en, zh) = over_quota(limited.limit);
+            say(en, zh)
+        }
+        Rejection::QueueFull => say(
+            "The platform is slow, and as many questions of this hospital wait as may (limits.queue). Try again in a moment.",
+            "影像平台响应缓慢，本院等待中的请求已达上限（limits.queue），请稍后重试。",
+        ),
         Rejection::Overloaded => say(
             "The gateway has as many requests as it can take. Try again in a moment.",
             "网关当前请求过多，请稍后重试。",

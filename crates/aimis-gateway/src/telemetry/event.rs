@@ -3,6 +3,7 @@
 //! Names and fields are a contract with whoever searches the log (`config/log-fields.json`).
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::empty_share::Jump;
 use super::exchange::Exchange;
@@ -109,6 +110,15 @@ pub enum Event<'a> {
         /// For which API.
         api: &'static str,
     },
+    /// The platform said that a tenant asks too much: its questions are refused for a while.
+    TapClosed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// For how long.
+        wait: Duration,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
     /// Our clock and the platform's differ more than they should, or do so no longer.
     ClockOffset {
         /// How it is now.
@@ -187,6 +197,7 @@ impl Event<'_> {
             Event::Request(exchange) => exchange.level(),
             Event::UnaskedAnswer
             | Event::BreakerOpened { .. }
+            | Event::TapClosed { .. }
             | Event::ClockOffset {
                 state: ClockState::Warn,
                 ..
@@ -233,6 +244,7 @@ impl Event<'_> {
             Event::EmptyShareJumped { .. } => "empty_share_jumped",
             Event::BreakerOpened { .. } => "breaker_opened",
             Event::BreakerClosed { .. } => "breaker_closed",
+            Event::TapClosed { .. } => "tap_closed",
             Event::ClockOffset { .. } => "clock_offset",
             Event::DnsFailed { .. } => "dns_failed",
             Event::AddressEjected { .. } => "address_ejected",
@@ -275,6 +287,9 @@ impl Event<'_> {
                 "the platform fails: questions of this tenant to this API are refused for breaker.open_ms"
             }
             Event::BreakerClosed { .. } => "the platform answers again",
+            Event::TapClosed { .. } => {
+                "the platform says that this tenant asks too much: its questions are refused for a while; set limits.tenant.rate_per_s to what the contract allows"
+            }
             Event::ClockOffset { state, .. } => match state {
                 ClockState::Right => "our clock and the platform's agree again",
                 ClockState::Warn | ClockState::Alarm => {
@@ -351,6 +366,11 @@ impl Event<'_> {
             }
             Event::BreakerOpened { tenant, api } | Event::BreakerClosed { tenant, api } => {
                 line.field("tenant", *tenant).field("api", *api);
+            }
+            Event::TapClosed { tenant, wait, left_out } => {
+                line.field("tenant", *tenant)
+                    .field("wait_s", *wait)
+                    .field("suppressed", *left_out);
             }
             Event::ClockOffset { offset_ms, .. } => {
                 line.field("offset_ms", *offset_ms);

@@ -66,6 +66,8 @@ pub struct Exchange {
     pub attempts: u32,
     /// Time that went by waiting for the platform.
     pub upstream_time: Duration,
+    /// Time that went by waiting for a turn under the tenant's limits.
+    pub limit_time: Duration,
     /// Time that went by waiting for the rest of the caller's body.
     pub caller_time: Duration,
     /// Time from the request's head to its answer.
@@ -177,6 +179,7 @@ impl Exchange {
             parts: None,
             attempts: 0,
             upstream_time: Duration::ZERO,
+            limit_time: Duration::ZERO,
             caller_time: Duration::ZERO,
             total_time: Duration::ZERO,
         }
@@ -190,7 +193,9 @@ impl Exchange {
         metrics
             .request_seconds(api, self.origin)
             .observe(self.total_time.as_secs_f64());
-        let ours = self.total_time.saturating_sub(self.upstream_time + self.caller_time);
+        let ours = self
+            .total_time
+            .saturating_sub(self.upstream_time + self.limit_time + self.caller_time);
         metrics.overhead_seconds(api).observe(ours.as_secs_f64());
         for repair in &self.repairs {
             metrics.repair(*repair).inc();
@@ -248,6 +253,7 @@ impl Exchange {
             .field("http.response.status_code", self.status)
             .field("duration_s", self.total_time)
             .field("upstream.duration_s", self.upstream_time)
+            .maybe("limit.wait_s", (!self.limit_time.is_zero()).then_some(self.limit_time))
             .field("origin", self.origin.as_str())
             .field("attempts", self.attempts)
             .maybe("partial", self.parts.map(|parts| parts.failed))

@@ -137,6 +137,38 @@ label_set! {
 }
 
 label_set! {
+    /// What limits decided about a question.
+    LimitDecision {
+        /// It went to the platform at once.
+        Allowed = "allowed",
+        /// It went after a wait.
+        Waited = "waited",
+        /// Over its client's quota, before the cache.
+        RefusedClient = "refused_client",
+        /// Over its tenant's quota, and the wait would be too long.
+        RefusedTenant = "refused_tenant",
+        /// The platform said that the tenant asks too much.
+        RefusedPlatform = "refused_platform",
+        /// As many waited as may.
+        Overloaded = "overloaded",
+        /// Its deadline passed while it waited.
+        Expired = "expired",
+    }
+}
+
+label_set! {
+    /// What a question waited for.
+    WaitedFor {
+        /// A client's quota; nobody waits for one, so this stays at 0.
+        Client = "client",
+        /// The tenant's quota.
+        Tenant = "tenant",
+        /// A place on the way to the platform.
+        Platform = "platform",
+    }
+}
+
+label_set! {
     /// What became of one part of a merged study list.
     MergedPart {
         /// Studies came.

@@ -18,6 +18,7 @@ use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck,
     RejectReason, ReloadResult, RetryReason,
 };
+use super::limits::LimitMetrics;
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
@@ -74,6 +75,8 @@ pub struct Metrics {
     pub certificate_not_after: Gauge,
     /// What answers hold.
     pub answers: AnswerMetrics,
+    /// Who is squeezed.
+    pub limits: LimitMetrics,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -313,6 +316,7 @@ impl Metrics {
                 .collect(),
             certificate_not_after: certificate_not_after.with_label_values(&["lan"]),
             answers: AnswerMetrics::new(&maker, tenants),
+            limits: LimitMetrics::new(&maker, tenants),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -503,11 +507,11 @@ impl Maker {
         self.register(Gauge::with_opts(Self::opts(name, help)))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
         self.register(GaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(super) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
@@ -515,7 +519,7 @@ impl Maker {
         self.register(IntGauge::with_opts(Self::opts(name, help)))
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
+    pub(super) fn histograms(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
         self.register(HistogramVec::new(opts, labels))
     }

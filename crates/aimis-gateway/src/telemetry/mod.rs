@@ -8,6 +8,7 @@ pub mod exchange;
 pub mod health;
 pub mod http;
 pub mod labels;
+pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod patient_tag;

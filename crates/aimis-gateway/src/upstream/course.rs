@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use aimis_core::sign::Timestamp;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ struct Facts {
     attempts: Cell<u32>,
     signed_at: Cell<Option<Timestamp>>,
     resigned: Cell<bool>,
+    slow_down: Cell<Option<Duration>>,
     end: Cell<Option<Instant>>,
     over: Cell<bool>,
 }
@@ -45,6 +47,15 @@ impl Course {
 
     pub(super) fn resign(&self) {
         self.0.resigned.set(true);
+    }
+
+    /// How long the platform asks to be left alone, if it said that too much is asked.
+    pub(super) fn slow_down(&self) -> Option<Duration> {
+        self.0.slow_down.get()
+    }
+
+    pub(super) fn ask_less(&self, wait: Duration) {
+        self.0.slow_down.set(Some(wait));
     }
 
     /// When all has to be done; `None` without a deadline.

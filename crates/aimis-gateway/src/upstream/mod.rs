@@ -138,6 +138,9 @@ pub struct Sent {
     pub took: Duration,
     /// An attempt was signed by the platform's clock, since ours is off.
     pub resigned: bool,
+    /// The platform said that too much is asked (status 429, or a code with `brake`): how long it asks to be left
+    /// alone, zero if it did not say.
+    pub slow_down: Option<Duration>,
 }
 
 /// One try to get an answer.
@@ -214,6 +217,7 @@ impl Platform {
             attempts: course.attempts(),
             took: self.clock.moment().since(start),
             resigned: course.resigned(),
+            slow_down: course.slow_down(),
         }
     }
 

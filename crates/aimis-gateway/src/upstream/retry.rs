@@ -83,6 +83,10 @@ impl Policy {
 
     /// Whether to ask again after `outcome`, and how. Says yes at most so often that it ends.
     fn judge(&self, attempt: &Attempt, outcome: &Result<Reply, AttemptError>, used: &mut Used) -> Option<Again> {
+        if let Some(wait) = self.too_much(attempt.request.api(), outcome) {
+            attempt.course.ask_less(wait);
+            return None;
+        }
         let at_once = |reason| Again {
             reason,
             wait: Duration::ZERO,
@@ -143,6 +147,21 @@ impl Policy {
             wait,
             ..at_once(reason)
         })
+    }
+
+    /// Whether the platform says that too much is asked, and how long it asks to be left alone.
+    fn too_much(&self, api: usize, outcome: &Result<Reply, AttemptError>) -> Option<Duration> {
+        let (status, code, wait) = match outcome {
+            Ok(reply) => (Some(reply.status()), reply.envelope().code(), reply.wait()),
+            Err(failed) => (
+                failed.head.map(|head| head.status),
+                None,
+                failed.head.and_then(|head| head.wait),
+            ),
+        };
+        let says_so = status == Some(StatusCode::TOO_MANY_REQUESTS)
+            || code.is_some_and(|code| self.snapshot.rule(api, code).brake);
+        says_so.then(|| wait.unwrap_or_default())
     }
 
     /// Full jitter: from nothing to a bound that doubles.

@@ -128,6 +128,74 @@ impl Kind for Seconds {
     }
 }
 
+/// How often a second: whole thousandths, so that nothing is lost on the way from the file to the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    per_1000_s: u64,
+}
+
+impl Rate {
+    /// The time from one to the next; `None` if there is no limit.
+    pub fn period(self) -> Option<Duration> {
+        let thousandth = Duration::from_secs(1_000).as_nanos();
+        let period = thousandth.checked_div(self.per_1000_s.into())?;
+        Some(Duration::from_nanos(u64::try_from(period).unwrap_or(u64::MAX)))
+    }
+}
+
+/// A number of times a second, at most 100 000, with at most three decimals.
+pub(in crate::config) struct RateKind;
+
+/// A number of times a second; the key ends in `_per_s`.
+pub(in crate::config) fn rate() -> RateKind {
+    RateKind
+}
+
+impl RateKind {
+    const MOST: u64 = 100_000;
+}
+
+impl Kind for RateKind {
+    type Value = Rate;
+
+    fn read(&self, node: &Node, _directory: &Path) -> Result<Rate, Refusal> {
+        let per_1000_s = node
+            .decimal()
+            .and_then(|text| thousandths(&text))
+            .ok_or_else(|| Refusal::new("is not a number from 0 on with at most three decimals, like 10 or 0.5"))?;
+        if per_1000_s > Self::MOST * 1_000 {
+            return Err(Refusal::new(format!("is out of range, allowed is 0 to {}", Self::MOST)));
+        }
+        Ok(Rate { per_1000_s })
+    }
+
+    fn show(&self, value: &Rate) -> Plain {
+        Plain::Thousandths(value.per_1000_s)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::new(
+            json!({"type": "number", "minimum": 0, "maximum": Self::MOST}),
+            format!("0 to {}, also 0.5", Self::MOST),
+        )
+    }
+}
+
+/// Reads `10` and `0.5` as 10 000 and 500.
+fn thousandths(text: &str) -> Option<u64> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then_some(());
+    digits(whole)?;
+    digits(decimals)?;
+    let decimals = decimals.trim_end_matches('0');
+    if decimals.len() > 3 {
+        return None;
+    }
+    let whole: u64 = whole.parse().ok()?;
+    let decimals: u64 = format!("{decimals:0<3}").parse().ok()?;
+    whole.checked_mul(1_000)?.checked_add(decimals)
+}
+
 /// A number of bytes, in the file also with a unit: `"64KiB"`.
 pub(in crate::config) struct Size {
     min: usize,
@@ -202,4 +270,33 @@ fn written(bytes: usize) -> String {
         .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
         .unwrap_or(UNITS[0]);
     format!("{}{unit}", bytes / factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_exactly_and_told_apart_from_what_is_none() {
+        for (text, wanted) in [
+            ("10", Some(10_000)),
+            ("0", Some(0)),
+            ("0.5", Some(500)),
+            ("0.50000", Some(500)),
+            ("1.234", Some(1_234)),
+            ("1.2345", None),
+            ("-1", None),
+            ("1e3", None),
+            (".5", None),
+            ("5.", None),
+            ("inf", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(thousandths(text), wanted, "{text}");
+        }
+        let rate = |per_1000_s| Rate { per_1000_s }.period();
+        assert_eq!(rate(0), None);
+        assert_eq!(rate(500), Some(Duration::from_secs(2)));
+        assert_eq!(rate(10_000), Some(Duration::from_millis(100)));
+    }
 }

@@ -1,6 +1,8 @@
 //! A system of the hospital that may ask: how it is known, what it may ask for, how it speaks.
 
 use super::lan::{AnswerCharset, AnswerStatus, Language, UnknownFields};
+use super::limits::OwnClientQuota;
+use crate::config::entry::optional_table;
 use crate::config::kind::alias::{Alias, alias};
 use crate::config::kind::choice::one_of;
 use crate::config::kind::digest::{CertificateMatch, Sha256Digest, certificate, digest};
@@ -64,6 +66,8 @@ section! {
         charset: Option<AnswerCharset> = one_of().optional("utf-8");
         /// As `lan.language`.
         language: Option<Language> = one_of().optional("zh");
+        /// Where its quotas differ from those of `[limits]`.
+        limits: Option<OwnClientQuota> = optional_table();
     }
 }
 

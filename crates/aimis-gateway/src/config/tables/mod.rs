@@ -8,6 +8,7 @@ pub(super) mod client;
 pub(super) mod code;
 pub(super) mod emptiness;
 pub(super) mod lan;
+pub(super) mod limits;
 pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
@@ -21,6 +22,7 @@ use client::Client;
 use code::Code;
 use emptiness::Emptiness;
 use lan::Lan;
+use limits::Limits;
 use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
 use protocol::{Clock, Crypto, Dates, Identity, Sign};
@@ -48,6 +50,8 @@ section! {
         platform: Platform = table();
         /// When a platform that fails is left alone for a while.
         breaker: Breaker = table();
+        /// How much may be asked. Tenants and clients can differ.
+        limits: Limits = table();
         /// How personal fields are encrypted. A tenant can differ.
         crypto: Crypto = table();
         /// How requests are signed. A tenant can differ.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::limits::OwnTenantQuota;
 use super::protocol::{Crypto, Dates, Identity, Sign};
-use crate::config::entry::overrides;
+use crate::config::entry::{optional_table, overrides};
 use crate::config::kind::Kind;
 use crate::config::kind::path::secret_path;
 use crate::config::kind::proxy::{ProxyChoice, proxy};
@@ -41,6 +42,8 @@ pub struct Tenant {
     pub identity: Identity,
     /// What is done about its time windows.
     pub dates: Dates,
+    /// Where its quota differs from that of `[limits.tenant]`.
+    pub limits: Option<OwnTenantQuota>,
 }
 
 section! {
@@ -74,6 +77,8 @@ section! {
         identity: Identity = overrides();
         /// What is done about this tenant's time windows.
         dates: Dates = overrides();
+        /// Where this tenant's quota at the platform differs from that of `[limits.tenant]`.
+        limits: Option<OwnTenantQuota> = optional_table();
     }
 }
 
@@ -120,6 +125,7 @@ impl Section for Tenant {
             sign,
             identity,
             dates,
+            limits,
             ..
         } = table;
         Some(Self {
@@ -135,6 +141,7 @@ impl Section for Tenant {
             sign,
             identity,
             dates,
+            limits,
         })
     }
 
@@ -152,6 +159,7 @@ impl Section for Tenant {
             sign,
             identity,
             dates,
+            limits,
         } = self.clone();
         let (token_file, token) = match token {
             TokenSource::File(_) => (Some(token), None),
@@ -171,6 +179,7 @@ impl Section for Tenant {
             sign,
             identity,
             dates,
+            limits,
         };
         table.show(at, origins)
     }

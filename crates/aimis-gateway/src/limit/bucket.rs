@@ -1,0 +1,116 @@
+//! A quota: so many at once, so many a second in the long run (GCRA, by governor).
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::middleware::StateInformationMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use crate::clock::{Clock, Moment};
+
+/// Counts against one quota.
+pub(super) struct Bucket {
+    limiter: RateLimiter<NotKeyed, InMemoryState, Clock, StateInformationMiddleware>,
+    burst: NonZeroU32,
+    period: Duration,
+}
+
+impl Bucket {
+    /// `burst` at once, and one more every `period`.
+    pub(super) fn new(period: Duration, burst: u32, clock: &Clock) -> Self {
+        let period = period.max(Duration::from_nanos(1));
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::with_period(period)
+            .expect("a period of a nanosecond at least is a quota")
+            .allow_burst(burst);
+        Self {
+            limiter: RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware(),
+            burst,
+            period,
+        }
+    }
+
+    /// Takes `weight`, at most the whole burst, and tells how much is left at once.
+    ///
+    /// # Errors
+    /// When there will be enough, if nobody else takes of it; nothing is taken then.
+    pub(super) fn take(&self, weight: u32) -> Result<u32, Moment> {
+        let weight = NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN).min(self.burst);
+        match self.limiter.check_n(weight).expect("never more than the burst") {
+            Ok(state) => Ok(state.remaining_burst_capacity()),
+            Err(until) => Err(until.earliest_possible().into()),
+        }
+    }
+
+    pub(super) fn burst(&self) -> u32 {
+        self.burst.get()
+    }
+
+    /// The time from one to the next.
+    pub(super) fn period(&self) -> Duration {
+        self.period
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The promise itself, against everything that was let through: in no window of any length there is more than
+        /// the burst and what the rate gives in that time. And it is not stingy: what is refused would break it.
+        #[test]
+        fn no_window_has_more_than_its_bound(
+            period_ms in 1_u64..50,
+            burst in 1_u32..20,
+            steps in proptest::collection::vec((0_u64..60, 1_u32..8), 1..200),
+        ) {
+            let clock = Clock::manual(0);
+            let period = Duration::from_millis(period_ms);
+            let bucket = Bucket::new(period, burst, &clock);
+            let mut passed: Vec<(u64, u64)> = Vec::new();
+            let mut now = 0;
+            for (wait, weight) in steps {
+                now += wait;
+                clock.advance(Duration::from_millis(wait));
+                let weight = weight.min(burst);
+                let fits = |passed: &[(u64, u64)]| {
+                    let mut sum = u64::from(weight);
+                    passed.iter().rev().all(|(at, weight)| {
+                        sum += weight;
+                        // Over the burst by no more than came back since.
+                        sum.saturating_sub(burst.into()) * period_ms <= now - at
+                    })
+                };
+                let allowed = fits(&passed);
+                match bucket.take(weight) {
+                    Ok(_) => {
+                        prop_assert!(allowed, "{now}: {weight} too much");
+                        passed.push((now, weight.into()));
+                    }
+                    Err(until) => {
+                        prop_assert!(!allowed, "{now}: {weight} refused for nothing");
+                        prop_assert!(until > clock.moment());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_weighs_more_than_the_burst_costs_all_of_it() {
+        let clock = Clock::manual(0);
+        let bucket = Bucket::new(Duration::from_millis(100), 3, &clock);
+
+        assert_eq!(bucket.take(1_000), Ok(0));
+        assert_eq!(
+            bucket.take(2).unwrap_err().since(clock.moment()),
+            Duration::from_millis(200)
+        );
+        clock.advance(Duration::from_millis(200));
+        assert_eq!(bucket.take(2), Ok(0));
+    }
+}

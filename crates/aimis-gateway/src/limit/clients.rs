@@ -1,0 +1,73 @@
+//! What each client may ask, in all and of one API. Before the cache: a client over its quota is refused whatever it
+//! asks, so that its answer does not tell what others asked.
+//!
+//! Clients and APIs are configured, so there are as many counters as both make, and no request adds one.
+
+use super::bucket::Bucket;
+use super::headers::{Standing, Standings};
+use super::{Limit, Limited};
+use crate::clock::{Clock, Moment};
+use crate::config::{self, Config};
+
+/// The quotas of all clients.
+pub(super) struct ClientLimits {
+    all: Vec<OfClient>,
+}
+
+struct OfClient {
+    whole: Option<Bucket>,
+    apis: Vec<Option<Bucket>>,
+}
+
+impl ClientLimits {
+    /// As configured; whoever asks where no clients are configured is one client.
+    pub(super) fn new(config: &Config, apis: usize, clock: &Clock) -> Self {
+        let of = |own: Option<&config::OwnClientQuota>| {
+            let [whole, api] = config::OwnClientQuota::over(own, &config.limits);
+            let bucket = |quota: &config::ClientQuota| {
+                let period = quota.rate_per_s.period()?;
+                Some(Bucket::new(period, quota.burst, clock))
+            };
+            OfClient {
+                whole: bucket(&whole),
+                apis: (0..apis).map(|_| bucket(&api)).collect(),
+            }
+        };
+        let known = config.clients.iter().map(|client| of(client.limits.as_ref()));
+        let anybody = config.clients.is_empty().then(|| of(None));
+        Self {
+            all: known.chain(anybody).collect(),
+        }
+    }
+
+    /// Takes `weight` of the quotas of `client`, by its position, and notes in `standings` what is left. The narrower
+    /// is asked first: what it gave is gone if the wider refuses.
+    ///
+    /// # Errors
+    /// [`Limited`] when there is not enough.
+    pub(super) fn admit(
+        &self,
+        now: Moment,
+        client: usize,
+        api: usize,
+        weight: u32,
+        standings: &mut Standings,
+    ) -> Result<(), Limited> {
+        let Some(of) = self.all.get(client) else { return Ok(()) };
+        for (name, bucket) in [("client-api", of.apis[api].as_ref()), ("client", of.whole.as_ref())] {
+            let Some(bucket) = bucket else { continue };
+            match bucket.take(weight) {
+                Ok(left) => standings.note(Standing::passed(name, bucket, left)),
+                Err(until) => {
+                    let wait = until.since(now);
+                    return Err(Limited {
+                        limit: Limit::Client,
+                        wait,
+                        standing: Some(Standing::refused(name, bucket, wait)),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}

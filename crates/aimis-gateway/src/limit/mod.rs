@@ -1,0 +1,165 @@
+//! How much is asked: quotas of clients before the cache, a tap for each tenant before the platform.
+//!
+//! | file | is |
+//! |---|---|
+//! | `bucket` | one quota (GCRA) |
+//! | `clients` | the quotas of clients |
+//! | `tap` | what lets a tenant's questions to the platform, shared by all workers |
+//! | `gate` | its decisions, pure |
+//! | `line` | who waits before it, pure |
+//! | [`pace`] | how many go at a time, pure |
+//! | [`headers`] | what a caller is told |
+//!
+//! Locks are a tenant's own, held for less than a microsecond and never over a wait.
+
+mod bucket;
+mod clients;
+mod gate;
+pub mod headers;
+mod line;
+pub mod pace;
+mod tap;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aimis_core::contract::USAGE;
+use aimis_core::order::Order;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::snapshot::Snapshot;
+use crate::telemetry::labels::LimitDecision;
+use crate::telemetry::log::Log;
+use crate::telemetry::metrics::Metrics;
+use clients::ClientLimits;
+use headers::{Standing, Standings};
+use tap::Tap;
+
+pub use line::Lane;
+pub use tap::Turn;
+
+/// `usage` of a doctor who looks.
+const DOCTOR: i64 = 2;
+
+/// Whose limit a question met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Its client's quota, in all or for the API.
+    Client,
+    /// Its tenant's quota at the platform.
+    Tenant,
+    /// The platform's: it said that the tenant asks too much.
+    Platform,
+}
+
+/// A question is refused because too much is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// By whom.
+    pub limit: Limit,
+    /// When it may come again.
+    pub wait: Duration,
+    /// How it stands with the quota, if it is one of ours.
+    pub standing: Option<Standing>,
+}
+
+/// Why a question does not go to the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTurn {
+    /// Too much is asked.
+    Limited(Limited),
+    /// As many wait as may.
+    Overloaded,
+    /// Its deadline passed while it waited.
+    Deadline,
+}
+
+/// All limits; one for all workers.
+pub struct Limits {
+    clients: ClientLimits,
+    taps: Vec<Arc<Tap>>,
+    /// By API.
+    weights: Vec<u32>,
+    legacy_headers: bool,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+impl Limits {
+    /// As configured.
+    pub fn new(config: &Config, snapshot: &Snapshot, clock: &Clock, metrics: &Arc<Metrics>, log: &Log) -> Arc<Self> {
+        let apis = snapshot.apis.names();
+        let taps = snapshot.tenants.all().iter().map(|tenant| {
+            let who = (tenant.index, tenant.name.clone());
+            Arc::new(Tap::new(config, who, clock, Arc::clone(metrics), log.clone()))
+        });
+        let limits = Self {
+            clients: ClientLimits::new(config, apis.len(), clock),
+            taps: taps.collect(),
+            weights: apis.iter().map(|api| config.limits.weights.of(api)).collect(),
+            legacy_headers: config.limits.legacy_headers,
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+        };
+        limits.show();
+        Arc::new(limits)
+    }
+
+    /// Whether a client, by its position, may ask `orders` of an API, at once; what is left of its quotas is noted in
+    /// `standings`. Nobody waits for a client's quota.
+    ///
+    /// # Errors
+    /// [`Limited`] when it may not.
+    pub fn admit(
+        &self,
+        client: usize,
+        tenant: usize,
+        api: usize,
+        orders: usize,
+        standings: &mut Standings,
+    ) -> Result<(), Limited> {
+        let orders = u32::try_from(orders).unwrap_or(u32::MAX);
+        let weight = self.weights[api].saturating_mul(orders);
+        let admitted = self.clients.admit(self.clock.moment(), client, api, weight, standings);
+        if admitted.is_err() {
+            self.metrics.limits.decision(tenant, LimitDecision::RefusedClient).inc();
+        }
+        admitted
+    }
+
+    /// Waits until an order may go to the platform, not beyond `deadline`; gives leave to ask, or why there is none,
+    /// and how long was waited.
+    pub async fn turn(
+        &self,
+        tenant: usize,
+        api: usize,
+        lane: Lane,
+        deadline: Instant,
+    ) -> (Result<Turn, NoTurn>, Duration) {
+        self.taps[tenant].turn(lane, self.weights[api], deadline).await
+    }
+
+    /// Whether the older headers are sent as well.
+    pub fn legacy_headers(&self) -> bool {
+        self.legacy_headers
+    }
+
+    /// Shows what changes by itself as time goes by.
+    pub fn show(&self) {
+        self.taps.iter().for_each(|tap| tap.show());
+    }
+}
+
+impl Lane {
+    /// A person waits for a doctor's look, and for whatever says nothing of its use.
+    pub fn of(order: &Order) -> Self {
+        match order.integer(USAGE) {
+            None | Some(DOCTOR) => Self::Interactive,
+            Some(_) => Self::Batch,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! One tenant's way to the platform: lets a question through, or has it wait, or refuses it.
+//!
+//! All workers share it. What is free passes under a short lock and allocates nothing; who waits is woken by
+//! whoever leaves, or looks again when the quota has come back. A [`Turn`] gives its place back however it ends.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::gate::{Entry, Gate, Obstacle};
+use super::line::{Lane, Ticket};
+use super::pace::Outcome;
+use super::{Limit, Limited, NoTurn};
+use crate::clock::{Clock, Moment};
+use crate::config::{Config, OwnTenantQuota};
+use crate::telemetry::event::Event;
+use crate::telemetry::labels::{LimitDecision, WaitedFor};
+use crate::telemetry::log::Log;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::throttle::Throttle;
+use crate::tenant::TenantName;
+
+type Waiters = Gate<Arc<Waiter>>;
+
+/// One tenant's tap.
+pub(super) struct Tap {
+    tenant: usize,
+    name: TenantName,
+    max_wait: Duration,
+    closed: Duration,
+    max_closed: Duration,
+    gate: Mutex<Waiters>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    log: Log,
+    lines: Throttle,
+}
+
+/// One that waits.
+#[derive(Default)]
+struct Waiter {
+    woken: Notify,
+    /// Set once, under the gate's lock.
+    verdict: OnceLock<Result<(), NoTurn>>,
+}
+
+impl Waiter {
+    fn tell(&self, verdict: Result<(), NoTurn>) {
+        // One that has left the line is told nothing more.
+        let _ = self.verdict.set(verdict);
+        self.woken.notify_one();
+    }
+}
+
+impl Tap {
+    /// The tap of the tenant with this position and name.
+    pub(super) fn new(
+        config: &Config,
+        (tenant, name): (usize, TenantName),
+        clock: &Clock,
+        metrics: Arc<Metrics>,
+        log: Log,
+    ) -> Self {
+        let limits = &config.limits;
+        let quota = OwnTenantQuota::over(config.tenants[tenant].limits.as_ref(), &limits.tenant);
+        Self {
+            tenant,
+            name,
+            max_wait: limits.max_wait,
+            closed: limits.closed,
+            max_closed: limits.max_closed,
+            gate: Mutex::new(Gate::new(limits, &quota, clock)),
+            clock: clock.clone(),
+            metrics,
+            log,
+            lines: Throttle::new(config.log.repeat_interval, clock.clone()),
+        }
+    }
+
+    /// Waits for a turn, not beyond `deadline`, and tells how long that took.
+    pub(super) async fn turn(
+        self: &Arc<Self>,
+        lane: Lane,
+        weight: u32,
+        deadline: Instant,
+    ) -> (Result<Turn, NoTurn>, Duration) {
+        let mut waiter = None;
+        let (came, entry) = self.change(|gate, now| {
+            let make = || Arc::clone(waiter.insert(Arc::<Waiter>::default()));
+            (now, gate.enter(now, lane, weight, make))
+        });
+        let mut began = came;
+        let (result, decision) = match entry {
+            Entry::Passes => (Ok(()), LimitDecision::Allowed),
+            Entry::Refused(refusal) => (Err(refusal), decision_of(refusal)),
+            Entry::Waits { ticket, gone, obstacle } => {
+                if let Some(gone) = gone {
+                    gone.tell(Err(NoTurn::Overloaded));
+                }
+                let waiter = waiter.expect("made for whoever waits");
+                let result = self.wait(ticket, &waiter, deadline).await;
+                began = self.clock.moment();
+                let waits = self.metrics.limits.waited(waited_for(obstacle));
+                waits.observe(began.since(came).as_secs_f64());
+                (result, result.map_or_else(decision_of, |()| LimitDecision::Waited))
+            }
+        };
+        self.metrics.limits.decision(self.tenant, decision).inc();
+        let turn = result.map(|()| Turn {
+            tap: Arc::clone(self),
+            lane,
+            began,
+            outcome: Outcome::Unknown,
+        });
+        (turn, began.since(came))
+    }
+
+    async fn wait(self: &Arc<Self>, ticket: Ticket, waiter: &Arc<Waiter>, deadline: Instant) -> Result<(), NoTurn> {
+        let mut leaving = Leaving {
+            tap: self,
+            ticket,
+            waiter,
+            settled: false,
+        };
+        let mut patience = pin!(tokio::time::sleep(self.max_wait));
+        let mut over = pin!(tokio::time::sleep_until(deadline));
+        let mut impatient = false;
+        loop {
+            // Also serves whoever may go by now, itself among them.
+            let again = self.change(|gate, now| gate.look_again(ticket).map(|at| at.since(now)));
+            if let Some(verdict) = waiter.verdict.get() {
+                leaving.settled = true;
+                return *verdict;
+            }
+            // A timer of a millisecond's grain: not before its time, so that it need not look twice.
+            let again = tokio::time::sleep(again.map_or(Duration::MAX, |wait| wait + Duration::from_millis(1)));
+            tokio::select! {
+                biased;
+                () = waiter.woken.notified() => {}
+                () = &mut over => return Err(NoTurn::Deadline),
+                () = &mut patience, if !impatient => {
+                    impatient = true;
+                    if let Some(refusal) = self.change(|gate, now| gate.impatient(now, ticket))
+                        && waiter.verdict.get().is_none()
+                    {
+                        return Err(refusal);
+                    }
+                }
+                () = again => {}
+            }
+        }
+    }
+
+    /// The platform says that this tenant asks too much, and for how long at least.
+    fn close(&self, asked: Duration) {
+        if self.closed.is_zero() {
+            return;
+        }
+        let wait = self.closed.max(asked.min(self.max_closed));
+        let refusal = NoTurn::Limited(Limited {
+            limit: Limit::Platform,
+            wait,
+            standing: None,
+        });
+        let now = self.clock.moment();
+        let mut gate = self.lock();
+        let was_open = gate.closed(now).is_none();
+        for waiter in gate.close(now, wait) {
+            waiter.tell(Err(refusal));
+        }
+        self.show_gate(&gate, now);
+        drop(gate);
+        if was_open {
+            self.metrics.limits.closed(self.tenant).inc();
+        }
+        if was_open && let Some(left_out) = self.lines.pass() {
+            self.log.write(&Event::TapClosed {
+                tenant: &self.name,
+                wait,
+                left_out,
+            });
+        }
+    }
+
+    /// Changes the gate, and lets those go who may go then.
+    fn change<R>(&self, change: impl FnOnce(&mut Waiters, Moment) -> R) -> R {
+        let now = self.clock.moment();
+        let mut gate = self.lock();
+        let result = change(&mut gate, now);
+        if gate.waiting() > 0 {
+            while let Some(waiter) = gate.next(now) {
+                waiter.tell(Ok(()));
+            }
+            gate.watchers(|waiter| waiter.woken.notify_one());
+        }
+        self.show_gate(&gate, now);
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiters> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows what changes by itself as time goes by.
+    pub(super) fn show(&self) {
+        let now = self.clock.moment();
+        self.show_gate(&self.lock(), now);
+    }
+
+    fn show_gate(&self, gate: &Waiters, now: Moment) {
+        let shown = self.metrics.limits.shown(self.tenant);
+        shown.tokens.set(gate.tokens(now).unwrap_or(f64::INFINITY));
+        shown.in_flight.set(count(gate.busy()));
+        shown.in_flight_limit.set(match gate.limit() {
+            usize::MAX => f64::INFINITY,
+            limit => limit as f64,
+        });
+        shown.waiting.set(count(gate.waiting()));
+    }
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn waited_for(obstacle: Obstacle) -> WaitedFor {
+    match obstacle {
+        Obstacle::Place => WaitedFor::Platform,
+        Obstacle::Quota { .. } => WaitedFor::Tenant,
+    }
+}
+
+fn decision_of(refusal: NoTurn) -> LimitDecision {
+    match refusal {
+        NoTurn::Limited(Limited { limit, .. }) => match limit {
+            Limit::Client => LimitDecision::RefusedClient,
+            Limit::Tenant => LimitDecision::RefusedTenant,
+            Limit::Platform => LimitDecision::RefusedPlatform,
+        },
+        NoTurn::Overloaded => LimitDecision::Overloaded,
+        NoTurn::Deadline => LimitDecision::Expired,
+    }
+}
+
+/// Leaves the line, whichever way the wait ends.
+struct Leaving<'a> {
+    tap: &'a Tap,
+    ticket: Ticket,
+    waiter: &'a Waiter,
+    /// The verdict was taken up.
+    settled: bool,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        self.tap.change(|gate, now| match self.waiter.verdict.get() {
+            // Its turn came just as it left.
+            Some(Ok(())) => gate.leave(now, self.ticket.lane, Outcome::Unknown, now),
+            Some(Err(_)) => {}
+            None => gate.give_up(self.ticket),
+        });
+    }
+}
+
+/// Leave to ask the platform once. Gives its place back when it is dropped.
+pub struct Turn {
+    tap: Arc<Tap>,
+    lane: Lane,
+    began: Moment,
+    outcome: Outcome,
+}
+
+impl Turn {
+    /// How the question ended; `slow_down` is how long the platform asks to be left alone, if it said that too
+    /// much is asked.
+    pub fn done(mut self, outcome: Outcome, slow_down: Option<Duration>) {
+        self.outcome = outcome;
+        if let Some(wait) = slow_down {
+            self.tap.close(wait);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (lane, outcome, began) = (self.lane, self.outcome, self.began);
+        self.tap.change(|gate, now| gate.leave(now, lane, outcome, began));
+    }
+}
