@@ -16,9 +16,11 @@
 //! | are answers emptier than they were? | `emptiness` |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
+//! | what can an operator do while it runs? | [`admin`] |
 //! | what would become of a request? | [`explain`] |
 //! | what does the command line do? | [`cli`] |
 
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod client;
