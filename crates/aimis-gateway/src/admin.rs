@@ -99,7 +99,10 @@ impl Admin {
                 }
                 let read = body::read(&head.headers, body, BODY).await;
                 let body = read.map_err(|rejection| {
-                    Refusal(rejection.public().status, "the body did not come whole, or is too large")
+                    Refusal(
+                        rejection.public().status,
+                        "the body did not come whole, or is too large",
+                    )
                 })?;
                 let dropped = self.purge(&body)?;
                 Ok(response(StatusCode::OK, &json!({ "dropped": dropped })))
@@ -120,7 +123,9 @@ impl Admin {
     fn purge(&self, body: &[u8]) -> Result<usize, Refusal> {
         let wrong = |text| Refusal(StatusCode::UNPROCESSABLE_ENTITY, text);
         let order: Order<'_> = serde_json::from_slice(body).map_err(|_| {
-            wrong("not an order: {\"all\":true}, or \"tenant\" and \"api\" (one or both), or \"tenant\" and \"patient\"")
+            wrong(
+                "not an order: {\"all\":true}, or \"tenant\" and \"api\" (one or both), or \"tenant\" and \"patient\"",
+            )
         })?;
         let tenant = match order.tenant {
             Some(name) => {
@@ -140,7 +145,9 @@ impl Admin {
             (false, Some(tenant), None, Some(number)) => {
                 self.cache.drop_patient(tenant.as_str(), Some(number), Some(number))
             }
-            (false, _, _, Some(_)) => return Err(wrong("a patient's number needs \"tenant\", and goes without \"api\"")),
+            (false, _, _, Some(_)) => {
+                return Err(wrong("a patient's number needs \"tenant\", and goes without \"api\""));
+            }
             (false, None, None, None) => return Err(wrong("name \"tenant\", \"api\" or \"all\"")),
             (false, tenant, api, None) => self.cache.drop_all(tenant.map(|name| name.as_str()), api),
             (true, ..) => return Err(wrong("\"all\" goes alone")),

@@ -79,6 +79,7 @@ pub struct Gateway {
     control: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     drain_timeout: Duration,
+    cache: Arc<Cache>,
     metrics: Arc<Metrics>,
     log: Log,
     /// Last of all: what is written while the rest ends is written out.
@@ -128,7 +129,12 @@ impl Gateway {
         let admin = config
             .admin
             .iter()
-            .flat_map(|admin| admin.listen.iter().map(|address| Listener::bind(address, Some(admin.socket_mode))))
+            .flat_map(|admin| {
+                admin
+                    .listen
+                    .iter()
+                    .map(|address| Listener::bind(address, Some(admin.socket_mode)))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let addresses = |listeners: &[Listener]| listeners.iter().filter_map(Listener::address).collect::<Vec<_>>();
         let (lan_addresses, telemetry_addresses) = (addresses(&lan), addresses(&telemetry));
@@ -248,7 +254,7 @@ impl Gateway {
             lan,
             telemetry,
             admin,
-            operator: Admin::new(cache, snapshot, log.clone()),
+            operator: Admin::new(Arc::clone(&cache), snapshot, log.clone()),
             served,
             workers,
             config: config.clone(),
@@ -265,6 +271,7 @@ impl Gateway {
             control: Some(control),
             workers: threads,
             drain_timeout: config.drain.timeout,
+            cache,
             metrics,
             log,
             _log_guard: log_guard,
@@ -281,6 +288,11 @@ impl Gateway {
     /// Addresses of metrics and probes.
     pub fn telemetry(&self) -> &[SocketAddr] {
         &self.telemetry
+    }
+
+    /// The answers it keeps, to be dropped where they may be wrong.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
     }
 
     /// Addresses of the operator's listener.

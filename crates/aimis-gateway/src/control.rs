@@ -178,7 +178,13 @@ async fn run(parts: Parts, ids: RequestIds) {
         let telemetry = served.clone();
         let answerer: Answerer = Rc::new(move |asked| ready(telemetry.answer(&asked)).boxed_local());
         let settings = &config.telemetry;
-        open(listener, "telemetry", settings.max_connections, settings.timeout, answerer);
+        open(
+            listener,
+            "telemetry",
+            settings.max_connections,
+            settings.timeout,
+            answerer,
+        );
     }
     for (listener, settings) in admin.into_iter().zip(config.admin.iter().cycle()) {
         let operator = operator.clone();

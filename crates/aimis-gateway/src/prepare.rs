@@ -199,7 +199,11 @@ fn tenant(
         hospital_id: settings.hospital_id.as_deref().map(str::to_owned),
         union_id: settings.union_id.as_deref().map(str::to_owned),
         rules: rules(settings),
-        cache: apis.names().into_iter().map(|api| terms(&settings.cache, api)).collect(),
+        cache: apis
+            .names()
+            .into_iter()
+            .map(|api| terms(&settings.cache, api))
+            .collect(),
         way,
         signer: signer(token, &settings.sign),
         cipher: field_cipher(token, &settings.crypto),

@@ -68,7 +68,9 @@ impl AdminArguments {
         };
         let (status, answer) = answer.map_err(|error| {
             let kind = error.kind();
-            Failure::Problem(format!("no answer from {place}: {kind}; does the gateway run, with [admin]?"))
+            Failure::Problem(format!(
+                "no answer from {place}: {kind}; does the gateway run, with [admin]?"
+            ))
         })?;
         let answer: Value = serde_json::from_str(&answer)
             .map_err(|_| Failure::Problem(format!("{place} is no admin listener of a gateway")))?;
@@ -84,7 +86,9 @@ impl AdminArguments {
             return Ok(address.clone());
         }
         if !self.source.is_given() {
-            return Err(Failure::Usage("name the gateway's --config, or the --address of its admin listener".to_owned()));
+            return Err(Failure::Usage(
+                "name the gateway's --config, or the --address of its admin listener".to_owned(),
+            ));
         }
         let loaded = self.source.load()?;
         let admin = loaded.config.admin.as_ref().ok_or_else(|| {
@@ -113,7 +117,13 @@ fn over_unix(at: &PathBuf, method: &str, path: &str, body: &str) -> io::Result<(
     exchange(stream, "localhost", method, path, body)
 }
 
-fn exchange(mut stream: impl Read + Write, host: &str, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+fn exchange(
+    mut stream: impl Read + Write,
+    host: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> io::Result<(u16, String)> {
     let question = Zeroizing::new(format!(
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()

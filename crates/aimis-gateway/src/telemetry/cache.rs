@@ -22,7 +22,11 @@ impl CacheMetrics {
             "Questions by how they came past the cache.",
             &["api", "result"],
         );
-        let evictions = maker.counters("cache_evictions_total", "Answers no longer kept, by the reason.", &["reason"]);
+        let evictions = maker.counters(
+            "cache_evictions_total",
+            "Answers no longer kept, by the reason.",
+            &["reason"],
+        );
         Self {
             requests: apis
                 .iter()
@@ -33,7 +37,10 @@ impl CacheMetrics {
                 .iter()
                 .map(|reason| evictions.with_label_values(&[reason.as_str()]))
                 .collect(),
-            bytes: maker.int_gauge("cache_bytes", "Memory that kept answers take, their bookkeeping included."),
+            bytes: maker.int_gauge(
+                "cache_bytes",
+                "Memory that kept answers take, their bookkeeping included.",
+            ),
             entries: maker.int_gauge("cache_entries", "Answers kept."),
         }
     }

@@ -62,7 +62,10 @@ fn max_age(directive: &[u8]) -> Option<Duration> {
     if !name.eq_ignore_ascii_case("max-age") {
         return None;
     }
-    let digits = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+    let digits = value
+        .strip_prefix('"')
+        .and_then(|v| v.strip_suffix('"'))
+        .unwrap_or(value);
     let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     // More than fits is as good as for ever.
     all_digits.then(|| Duration::from_secs(digits.parse().unwrap_or(u32::MAX.into())))
@@ -94,12 +97,24 @@ mod tests {
             ("no-cache", no_cache),
             ("No-Cache", no_cache),
             ("no-store", Directives { no_store: true, ..none }),
-            ("only-if-cached", Directives { only_if_cached: true, ..none }),
+            (
+                "only-if-cached",
+                Directives {
+                    only_if_cached: true,
+                    ..none
+                },
+            ),
             ("max-age=5", age(5)),
             ("max-age=\"5\"", age(5)),
             ("max-age=5, max-age=3", age(3)),
             ("max-age=99999999999999999999", age(u32::MAX.into())),
-            ("max-age=0 , no-cache", Directives { no_cache: true, ..age(0) }),
+            (
+                "max-age=0 , no-cache",
+                Directives {
+                    no_cache: true,
+                    ..age(0)
+                },
+            ),
             ("max-stale=60, min-fresh=1, no-transform, x", none),
             ("max-age", none),
             ("max-age=", none),
@@ -110,7 +125,10 @@ mod tests {
         ] {
             assert_eq!(read(&[(CACHE_CONTROL, text)]), wanted, "{text}");
         }
-        assert_eq!(read(&[(CACHE_CONTROL, "max-age=9"), (CACHE_CONTROL, "max-age=4")]), age(4));
+        assert_eq!(
+            read(&[(CACHE_CONTROL, "max-age=9"), (CACHE_CONTROL, "max-age=4")]),
+            age(4)
+        );
         assert_eq!(read(&[(PRAGMA, "no-cache")]), no_cache);
         // RFC 9111, section 5.4: where there is a Cache-Control, Pragma says nothing.
         assert_eq!(read(&[(PRAGMA, "no-cache"), (CACHE_CONTROL, "max-age=9")]), age(9));

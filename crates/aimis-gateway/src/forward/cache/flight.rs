@@ -11,13 +11,13 @@ use aimis_core::codes::Rule;
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
+use super::Cache;
 use super::directives::Directives;
 use super::entry::{Entry, Freshness, Subject};
 use super::key::CacheKey;
 use super::shard::{Begun, Entered, Hearer, Teller, Verdict};
 use super::status::Passage;
 use super::terms::{Terms, is_failure};
-use super::Cache;
 use crate::clock::Moment;
 use crate::forward::ask::NoReply;
 use crate::upstream::error::UpstreamError;
@@ -234,8 +234,10 @@ impl Cache {
             Err(no_reply) => no_reply.is_failure().then(|| no_reply.for_log()),
             Ok(reply) => {
                 let rule = reply.envelope().code().map(rule);
-                is_failure(reply.status(), rule.as_ref())
-                    .then_some(("business", Some("the platform's answer was a failure: see upstream_business_codes")))
+                is_failure(reply.status(), rule.as_ref()).then_some((
+                    "business",
+                    Some("the platform's answer was a failure: see upstream_business_codes"),
+                ))
             }
         };
         let now = self.now();
@@ -245,7 +247,10 @@ impl Cache {
                 let older = kept(&entry, now, true, failure);
                 let reply = older.fetched.result;
                 Asked {
-                    fetched: Fetched { result: reply, ..fetched },
+                    fetched: Fetched {
+                        result: reply,
+                        ..fetched
+                    },
                     ..older
                 }
             }
@@ -283,7 +288,9 @@ async fn hear(hearer: &mut Hearer) -> Option<(Fetched, bool)> {
 
 /// Whether there is time to ask a platform that has just taken too long.
 fn is_ahead(deadline: Instant) -> bool {
-    tokio::time::sleep_until(deadline - WORTH_ASKING).now_or_never().is_none()
+    tokio::time::sleep_until(deadline - WORTH_ASKING)
+        .now_or_never()
+        .is_none()
 }
 
 /// Whether a flight ended because its deadline had come.

@@ -140,7 +140,9 @@ impl Cache {
         if !question.terms.enabled || question.said.no_cache {
             return None;
         }
-        let found = self.on(self.part(question.key), |part, _| part.stale(question.key, now)).0;
+        let found = self
+            .on(self.part(question.key), |part, _| part.stale(question.key, now))
+            .0;
         found.filter(|entry| question.said.max_age.is_none_or(|most| entry.age(now) <= most))
     }
 

@@ -233,8 +233,7 @@ impl Shard {
             return false;
         }
         let number = self.next_number();
-        self.index
-            .extend(entry.subject().patient.iter().map(|tag| (tag, key)));
+        self.index.extend(entry.subject().patient.iter().map(|tag| (tag, key)));
         self.bytes += cost;
         self.queue.push_back((key, number));
         self.entries.insert(
@@ -267,7 +266,9 @@ impl Shard {
     /// Second chance, until what is kept fits.
     fn make_room(&mut self, removed: &mut Removed) {
         while self.bytes > self.max_bytes {
-            let Some((key, number)) = self.queue.pop_front() else { return };
+            let Some((key, number)) = self.queue.pop_front() else {
+                return;
+            };
             let Some(slot) = self.entries.get_mut(&key).filter(|slot| slot.number == number) else {
                 continue;
             };
@@ -308,7 +309,11 @@ impl Shard {
 
     /// Drops what nothing can be served from any more.
     pub(super) fn sweep(&mut self, now: Moment, removed: &mut Removed) {
-        self.drop_entries(Eviction::Expired, |entry| entry.freshness(now) == Freshness::Dead, removed);
+        self.drop_entries(
+            Eviction::Expired,
+            |entry| entry.freshness(now) == Freshness::Dead,
+            removed,
+        );
     }
 
     fn drop_entries(&mut self, why: Eviction, which: impl Fn(&Entry) -> bool, removed: &mut Removed) {

@@ -109,7 +109,11 @@ impl Passage {
             Self::Asked { collapsed: true, .. } => 3,
             Self::Asked { collapsed: false, .. } => 4,
         };
-        let (longer, shorter) = if way(other) > way(self) { (other, self) } else { (self, other) };
+        let (longer, shorter) = if way(other) > way(self) {
+            (other, self)
+        } else {
+            (self, other)
+        };
         match (longer, shorter) {
             (Self::Kept { age, ttl, stale }, Self::Kept { age: a, ttl: t, .. }) => Self::Kept {
                 age: age.max(a),
@@ -149,11 +153,19 @@ mod tests {
             (kept(18, 12, false), "aimis; hit; ttl=12", "hit"),
             (kept(70, -40, true), "aimis; hit; ttl=-40; detail=stale", "stale"),
             (asked(Forward::Miss, true, false), "aimis; fwd=miss; stored", "miss"),
-            (asked(Forward::Miss, false, true), "aimis; fwd=miss; collapsed", "coalesced"),
+            (
+                asked(Forward::Miss, false, true),
+                "aimis; fwd=miss; collapsed",
+                "coalesced",
+            ),
             (asked(Forward::Stale, true, false), "aimis; fwd=stale; stored", "miss"),
             (asked(Forward::Request, false, false), "aimis; fwd=request", "miss"),
             (Passage::BYPASS, "aimis; fwd=bypass", "bypass"),
-            (asked(Forward::Bypass, false, true), "aimis; fwd=bypass; collapsed", "coalesced"),
+            (
+                asked(Forward::Bypass, false, true),
+                "aimis; fwd=bypass; collapsed",
+                "coalesced",
+            ),
             (Passage::Absent, "aimis; detail=only-if-cached", "miss"),
         ] {
             assert_eq!(passage.header(), header);

@@ -110,7 +110,10 @@ mod tests {
             let kept = [0, 10_003, 30_002, 30_003, 30_008, 100_004].contains(&code);
             assert_eq!(life(200, code, false).is_some(), kept, "{code}");
         }
-        let off = Terms { enabled: false, ..TERMS };
+        let off = Terms {
+            enabled: false,
+            ..TERMS
+        };
         assert_eq!(off.life(StatusCode::OK, codes.lookup("patientStudies", 0), false), None);
     }
 

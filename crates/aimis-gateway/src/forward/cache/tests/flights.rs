@@ -55,7 +55,9 @@ impl Slow {
 async fn ask(cache: &Arc<Cache>, slow: &Rc<Slow>, takes: Duration, deadline: Instant) -> Asked {
     let subject = |(): &()| about(PatientTags::numbered(1, 0));
     cache
-        .ask(question(1, &TERMS, deadline), (), subject, rule, |()| slow.answer(takes, deadline))
+        .ask(question(1, &TERMS, deadline), (), subject, rule, |()| {
+            slow.answer(takes, deadline)
+        })
         .await
 }
 
@@ -184,7 +186,9 @@ fn an_old_answer_serves_while_the_next_is_asked_for() {
         let ask = async || {
             let deadline = now() + 10 * SECOND;
             cache
-                .ask(question(1, &terms, deadline), (), subject, rule, |()| slow.answer(SECOND, deadline))
+                .ask(question(1, &terms, deadline), (), subject, rule, |()| {
+                    slow.answer(SECOND, deadline)
+                })
                 .await
         };
         ask().await;

@@ -109,7 +109,10 @@ fn directives_decide_what_a_kept_answer_is_good_for() {
         ..none
     };
     let no_cache = Directives { no_cache: true, ..none };
-    let only = Directives { only_if_cached: true, ..none };
+    let only = Directives {
+        only_if_cached: true,
+        ..none
+    };
     for (said, young, old, gone) in [
         (none, "hit", "lead", "lead"),
         (no_cache, "lead", "lead", "lead"),
@@ -134,7 +137,10 @@ fn directives_decide_what_a_kept_answer_is_good_for() {
             said,
             ..question(1, &TERMS, some_deadline())
         };
-        assert_eq!(cache.stale(question, cache.now()).is_some(), said == none || said == only);
+        assert_eq!(
+            cache.stale(question, cache.now()).is_some(),
+            said == none || said == only
+        );
     }
 }
 
@@ -144,13 +150,19 @@ fn what_was_asked_for_before_a_patient_was_dropped_is_neither_kept_nor_waited_fo
     let patient = PatientTags::numbered(1, 2);
     let early = lead(&cache, 1, patient);
     let other = lead(&cache, 2, PatientTags::numbered(3, 4));
-    assert_eq!(name(&enter(&cache, 1, Directives::default(), &TERMS, patient)), "follow");
+    assert_eq!(
+        name(&enter(&cache, 1, Directives::default(), &TERMS, patient)),
+        "follow"
+    );
 
     cache.on_every(|part, removed| part.drop_patient(PatientTags::numbered(0, 2), removed));
 
     let late = lead(&cache, 1, patient);
     assert!(!land(&cache, 1, &early, LIST, &TERMS), "an answer from before is kept");
-    assert_eq!(name(&enter(&cache, 1, Directives::default(), &TERMS, patient)), "follow");
+    assert_eq!(
+        name(&enter(&cache, 1, Directives::default(), &TERMS, patient)),
+        "follow"
+    );
     assert!(land(&cache, 1, &late, LIST, &TERMS));
     assert!(land(&cache, 2, &other, LIST, &TERMS), "another patient's is not");
     assert_eq!(name(&enter(&cache, 1, Directives::default(), &TERMS, patient)), "hit");

@@ -39,7 +39,12 @@ fn rule(code: i64) -> Rule {
 
 fn cache_of(all: usize, one: usize, clock: &Clock) -> Arc<Cache> {
     let metrics = Metrics::new(&["first"], &["patientStudies"], &Codes::builtin());
-    Cache::new(Room { all, one }, Arc::new(CacheKeys::new(&[7; 32])), clock.clone(), metrics)
+    Cache::new(
+        Room { all, one },
+        Arc::new(CacheKeys::new(&[7; 32])),
+        clock.clone(),
+        metrics,
+    )
 }
 
 fn roomy(clock: &Clock) -> Arc<Cache> {
