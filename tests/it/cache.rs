@@ -156,7 +156,7 @@ async fn p6_two_hospitals_with_the_same_patient_never_meet() {
         .start();
     for path in [STUDIES, "/thirdparty/patientStudies/900002"] {
         let answer = post(gateway.lan, path, &[], studies_query().as_bytes()).await;
-        assert_eq!(told(&answer)[1].contains("fwd=miss"), true, "{path}: {answer:?}");
+        assert!(told(&answer)[1].contains("fwd=miss"), "{path}: {answer:?}");
     }
     assert_eq!(platform.request_count(), 2);
     let senders: Vec<_> = platform

@@ -148,7 +148,7 @@ impl CacheKey {
 impl PatientTags {
     /// Tags of made-up numbers, for tests; 0 is an unknown one.
     pub(super) fn numbered(id_number: u8, phone: u8) -> Self {
-        let tag = |kind: u8, number: u8| (number > 0).then(|| Tag([kind | number; 16]));
+        let tag = |kind: u8, number: u8| (number > 0).then_some(Tag([kind | number; 16]));
         Self([tag(0x00, id_number), tag(0x80, phone)])
     }
 }
