@@ -21,10 +21,11 @@ pub fn full_toml() -> String {
         out.push('\n');
         match &field.form {
             Form::Value { .. } => value(&mut out, &field, Within::Table),
-            Form::Table { fields, .. } => {
+            Form::Table { fields, optional, .. } => {
                 comment(&mut out, &field.about);
-                out.push_str(&format!("[{}]\n", field.key));
-                fields.iter().for_each(|field| value(&mut out, field, Within::Table));
+                let (mark, within) = section(*optional);
+                out.push_str(&format!("{mark}[{}]\n", field.key));
+                fields.iter().for_each(|field| value(&mut out, field, within));
                 fields.iter().for_each(|inner| offer(&mut out, field.key, inner));
             }
             Form::Tables {
@@ -96,18 +97,25 @@ fn heir(out: &mut String, list: &str, field: &Field) {
     fields.iter().for_each(|field| value(out, field, Within::Comment));
 }
 
-/// A table inside a section that may be left out as a whole.
-fn offer(out: &mut String, section: &str, field: &Field) {
-    let Form::Table {
-        fields, optional: true, ..
-    } = &field.form
-    else {
+/// A table inside a section.
+fn offer(out: &mut String, outer: &str, field: &Field) {
+    let Form::Table { fields, optional, .. } = &field.form else {
         return;
     };
     out.push('\n');
     comment(out, &field.about);
-    out.push_str(&format!("# [{section}.{}]\n", field.key));
-    fields.iter().for_each(|field| value(out, field, Within::Offer));
+    let (mark, within) = section(*optional);
+    out.push_str(&format!("{mark}[{outer}.{}]\n", field.key));
+    fields.iter().for_each(|field| value(out, field, within));
+}
+
+/// How a section's head and its keys stand: one that may be left out as a whole is commented out.
+fn section(optional: bool) -> (&'static str, Within) {
+    if optional {
+        ("# ", Within::Offer)
+    } else {
+        ("", Within::Table)
+    }
 }
 
 fn comment(out: &mut String, text: &str) {
