@@ -185,7 +185,8 @@ async fn a_stop_under_load_leaves_no_request_unanswered() {
 async fn what_takes_longer_than_the_time_to_finish_is_cut_and_told() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let directory = Directory::new();
-    let serve = Serve::start(serve(&platform, &directory, &[("AIMIS_DRAIN__TIMEOUT_MS", "100")]));
+    let variables = [("AIMIS_DRAIN__TIMEOUT_MS", "100"), ("AIMIS_CACHE__COALESCE", "false")];
+    let serve = Serve::start(serve(&platform, &directory, &variables));
     platform.set_fault(Fault::Hang);
     let mut hanging = Connection::open(serve.lan).await;
     hanging.send(&query()).await.unwrap();

@@ -16,6 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
+use crate::admin::Admin;
 use crate::client::failures::Failures;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -27,6 +28,8 @@ use crate::edge::tls::door::{Door, Live};
 use crate::edge::tls::reload::Reloader;
 use crate::emptiness;
 use crate::forward::Road;
+use crate::forward::ask::Asker;
+use crate::forward::cache::{Cache, Room};
 use crate::forward::service::RoadService;
 use crate::limit::Limits;
 use crate::listener::{BindError, Listener};
@@ -72,10 +75,12 @@ pub enum StartError {
 pub struct Gateway {
     lan: Vec<SocketAddr>,
     telemetry: Vec<SocketAddr>,
+    admin: Vec<SocketAddr>,
     controls: control::Controls,
     control: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     drain_timeout: Duration,
+    cache: Arc<Cache>,
     metrics: Arc<Metrics>,
     log: Log,
     /// Last of all: what is written while the rest ends is written out.
@@ -122,8 +127,19 @@ impl Gateway {
             .iter()
             .map(|address| Listener::bind(address, None))
             .collect::<Result<Vec<_>, _>>()?;
+        let admin = config
+            .admin
+            .iter()
+            .flat_map(|admin| {
+                admin
+                    .listen
+                    .iter()
+                    .map(|address| Listener::bind(address, Some(admin.socket_mode)))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
         let addresses = |listeners: &[Listener]| listeners.iter().filter_map(Listener::address).collect::<Vec<_>>();
         let (lan_addresses, telemetry_addresses) = (addresses(&lan), addresses(&telemetry));
+        let admin_addresses = addresses(&admin);
 
         let (log, log_guard) = Log::start(clock.clone(), level(config), instance, log_output)?;
         let snapshot = Arc::new(prepared.snapshot);
@@ -160,6 +176,15 @@ impl Gateway {
             config.log.repeat_interval,
             clock.clone(),
         ));
+        let cache = Cache::new(
+            Room {
+                all: config.cache.max_bytes,
+                one: config.cache.max_entry,
+            },
+            Arc::clone(&snapshot.cache_keys),
+            clock.clone(),
+            Arc::clone(&metrics),
+        );
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
@@ -167,7 +192,7 @@ impl Gateway {
             let (snapshot, connector) = (Arc::clone(&snapshot), connector.clone());
             let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
-            let (shared, limits) = (Arc::clone(&shared), Arc::clone(&limits));
+            let (shared, limits, cache) = (Arc::clone(&shared), Arc::clone(&limits), Arc::clone(&cache));
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
@@ -187,7 +212,8 @@ impl Gateway {
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
                     let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
-                    let road = Road::new(snapshot, failures, limits, platform, signing_clock);
+                    let asker = Asker::new(platform, limits, cache, Arc::clone(&snapshot), Arc::clone(&metrics));
+                    let road = Road::new(snapshot, failures, asker, signing_clock);
                     RoadService::new(road, ids, clock, log, metrics, health, draining)
                 }),
             };
@@ -196,7 +222,7 @@ impl Gateway {
             threads.push(thread);
         }
 
-        for (listener, listeners) in [("lan", &lan), ("telemetry", &telemetry)] {
+        for (listener, listeners) in [("lan", &lan), ("telemetry", &telemetry), ("admin", &admin)] {
             for bound in listeners.iter().map(Listener::bound) {
                 log.write(&Event::Listening {
                     listener,
@@ -228,6 +254,8 @@ impl Gateway {
         let control = control::start(control::Parts {
             lan,
             telemetry,
+            admin,
+            operator: Admin::new(Arc::clone(&cache), snapshot, log.clone()),
             served,
             workers,
             config: config.clone(),
@@ -239,10 +267,12 @@ impl Gateway {
         Ok(Self {
             lan: lan_addresses,
             telemetry: telemetry_addresses,
+            admin: admin_addresses,
             controls,
             control: Some(control),
             workers: threads,
             drain_timeout: config.drain.timeout,
+            cache,
             metrics,
             log,
             _log_guard: log_guard,
@@ -259,6 +289,16 @@ impl Gateway {
     /// Addresses of metrics and probes.
     pub fn telemetry(&self) -> &[SocketAddr] {
         &self.telemetry
+    }
+
+    /// The answers it keeps, to be dropped where they may be wrong.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// Addresses of the operator's listener.
+    pub fn admin(&self) -> &[SocketAddr] {
+        &self.admin
     }
 
     /// Writes a line about something that an operator should know, at level warn.

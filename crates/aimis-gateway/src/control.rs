@@ -12,13 +12,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use http::Response;
 use http_body_util::BodyExt;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::admin::Admin;
 use crate::clock::Clock;
-use crate::config::{self, Config, Language};
-use crate::edge::connection::{self, Bounds};
+use crate::config::{Config, Language};
+use crate::edge::connection::{self, Asked, Body, Bounds};
 use crate::edge::guarded_io::Patience;
 use crate::edge::request_id::RequestIds;
 use crate::edge::tls::reload::Reloader;
@@ -88,7 +91,10 @@ impl Controls {
 pub(crate) struct Parts {
     pub(crate) lan: Vec<Listener>,
     pub(crate) telemetry: Vec<Listener>,
+    pub(crate) admin: Vec<Listener>,
     pub(crate) served: Telemetry,
+    /// What `admin` answers with.
+    pub(crate) operator: Admin,
     pub(crate) workers: Vec<Worker>,
     pub(crate) config: Config,
     pub(crate) controls: Controls,
@@ -118,7 +124,9 @@ async fn run(parts: Parts, ids: RequestIds) {
     let Parts {
         lan,
         telemetry,
+        admin,
         served,
+        operator,
         workers,
         config,
         controls,
@@ -158,17 +166,30 @@ async fn run(parts: Parts, ids: RequestIds) {
             .await
         });
     }
-    let mut probes = JoinSet::new();
-    for listener in telemetry {
-        let scrapes = Scrapes::new(&config.telemetry, served.clone(), end_telemetry.subscribe());
-        let (stop, log) = (end_telemetry.subscribe(), served.log.clone());
-        let throttle = throttle();
-        probes.spawn_local(async move {
-            listener::accept(listener, "telemetry", stop, log, throttle, |connection| {
-                scrapes.take(connection);
-            })
-            .await
+    let mut side_doors = JoinSet::new();
+    let mut open = |listener, name, most, timeout, answerer| {
+        let door = SideDoor::new(most, timeout, answerer, end_telemetry.subscribe());
+        let (stop, log, throttle) = (end_telemetry.subscribe(), served.log.clone(), throttle());
+        side_doors.spawn_local(async move {
+            listener::accept(listener, name, stop, log, throttle, |connection| door.take(connection)).await
         });
+    };
+    for listener in telemetry {
+        let telemetry = served.clone();
+        let answerer: Answerer = Rc::new(move |asked| ready(telemetry.answer(&asked)).boxed_local());
+        let settings = &config.telemetry;
+        open(
+            listener,
+            "telemetry",
+            settings.max_connections,
+            settings.timeout,
+            answerer,
+        );
+    }
+    for (listener, settings) in admin.into_iter().zip(config.admin.iter().cycle()) {
+        let operator = operator.clone();
+        let answerer: Answerer = Rc::new(move |asked| operator.clone().answer(asked).boxed_local());
+        open(listener, "admin", settings.max_connections, settings.timeout, answerer);
     }
 
     let mut drain = controls.drain.subscribe();
@@ -274,35 +295,38 @@ impl Workers {
     }
 }
 
-/// Serves probes and scrapes.
-struct Scrapes {
+/// Answers one request of somebody who is no HIS.
+type Answerer = Rc<dyn Fn(Asked) -> LocalBoxFuture<'static, Response<Body>>>;
+
+/// Serves the side doors: probes and scrapes, the operator.
+struct SideDoor {
     most: usize,
     bounds: Bounds,
-    served: Telemetry,
+    answerer: Answerer,
     stop: watch::Receiver<bool>,
     open: Rc<()>,
 }
 
-impl Scrapes {
-    fn new(settings: &config::Telemetry, served: Telemetry, stop: watch::Receiver<bool>) -> Self {
+impl SideDoor {
+    fn new(most: usize, timeout: Duration, answerer: Answerer, stop: watch::Receiver<bool>) -> Self {
         let patience = Patience {
-            idle: settings.timeout,
-            head: settings.timeout,
-            write: settings.timeout,
+            idle: timeout,
+            head: timeout,
+            write: timeout,
         };
         let bounds = Bounds {
             patience,
             max_head_bytes: 8192,
             max_headers: 64,
-            linger: settings.timeout,
+            linger: timeout,
             http2: false,
             http2_max_streams: 1,
             http2_max_resets: 1,
         };
         Self {
-            most: settings.max_connections,
+            most,
             bounds,
-            served,
+            answerer,
             stop,
             open: Rc::new(()),
         }
@@ -313,9 +337,9 @@ impl Scrapes {
         if Rc::strong_count(&self.open) > self.most {
             return;
         }
-        let (bounds, served, stop, open) = (
+        let (bounds, answerer, stop, open) = (
             self.bounds,
-            self.served.clone(),
+            Rc::clone(&self.answerer),
             self.stop.clone(),
             Rc::clone(&self.open),
         );
@@ -326,19 +350,13 @@ impl Scrapes {
                     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
                         return;
                     };
-                    connection::serve(stream, bounds, bounds.plaintext(), stop, |asked| {
-                        ready(served.answer(&asked))
-                    })
-                    .await;
+                    connection::serve(stream, bounds, bounds.plaintext(), stop, |asked| answerer(asked)).await;
                 }
                 Accepted::Unix(stream) => {
                     let Ok(stream) = tokio::net::UnixStream::from_std(stream) else {
                         return;
                     };
-                    connection::serve(stream, bounds, bounds.plaintext(), stop, |asked| {
-                        ready(served.answer(&asked))
-                    })
-                    .await;
+                    connection::serve(stream, bounds, bounds.plaintext(), stop, |asked| answerer(asked)).await;
                 }
             }
         });

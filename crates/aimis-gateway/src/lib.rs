@@ -17,10 +17,12 @@
 //! | are answers emptier than they were? | `emptiness` |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
+//! | what can an operator do while it runs? | [`admin`] |
 //! | what would become of a request? | [`explain`] |
 //! | does the way to the platform work, step by step? | [`doctor`] |
 //! | what does the command line do? | [`cli`] |
 
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod client;

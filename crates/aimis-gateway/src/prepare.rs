@@ -3,6 +3,7 @@
 //! Everything that can be wrong with files is found here, before a thread runs; `check` calls the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aimis_core::cipher::{self, FieldCipher};
 use aimis_core::codes::Codes;
@@ -19,7 +20,8 @@ use crate::config::{self, Config, TokenSource};
 use crate::edge::tls::files::{FileError, Offer};
 use crate::edge::tls::reload::First;
 use crate::forward::apis::Apis;
-use crate::forward::cache_key::CacheKeys;
+use crate::forward::cache::key::CacheKeys;
+use crate::forward::cache::terms::Terms;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
@@ -123,7 +125,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
             clients: client::clients(config, &apis),
             tenants: Tenants::new(tenants),
             codes: codes(config),
-            cache_keys: CacheKeys::new(&tag_key),
+            cache_keys: Arc::new(CacheKeys::new(&tag_key)),
             tagger: PatientTagger::new(&tag_key),
             apis,
             cors: Cors::new(
@@ -240,12 +242,35 @@ pub(crate) fn tenant(
         hospital_id: settings.hospital_id.as_deref().map(str::to_owned),
         union_id: settings.union_id.as_deref().map(str::to_owned),
         rules: rules(settings),
+        cache: apis
+            .names()
+            .into_iter()
+            .map(|api| terms(&settings.cache, api))
+            .collect(),
         way,
         signer: signer(token, &settings.sign),
         cipher: field_cipher(token, &settings.crypto),
         app_id_header: header(&settings.app_id),
         platform_host: host.clone(),
         uris: apis.names().into_iter().map(uri).collect(),
+    }
+}
+
+/// How answers of one API are kept.
+fn terms(settings: &config::TenantCache, api: &str) -> Terms {
+    let own = settings.of_api(api);
+    let or = |own: Option<Duration>, all: Duration| own.unwrap_or(all);
+    let own = own.as_ref();
+    Terms {
+        enabled: settings.enabled && own.is_some_and(|own| own.enabled),
+        coalesce: settings.coalesce,
+        fresh: or(own.and_then(|own| own.fresh), settings.fresh),
+        negative: or(own.and_then(|own| own.negative), settings.negative),
+        stale_if_error: or(own.and_then(|own| own.stale_if_error), settings.stale_if_error),
+        stale_while_revalidate: or(
+            own.and_then(|own| own.stale_while_revalidate),
+            settings.stale_while_revalidate,
+        ),
     }
 }
 

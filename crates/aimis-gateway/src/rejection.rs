@@ -116,6 +116,9 @@ pub enum Rejection {
     /// The gateway is stopping.
     #[error("draining")]
     Draining,
+    /// The request asks for a kept answer only, and none is kept.
+    #[error("no answer kept")]
+    NotKept,
     /// No answer from the platform.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -189,6 +192,7 @@ impl Rejection {
             Self::Overloaded | Self::QueueFull => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Draining => (800_203, StatusCode::SERVICE_UNAVAILABLE, "draining"),
             Self::Upstream(error) => return upstream(*error),
+            Self::NotKept => (800_305, StatusCode::GATEWAY_TIMEOUT, "answer-not-kept"),
             Self::Internal => (800_900, StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         Public { code, status, kind }
@@ -212,7 +216,9 @@ impl Rejection {
             // Not `Auth`: that class pages somebody because the platform refuses the hospital.
             | Self::ClientUnknown { .. }
             | Self::NotPermitted { .. }
-            | Self::PageNotAllowed => CodeClass::Data,
+            | Self::PageNotAllowed
+            // Its caller asked for this.
+            | Self::NotKept => CodeClass::Data,
             Self::SignInsLimited { .. } | Self::QuotaExceeded(_) => CodeClass::Limit,
             Self::Upstream(UpstreamError::Busy)
             | Self::Overloaded
@@ -244,7 +250,7 @@ impl Rejection {
             Self::BodyIncomplete { .. } => Some(RejectReason::Slow),
             Self::Upstream(UpstreamError::Busy) | Self::Overloaded | Self::QueueFull => Some(RejectReason::Overloaded),
             Self::Draining => Some(RejectReason::Draining),
-            Self::Upstream(_) | Self::Internal => None,
+            Self::Upstream(_) | Self::NotKept | Self::Internal => None,
         }
     }
 

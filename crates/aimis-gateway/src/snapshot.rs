@@ -1,10 +1,12 @@
 //! What every request is judged by: one configuration, read and checked.
 
+use std::sync::Arc;
+
 use aimis_core::codes::{Class, Codes, Rule};
 
 use crate::client::Clients;
 use crate::forward::apis::Apis;
-use crate::forward::cache_key::CacheKeys;
+use crate::forward::cache::key::CacheKeys;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::telemetry::exchange::Findings;
@@ -30,7 +32,7 @@ pub struct Snapshot {
     /// `log.client_address`.
     pub log_client_address: bool,
     /// Tells equal questions apart from others.
-    pub cache_keys: CacheKeys,
+    pub cache_keys: Arc<CacheKeys>,
     /// Bounds of a request's body.
     pub body_bounds: BodyBounds,
     /// Bounds of a merged study list.

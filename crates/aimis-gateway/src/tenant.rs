@@ -8,6 +8,7 @@ use aimis_core::order::Rules;
 use aimis_core::sign::{Signed, Signer, Timestamp};
 use http::{HeaderValue, Uri};
 
+use crate::forward::cache::terms::Terms;
 use crate::telemetry::log::Loggable;
 
 /// A tenant's name from the configuration: lower-case letters, digits and dashes, at most 32. It is
@@ -47,6 +48,8 @@ pub struct Tenant {
     pub union_id: Option<String>,
     /// How its requests are judged.
     pub rules: Rules,
+    /// How answers are kept, one for each API.
+    pub cache: Vec<Terms>,
     /// Its way to the platform, by its position in [`crate::upstream::connect::Connector`].
     pub(crate) way: usize,
     pub(crate) signer: Signer,

@@ -114,6 +114,11 @@ impl Settings {
         self
     }
 
+    /// With a cache, on defaults; without it, tests have none.
+    pub fn cached(self) -> Self {
+        self.with("cache", "enabled = true")
+    }
+
     /// A line for the last tenant's table.
     pub fn of_tenant(mut self, line: &str) -> Self {
         self.tenant_lines.resize(self.tenants.len(), String::new());
@@ -128,6 +133,10 @@ impl Settings {
             ("runtime", String::new()),
             ("platform", format!("base_url = \"{}\"\n", self.base_url)),
         ];
+        if !self.sections.iter().any(|(section, _)| section == "cache") {
+            // Most tests look at what reaches the platform, each time.
+            sections.push(("cache", "enabled = false\ncoalesce = false\n".into()));
+        }
         for (section, line) in &self.sections {
             match sections.iter_mut().find(|(name, _)| name == section) {
                 Some((_, text)) => writeln!(text, "{line}").unwrap(),
@@ -187,6 +196,7 @@ impl Settings {
             lan: gateway.lan()[0],
             all_lan: gateway.lan().to_vec(),
             telemetry: gateway.telemetry()[0],
+            admin: gateway.admin().first().copied(),
             running: Some(gateway),
             log,
         }
@@ -201,6 +211,8 @@ pub struct Gateway {
     pub all_lan: Vec<SocketAddr>,
     /// Where metrics and probes are.
     pub telemetry: SocketAddr,
+    /// Where its operator asks, if it has `[admin]`.
+    pub admin: Option<SocketAddr>,
     /// Everything it logged.
     pub log: LogBuffer,
     running: Option<app::Gateway>,

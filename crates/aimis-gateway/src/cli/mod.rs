@@ -3,6 +3,8 @@
 //! Results go to standard output, complaints to standard error. Exit status: 0 fine, 1 a problem found,
 //! 2 wrong usage, 69 cannot bind, 78 bad configuration.
 
+mod admin_client;
+mod cache;
 mod check;
 mod client_key;
 mod config;
@@ -60,6 +62,9 @@ enum Command {
     ClientKey(client_key::Command),
     /// Compute the golden vectors, and show each tenant's under its switches.
     Selftest(selftest::Arguments),
+    /// What a running gateway keeps of the platform's answers, and dropping it.
+    #[command(subcommand)]
+    Cache(cache::Command),
     /// Run a platform and a HIS of made-up patients, to test against.
     Simulate(simulate::Arguments),
     /// Run simulator and gateway, and show a query step by step.
@@ -92,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Decrypt(arguments) => crypto::decrypt(&arguments),
         Command::ClientKey(command) => client_key::run(&command),
         Command::Selftest(arguments) => selftest::run(&arguments),
+        Command::Cache(command) => cache::run(&command),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),

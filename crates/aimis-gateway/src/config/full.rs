@@ -21,11 +21,12 @@ pub fn full_toml() -> String {
         out.push('\n');
         match &field.form {
             Form::Value { .. } => value(&mut out, &field, Within::Table),
-            Form::Table { fields, .. } => {
+            Form::Table { fields, optional, .. } => {
                 comment(&mut out, &field.about);
-                out.push_str(&format!("[{}]\n", field.key));
-                fields.iter().for_each(|field| value(&mut out, field, Within::Table));
-                fields.iter().for_each(|inner| part(&mut out, field.key, inner));
+                let (mark, within) = section(*optional);
+                out.push_str(&format!("{mark}[{}]\n", field.key));
+                fields.iter().for_each(|field| value(&mut out, field, within));
+                fields.iter().for_each(|inner| offer(&mut out, field.key, inner));
             }
             Form::Tables {
                 about,
@@ -42,7 +43,7 @@ pub fn full_toml() -> String {
                 out.push_str(&format!("{mark}[[{}]]\n", field.key));
                 fields.iter().for_each(|field| value(&mut out, field, within));
                 fields.iter().for_each(|inner| heir(&mut out, field.key, inner));
-                fields.iter().for_each(|inner| part(&mut out, field.key, inner));
+                fields.iter().for_each(|inner| offer(&mut out, field.key, inner));
             }
         }
     }
@@ -100,8 +101,8 @@ fn heir(out: &mut String, list: &str, field: &Field) {
     fields.iter().for_each(|field| value(out, field, Within::Comment));
 }
 
-/// A table inside a section; one that may be left out as a whole is commented out.
-fn part(out: &mut String, section: &str, field: &Field) {
+/// A table inside a section.
+fn offer(out: &mut String, outer: &str, field: &Field) {
     let Form::Table {
         fields,
         inherits: false,
@@ -110,15 +111,20 @@ fn part(out: &mut String, section: &str, field: &Field) {
     else {
         return;
     };
-    let (mark, within) = if *optional {
+    out.push('\n');
+    comment(out, &field.about);
+    let (mark, within) = section(*optional);
+    out.push_str(&format!("{mark}[{outer}.{}]\n", field.key));
+    fields.iter().for_each(|field| value(out, field, within));
+}
+
+/// How a section's head and its keys stand: one that may be left out as a whole is commented out.
+fn section(optional: bool) -> (&'static str, Within) {
+    if optional {
         ("# ", Within::Offer)
     } else {
         ("", Within::Table)
-    };
-    out.push('\n');
-    comment(out, &field.about);
-    out.push_str(&format!("{mark}[{section}.{}]\n", field.key));
-    fields.iter().for_each(|field| value(out, field, within));
+    }
 }
 
 fn comment(out: &mut String, text: &str) {

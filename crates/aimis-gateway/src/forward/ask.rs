@@ -2,19 +2,23 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aimis_core::order::Order;
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
+use super::cache::Cache;
+use super::cache::directives::Directives;
+use super::cache::entry::Subject;
+use super::cache::flight::{Asked, Fetched, Question};
 use super::protect;
 use crate::limit::pace::Outcome;
 use crate::limit::{Lane, Limited, Limits, NoTurn};
 use crate::rejection::Rejection;
+use crate::snapshot::Snapshot;
+use crate::telemetry::metrics::Metrics;
 use crate::tenant::Tenant;
 use crate::upstream::error::UpstreamError;
-use crate::upstream::reply::Reply;
 use crate::upstream::{Platform, Sent};
 
 /// Why there is no answer to an order. Several may wait for the same one, so it is small and copied.
@@ -29,6 +33,27 @@ pub enum NoReply {
     /// As many questions of the tenant wait as may.
     #[error("too many questions wait")]
     QueueFull,
+    /// The request asks not to ask the platform (`only-if-cached`), and no answer is kept.
+    #[error("no answer is kept, and the request forbids to ask")]
+    NotKept,
+    /// Asking ended in a defect.
+    #[error("the question was lost")]
+    Lost,
+}
+
+impl NoReply {
+    /// Whether an older answer may serve in its place: the platform could not be asked, or did not answer.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::Upstream(_) | Self::Limited(_) | Self::QueueFull => true,
+            Self::NotKept | Self::Lost => false,
+        }
+    }
+
+    /// Name and explanation for the log.
+    pub fn for_log(self) -> (&'static str, Option<&'static str>) {
+        Rejection::from(self).for_log()
+    }
 }
 
 impl From<NoTurn> for NoReply {
@@ -47,22 +72,10 @@ impl From<NoReply> for Rejection {
             NoReply::Upstream(error) => Self::Upstream(error),
             NoReply::Limited(limited) => Self::QuotaExceeded(limited),
             NoReply::QueueFull => Self::QueueFull,
+            NoReply::NotKept => Self::NotKept,
+            NoReply::Lost => Self::Internal,
         }
     }
-}
-
-/// What became of one order.
-pub struct Asked {
-    /// The answer, or why there is none.
-    pub result: Result<Reply, NoReply>,
-    /// How often the platform was asked.
-    pub attempts: u32,
-    /// Time that went by waiting for the platform.
-    pub upstream_time: Duration,
-    /// Time that went by waiting for a turn.
-    pub limit_time: Duration,
-    /// An attempt was signed by the platform's clock, since ours is off.
-    pub resigned: bool,
 }
 
 /// Asks for a worker's requests. Cloning gives another handle; all belong to one thread.
@@ -72,12 +85,27 @@ pub struct Asker(Rc<Inner>);
 struct Inner {
     platform: Platform,
     limits: Arc<Limits>,
+    cache: Arc<Cache>,
+    snapshot: Arc<Snapshot>,
+    metrics: Arc<Metrics>,
 }
 
 impl Asker {
-    /// Asks `platform`, as much as `limits` allow.
-    pub fn new(platform: Platform, limits: Arc<Limits>) -> Self {
-        Self(Rc::new(Inner { platform, limits }))
+    /// Asks `platform` for what `cache` has not, as much as `limits` allow.
+    pub fn new(
+        platform: Platform,
+        limits: Arc<Limits>,
+        cache: Arc<Cache>,
+        snapshot: Arc<Snapshot>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self(Rc::new(Inner {
+            platform,
+            limits,
+            cache,
+            snapshot,
+            metrics,
+        }))
     }
 
     /// The platform, for what is not a question.
@@ -90,23 +118,82 @@ impl Asker {
         &self.0.limits
     }
 
+    /// The cache, for what is not a question.
+    pub fn cache(&self) -> &Cache {
+        &self.0.cache
+    }
+
     /// Asks for `order`, and waits no longer than the platform's deadline from now.
-    pub async fn ask(&self, order: Order, api: usize, tenant: &Arc<Tenant>) -> Asked {
-        self.ask_until(order, api, tenant, self.0.platform.deadline()).await
+    pub async fn ask(&self, order: Order, api: usize, tenant: &Arc<Tenant>, said: Directives) -> Asked {
+        self.ask_until(order, api, tenant, said, self.0.platform.deadline())
+            .await
     }
 
     /// Asks for each of `orders`, at most `at_once` of them at a time, and gives what became of each in their order.
     /// Whoever waits for all waits no longer than for one.
-    pub async fn ask_each(&self, orders: Vec<Order>, api: usize, tenant: &Arc<Tenant>, at_once: usize) -> Vec<Asked> {
+    pub async fn ask_each(
+        &self,
+        orders: Vec<Order>,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        said: Directives,
+        at_once: usize,
+    ) -> Vec<Asked> {
         let deadline = self.0.platform.deadline();
         stream::iter(orders)
-            .map(|order| self.ask_until(order, api, tenant, deadline))
+            .map(|order| self.ask_until(order, api, tenant, said, deadline))
             .buffered(at_once.max(1))
             .collect()
             .await
     }
 
-    async fn ask_until(&self, order: Order, api: usize, tenant: &Arc<Tenant>, deadline: Instant) -> Asked {
+    /// Past the cache, to the platform if need be.
+    async fn ask_until(
+        &self,
+        order: Order,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        said: Directives,
+        deadline: Instant,
+    ) -> Asked {
+        let Inner {
+            cache,
+            snapshot,
+            metrics,
+            ..
+        } = &*self.0;
+        let terms = &tenant.cache[api];
+        let past = said.no_store || !(terms.enabled || terms.coalesce);
+        let asked = if past && said.only_if_cached {
+            Asked::absent()
+        } else if past {
+            Asked::directly(self.fetch(order, api, tenant, deadline).await)
+        } else {
+            let question = Question {
+                key: snapshot.cache_keys.key(tenant, &order),
+                terms,
+                said,
+                deadline,
+            };
+            let subject = |order: &Order| Subject {
+                tenant: tenant.name.clone(),
+                api,
+                patient: snapshot.cache_keys.patient(tenant, order),
+            };
+            let codes = Arc::clone(snapshot);
+            let rule = move |code| *codes.rule(api, code);
+            let fetch = |order| {
+                let (asker, tenant) = (self.clone(), Arc::clone(tenant));
+                async move { asker.fetch(order, api, &tenant, deadline).await }
+            };
+            cache.ask(question, order, subject, rule, fetch).await
+        };
+        metrics.cache.requests(api, asked.passage.result()).inc();
+        asked
+    }
+
+    /// Protects and sends, however the answer is used.
+    async fn fetch(&self, order: Order, api: usize, tenant: &Arc<Tenant>, deadline: Instant) -> Fetched {
         let lane = Lane::of(&order);
         let protected = protect::protect(&order, api, tenant);
         // What the patient is called is not kept while the platform thinks.
@@ -115,18 +202,15 @@ impl Asker {
         let turn = match turn {
             Ok(turn) => turn,
             Err(no_turn) => {
-                return Asked {
-                    result: Err(no_turn.into()),
-                    attempts: 0,
-                    upstream_time: Duration::ZERO,
+                return Fetched {
                     limit_time,
-                    resigned: false,
+                    ..Fetched::without(no_turn.into())
                 };
             }
         };
         let sent = self.0.platform.send(protected, deadline).await;
         turn.done(outcome(&sent), sent.slow_down);
-        Asked {
+        Fetched {
             result: sent.result.map_err(NoReply::Upstream),
             attempts: sent.attempts,
             upstream_time: sent.took,

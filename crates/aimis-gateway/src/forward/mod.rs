@@ -9,6 +9,7 @@
 //! | [`understand()`] | the three before | a checked [`question::Question`] to one tenant: an order, or one a type of study |
 //! | [`crate::limit`] | client and question | whether its client may ask so much |
 //! | [`ask`] | an order | what becomes of it: an answer, or why there is none |
+//! | [`cache`] | its key | a known answer, one that is on its way, or the question itself |
 //! | [`crate::limit`] | an order | its turn under its tenant's limits |
 //! | [`protect`] | an order | a [`protect::ProtectedRequest`]: personal fields encrypted |
 //! | [`crate::upstream`] | that | the platform's [`crate::upstream::reply::Reply`], signed for anew in each attempt |
@@ -24,7 +25,7 @@ pub mod answer;
 pub mod apis;
 pub mod ask;
 pub mod authorize;
-pub mod cache_key;
+pub mod cache;
 pub mod cors;
 pub mod decode;
 pub mod merge;
@@ -43,7 +44,7 @@ use aimis_core::contract::STUDY_TYPE;
 use aimis_core::datetime::Date;
 use aimis_core::order::Order;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use crate::client::Client;
@@ -52,15 +53,15 @@ use crate::clock::Clock;
 use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::edge::peer::Peer;
-use crate::limit::Limits;
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
 use crate::telemetry::exchange::{Findings, Parts};
 use crate::telemetry::labels::{CodeClass, Origin};
 use crate::tenant::Tenant;
-use crate::upstream::Platform;
 use crate::upstream::reply::Reply;
 use ask::{Asker, NoReply};
+use cache::directives::Directives;
+use cache::status::Passage;
 use merge::{Merged, Terms};
 use notes::Notes;
 use question::Question;
@@ -83,17 +84,11 @@ pub struct Road {
 impl Road {
     /// A road under one configuration. `clock` is the one that signatures carry, `clock.offset_ms` included: which
     /// day today is must not depend on a machine's clock that is known to be wrong.
-    pub fn new(
-        snapshot: Arc<Snapshot>,
-        failures: Arc<Failures>,
-        limits: Arc<Limits>,
-        platform: Platform,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, failures: Arc<Failures>, asker: Asker, clock: Clock) -> Self {
         Self {
             snapshot,
             failures,
-            asker: Asker::new(platform, limits),
+            asker,
             clock,
         }
     }
@@ -124,12 +119,13 @@ impl Road {
         let (question, tenant) = understand(&self.snapshot, client, &route, &body, content_type, today, notes)?;
         drop(body);
         self.admit(client, tenant, route.api, &question, notes)?;
+        let said = Directives::of(&head.headers);
         match question {
-            Question::One(order) => self.ask(order, route.api, tenant, notes).await,
+            Question::One(order) => self.ask(order, route.api, tenant, said, notes).await,
             Question::ByType(orders) => {
                 let language = service::language(&head.headers).unwrap_or(notes.answers.language);
                 // In a box, so that the requests that are one question have not the room for six.
-                Box::pin(self.ask_each(orders, route.api, tenant, language, notes)).await
+                Box::pin(self.ask_each(orders, route.api, tenant, said, language, notes)).await
             }
         }
     }
@@ -150,22 +146,24 @@ impl Road {
             .map_err(Rejection::QuotaExceeded)
     }
 
-    /// Asks the platform, and relays what it says.
+    /// Gets the answer, from the platform if need be, and relays it.
     async fn ask(
         &self,
         order: Order,
         api: usize,
         tenant: &Arc<Tenant>,
+        said: Directives,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
-        let asked = self.asker.ask(order, api, tenant).await;
-        notes.exchange.attempts = asked.attempts;
-        notes.exchange.upstream_time = asked.upstream_time;
-        notes.exchange.limit_time = asked.limit_time;
-        if asked.resigned {
+        let asked = self.asker.ask(order, api, tenant, said).await;
+        notes.exchange.attempts = asked.fetched.attempts;
+        notes.exchange.upstream_time = asked.fetched.upstream_time;
+        notes.exchange.limit_time = asked.fetched.limit_time;
+        notes.passed([&asked]);
+        if asked.fetched.resigned {
             self.note_clock(notes);
         }
-        self.relay(api, asked.result, notes)
+        self.relay(api, asked.fetched.result, notes)
     }
 
     /// A signature was refused: tells how far our clock is off, if it is.
@@ -175,25 +173,31 @@ impl Road {
         }
     }
 
-    /// Asks the platform for each type of study, and merges what it says.
+    /// Gets the answer for each type of study, and merges them.
     async fn ask_each(
         &self,
         orders: Vec<Order>,
         api: usize,
         tenant: &Arc<Tenant>,
+        said: Directives,
         language: Language,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
         let types = orders.iter().filter_map(|order| order.integer(STUDY_TYPE)).collect();
         let bounds = self.snapshot.merge_bounds;
         let start = self.clock.moment();
-        let asked = self.asker.ask_each(orders, api, tenant, bounds.at_once).await;
-        let waited = asked.iter().map(|asked| asked.limit_time).max().unwrap_or_default();
-        notes.exchange.limit_time = waited;
-        notes.exchange.upstream_time = self.clock.moment().since(start).saturating_sub(waited);
-        notes.exchange.attempts = asked.iter().map(|asked| asked.attempts).sum();
+        let asked = self.asker.ask_each(orders, api, tenant, said, bounds.at_once).await;
+        let waited = asked.iter().map(|asked| asked.fetched.limit_time).max();
+        notes.exchange.limit_time = waited.unwrap_or_default();
+        notes.exchange.upstream_time = self
+            .clock
+            .moment()
+            .since(start)
+            .saturating_sub(notes.exchange.limit_time);
+        notes.exchange.attempts = asked.iter().map(|asked| asked.fetched.attempts).sum();
+        notes.passed(&asked);
 
-        let mut results: Vec<_> = asked.into_iter().map(|asked| asked.result).collect();
+        let mut results: Vec<_> = asked.into_iter().map(|asked| asked.fetched.result).collect();
         let terms = Terms {
             codes: &self.snapshot.codes,
             api: self.snapshot.apis.name(api),
@@ -206,7 +210,7 @@ impl Road {
             // Never an empty success: the first failure speaks for all.
             return self.relay(api, results.swap_remove(0), notes);
         }
-        notes.exchange.origin = Origin::Platform;
+        notes.exchange.origin = origin(notes);
         notes.exchange.code = Some(0);
         notes.exchange.class = CodeClass::Ok;
         match merged.parts {
@@ -217,7 +221,7 @@ impl Road {
         Ok(merged.into_answer())
     }
 
-    /// What the platform said goes to the caller as it is, and into the notes as far as we understand it.
+    /// What the platform says, or said, goes to the caller as it is, and into the notes as far as we understand it.
     fn relay(
         &self,
         api: usize,
@@ -226,7 +230,7 @@ impl Road {
     ) -> Result<Response<Body>, Rejection> {
         let reply = result?;
         let code = reply.envelope().code();
-        notes.exchange.origin = Origin::Platform;
+        notes.exchange.origin = origin(notes);
         notes.exchange.code = code;
         notes.exchange.class = self.snapshot.class_of(api, code);
         if code.is_none() {
@@ -271,11 +275,10 @@ impl Road {
     }
 }
 
-/// `Cache-Status` (RFC 9211) of an answer that came from the platform, and of one that we made.
-pub(crate) fn cache_status(origin: Origin) -> HeaderValue {
-    HeaderValue::from_static(match origin {
-        Origin::Platform => "aimis; fwd=bypass",
-        Origin::Cache => "aimis; hit",
-        Origin::Gateway => "aimis; detail=not-consulted",
-    })
+/// Who made an answer of the platform: the platform just now, or earlier.
+fn origin(notes: &Notes) -> Origin {
+    match notes.exchange.passage {
+        Some(Passage::Kept { .. }) => Origin::Cache,
+        Some(Passage::Asked { .. } | Passage::Absent) | None => Origin::Platform,
+    }
 }

@@ -4,6 +4,8 @@ use aimis_core::contract::{ID_NUM, PHONE_NUM};
 use aimis_core::order::{RepairKind, Warning};
 
 use crate::client::Answers;
+use crate::forward::cache::flight::Asked;
+use crate::forward::cache::status::Passage;
 use crate::limit::headers::Standings;
 use crate::telemetry::exchange::{Exchange, FieldName, Findings};
 
@@ -61,6 +63,23 @@ impl Notes {
         self.exchange.findings = Some(findings);
         if self.exchange.failed_check && findings == Findings::Nothing {
             self.warn("reply", "empty-after-failed-check");
+        }
+    }
+
+    /// How what was asked came past the cache, for one answer made of all. That an older answer serves is told (P9).
+    pub fn passed<'a>(&mut self, asked: impl IntoIterator<Item = &'a Asked>) {
+        for asked in asked {
+            let exchange = &mut self.exchange;
+            let passage = asked.passage;
+            exchange.passage = Some(exchange.passage.map_or(passage, |others| others.together(passage)));
+            exchange.age = exchange.age.max(passage.age());
+            if let Some((error, detail)) = asked.behind {
+                exchange.error = Some(error);
+                exchange.error_detail = detail;
+            }
+            if matches!(passage, Passage::Kept { stale: true, .. }) && !self.warnings.contains("cache=") {
+                self.warn("cache", "stale");
+            }
         }
     }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
-use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION};
+use http::header::{ACCEPT_LANGUAGE, AGE, CACHE_CONTROL, CONNECTION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use http_body::Body as _;
 
 use super::notes::Notes;
-use super::{Road, answer, cache_status, cors};
+use super::{Road, answer, cors};
 use crate::clock::Clock;
 use crate::config::Language;
 use crate::edge::connection::{Asked, Body};
@@ -31,6 +31,8 @@ const X_AIMIS_ORIGIN: HeaderName = HeaderName::from_static("x-aimis-origin");
 const X_AIMIS_REPAIRS: HeaderName = HeaderName::from_static("x-aimis-repairs");
 const X_AIMIS_WARNINGS: HeaderName = HeaderName::from_static("x-aimis-warnings");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// Of an answer that was made before the cache was looked at.
+const NOT_CONSULTED: HeaderValue = HeaderValue::from_static("aimis; detail=not-consulted");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// A worker's service: what hyper calls for each request.
@@ -158,10 +160,11 @@ impl RoadService {
         }
     }
 
-    /// Closes what waited for too long; called now and then by the worker.
+    /// Closes what waited for too long and frees what is too old; called now and then by the worker.
     pub fn close_idle(&self) {
         self.road.asker.platform().close_idle();
         self.road.asker.limits().show();
+        self.road.asker.cache().sweep();
         self.road.failures.forget_quiet();
     }
 }
@@ -183,13 +186,19 @@ fn note_rejection(exchange: &mut Exchange, rejection: &Rejection) {
 pub(crate) fn identify(headers: &mut HeaderMap, id: RequestId, origin: Origin) {
     headers.insert(X_REQUEST_ID, id.to_header());
     headers.insert(X_AIMIS_ORIGIN, HeaderValue::from_static(origin.as_str()));
-    headers.insert(CACHE_STATUS, cache_status(origin));
+    headers.insert(CACHE_STATUS, NOT_CONSULTED);
     headers.insert(CACHE_CONTROL, PRIVATE);
 }
 
 /// [`identify`], and what there is to tell of this request.
 fn decorate(headers: &mut HeaderMap, notes: &Notes) {
     identify(headers, notes.exchange.request_id, notes.exchange.origin);
+    if let Some(passage) = notes.exchange.passage {
+        headers.insert(CACHE_STATUS, passage.header());
+    }
+    if let Some(age) = notes.exchange.age {
+        headers.insert(AGE, HeaderValue::from(age.as_secs()));
+    }
     for (name, list) in [(X_AIMIS_REPAIRS, notes.repairs()), (X_AIMIS_WARNINGS, notes.warnings())] {
         if !list.is_empty()
             && let Ok(value) = HeaderValue::from_str(list)

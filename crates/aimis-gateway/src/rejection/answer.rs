@@ -135,6 +135,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         | Rejection::NotPermitted { .. }
         | Rejection::PageNotAllowed
         | Rejection::CharsetNotSupported
+        | Rejection::NotKept
         | Rejection::Internal => {}
     }
     response

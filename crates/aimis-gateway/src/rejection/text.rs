@@ -57,6 +57,7 @@ pub(super) fn title(kind: &str, language: Language) -> &'static str {
         "draining" => ("Gateway stopping", "网关正在停止"),
         "platform-unreachable" => ("Platform unreachable", "无法连接影像平台"),
         "platform-timeout" => ("Platform timed out", "影像平台响应超时"),
+        "answer-not-kept" => ("No answer kept", "没有已保存的应答"),
         "platform-suspended" => ("Platform suspended", "影像平台暂停访问"),
         "platform-reply-invalid" => ("Platform's reply not valid", "影像平台应答无效"),
         _ => ("Internal error", "网关内部错误"),
@@ -170,6 +171,10 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
         Rejection::Overloaded => say(
             "The gateway has as many requests as it can take. Try again in a moment.",
             "网关当前请求过多，请稍后重试。",
+        ),
+        Rejection::NotKept => say(
+            "The request says Cache-Control: only-if-cached, and there is no fresh answer to it here. Leave that out to have the platform asked.",
+            "请求带有 Cache-Control: only-if-cached，而网关没有该请求的有效缓存应答。去掉该指令即可查询影像平台。",
         ),
         Rejection::Draining => say(
             "The gateway is being stopped or restarted. Try again in a few seconds.",

@@ -29,7 +29,7 @@ pub enum Event<'a> {
     },
     /// A listener is open.
     Listening {
-        /// `lan` or `telemetry`.
+        /// `lan`, `telemetry` or `admin`.
         listener: &'static str,
         /// Where.
         address: &'a Bound,
@@ -45,7 +45,7 @@ pub enum Event<'a> {
     Request(&'a Exchange),
     /// Accepting connections failed; the listener pauses and tries again.
     AcceptFailed {
-        /// `lan` or `telemetry`.
+        /// `lan`, `telemetry` or `admin`.
         listener: &'static str,
         /// What the system said.
         kind: std::io::ErrorKind,
@@ -136,6 +136,8 @@ pub enum Event<'a> {
         /// Which.
         address: SocketAddr,
     },
+    /// An operator dropped kept answers.
+    CachePurged(Purge<'a>),
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -192,6 +194,7 @@ impl Event<'_> {
                 state: ClockState::Right,
                 ..
             }
+            | Event::CachePurged(_)
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::Request(exchange) => exchange.level(),
@@ -248,6 +251,7 @@ impl Event<'_> {
             Event::ClockOffset { .. } => "clock_offset",
             Event::DnsFailed { .. } => "dns_failed",
             Event::AddressEjected { .. } => "address_ejected",
+            Event::CachePurged(_) => "cache_purged",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -302,6 +306,7 @@ impl Event<'_> {
             Event::AddressEjected { .. } => {
                 "an address on the way to the platform takes no connections: it is left out for platform.eject_ms"
             }
+            Event::CachePurged(_) => "kept answers were dropped by order of an operator",
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
@@ -382,6 +387,17 @@ impl Event<'_> {
                 line.field("network.peer.address", address.ip())
                     .field("network.peer.port", address.port());
             }
+            Event::CachePurged(Purge {
+                tenant,
+                api,
+                patient,
+                dropped,
+            }) => {
+                line.maybe("tenant", *tenant)
+                    .maybe("api", *api)
+                    .field("scope", if *patient { "patient" } else { "all" })
+                    .field("entries", *dropped);
+            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
@@ -391,6 +407,19 @@ impl Event<'_> {
             Event::UnaskedAnswer | Event::Draining | Event::Stopped | Event::Notice { .. } => {}
         }
     }
+}
+
+/// Which kept answers an operator dropped.
+#[derive(Clone, Copy)]
+pub struct Purge<'a> {
+    /// Whose; `None` for every tenant's.
+    pub tenant: Option<&'a TenantName>,
+    /// Of which API; `None` for every one.
+    pub api: Option<&'static str>,
+    /// One patient's only.
+    pub patient: bool,
+    /// How many there were.
+    pub dropped: usize,
 }
 
 /// A host of the configuration, the platform's or a proxy's.

@@ -9,6 +9,7 @@ use super::metrics::Metrics;
 use super::patient_tag::PatientTag;
 use crate::client::ClientName;
 use crate::edge::request_id::RequestId;
+use crate::forward::cache::status::Passage;
 use crate::tenant::TenantName;
 use aimis_core::order::{FieldProblem, Reason, RepairKind, Warning};
 
@@ -62,6 +63,10 @@ pub struct Exchange {
     pub findings: Option<Findings>,
     /// What became of the parts of a merged study list; `None` for any other answer.
     pub parts: Option<Parts>,
+    /// How the answer came past the cache; `None` if it was not looked at.
+    pub passage: Option<Passage>,
+    /// How old the answer is, or its oldest part, if it was kept.
+    pub age: Option<Duration>,
     /// How often the platform was asked.
     pub attempts: u32,
     /// Time that went by waiting for the platform.
@@ -177,6 +182,8 @@ impl Exchange {
             failed_check: false,
             findings: None,
             parts: None,
+            passage: None,
+            age: None,
             attempts: 0,
             upstream_time: Duration::ZERO,
             limit_time: Duration::ZERO,
@@ -206,7 +213,9 @@ impl Exchange {
         if let Some(reason) = self.rejected {
             metrics.rejected(reason).inc();
         }
-        if let (Some(tenant), Some(findings)) = (tenant, self.findings) {
+        // What the platform finds: its answers, not how often each of them is shown.
+        let just_said = self.origin == Origin::Platform && self.attempts > 0;
+        if let (Some(tenant), Some(findings)) = (tenant, self.findings.filter(|_| just_said)) {
             metrics.answers.count(tenant, findings, self.failed_check);
         }
         if let Some(parts) = self.parts {
@@ -217,6 +226,7 @@ impl Exchange {
     pub(super) fn level(&self) -> Level {
         match self.class {
             CodeClass::Ok if self.parts.is_some_and(|parts| parts.failed > 0) => Level::Warn,
+            CodeClass::Ok if self.is_stale() => Level::Warn,
             // Not what a caller sent is wrong, but who it is: somebody has to look.
             CodeClass::Data if self.rejected == Some(RejectReason::Unauthenticated) => Level::Warn,
             CodeClass::Ok | CodeClass::Data => Level::Info,
@@ -227,6 +237,10 @@ impl Exchange {
         }
     }
 
+    fn is_stale(&self) -> bool {
+        matches!(self.passage, Some(Passage::Kept { stale: true, .. }))
+    }
+
     pub(super) fn message(&self) -> &'static str {
         match (self.origin, self.class) {
             (Origin::Platform, CodeClass::Ok) if self.parts.is_some_and(|parts| parts.failed > 0) => {
@@ -235,6 +249,7 @@ impl Exchange {
             (Origin::Platform, CodeClass::Ok) => "answered by the platform",
             (Origin::Platform, CodeClass::Auth) => "the platform refuses us: check token, appId, contract and clock",
             (Origin::Platform, _) => "answered by the platform with a failure",
+            (Origin::Cache, _) if self.is_stale() => "answered from the cache with an older answer",
             (Origin::Cache, _) => "answered from the cache",
             (Origin::Gateway, CodeClass::Ok) => "answered a browser's preflight",
             (Origin::Gateway, CodeClass::Transport) => "no answer from the platform",
@@ -255,6 +270,7 @@ impl Exchange {
             .field("upstream.duration_s", self.upstream_time)
             .maybe("limit.wait_s", (!self.limit_time.is_zero()).then_some(self.limit_time))
             .field("origin", self.origin.as_str())
+            .maybe("cache.result", self.passage.map(|passage| passage.result().as_str()))
             .field("attempts", self.attempts)
             .maybe("partial", self.parts.map(|parts| parts.failed))
             // Codes have six digits at most; a longer number that a platform puts there could be a person's.

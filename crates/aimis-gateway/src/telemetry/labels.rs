@@ -234,6 +234,36 @@ label_set! {
     }
 }
 
+label_set! {
+    /// How a question got its answer past the cache.
+    CacheResult {
+        /// From what was kept, still fresh.
+        Hit = "hit",
+        /// From what was kept, no longer fresh.
+        Stale = "stale",
+        /// The platform was asked.
+        Miss = "miss",
+        /// The platform was being asked the same already.
+        Coalesced = "coalesced",
+        /// The platform was asked, and nothing was looked up or kept.
+        Bypass = "bypass",
+    }
+}
+
+label_set! {
+    /// Why an answer is no longer kept.
+    Eviction {
+        /// A newer answer to the same question came.
+        Replaced = "replaced",
+        /// It could not serve for anything any more.
+        Expired = "expired",
+        /// There was no room: `cache.max_bytes`.
+        Size = "size",
+        /// It was dropped on purpose: by an operator, a callback, or an answer that contradicts it.
+        Purged = "purged",
+    }
+}
+
 /// Label of the tenant when none was found; tenant names cannot start with an underscore.
 pub const NO_TENANT: &str = "_none";
 /// Label of the API when the path names none.

@@ -14,6 +14,7 @@ use prometheus::{
 };
 
 use super::answers::AnswerMetrics;
+use super::cache::CacheMetrics;
 use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck,
     RejectReason, ReloadResult, RetryReason,
@@ -77,6 +78,8 @@ pub struct Metrics {
     pub answers: AnswerMetrics,
     /// Who is squeezed.
     pub limits: LimitMetrics,
+    /// What the cache does.
+    pub cache: CacheMetrics,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -317,6 +320,7 @@ impl Metrics {
             certificate_not_after: certificate_not_after.with_label_values(&["lan"]),
             answers: AnswerMetrics::new(&maker, tenants),
             limits: LimitMetrics::new(&maker, tenants),
+            cache: CacheMetrics::new(&maker, apis),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -466,7 +470,7 @@ fn possible(tenant: &str, api: &str, class: CodeClass, origin: Origin) -> bool {
         Origin::Platform => {
             tenant != NO_TENANT && api != NO_API && matches!(class, Ok | Data | Auth | Limit | Platform)
         }
-        Origin::Cache => tenant != NO_TENANT && api != NO_API && class == Ok,
+        Origin::Cache => tenant != NO_TENANT && api != NO_API && matches!(class, Ok | Data),
         // `Ok`: a browser's preflight.
         Origin::Gateway if tenant == NO_TENANT => matches!(class, Ok | Data | Auth | Limit | Gateway),
         Origin::Gateway => api != NO_API && matches!(class, Data | Auth | Limit | Platform | Transport | Gateway),
@@ -515,7 +519,7 @@ impl Maker {
         self.register(IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(super) fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::with_opts(Self::opts(name, help)))
     }
 

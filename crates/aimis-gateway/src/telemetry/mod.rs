@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod ask;
+pub mod cache;
 pub mod empty_share;
 pub mod event;
 pub mod exchange;

@@ -77,6 +77,11 @@ impl Reply {
         &self.body
     }
 
+    /// The same with its body in another buffer.
+    pub(crate) fn with_body(&self, body: Bytes) -> Self {
+        Self { body, ..self.clone() }
+    }
+
     /// What its envelope says.
     pub fn envelope(&self) -> Envelope {
         self.envelope

@@ -15,10 +15,19 @@ impl Check<'_> {
                 "can be reached from other machines, and there are no [[clients]] to tell who may ask; add one, or use a loopback address",
             );
         }
+        let admin = config.admin.as_ref().map_or(&[][..], |admin| &admin.listen);
+        for address in admin.iter().filter(|address| !address.is_loopback()) {
+            self.refuse(
+                "admin.listen",
+                quoted(&address.to_string()),
+                "can be reached from other machines, and this listener knows no sign-in; use a loopback address or a unix socket",
+            );
+        }
         let mut seen: Vec<&ListenAddr> = Vec::new();
         let all = [
-            ("lan.listen", &config.lan.listen),
-            ("telemetry.listen", &config.telemetry.listen),
+            ("lan.listen", config.lan.listen.as_slice()),
+            ("telemetry.listen", config.telemetry.listen.as_slice()),
+            ("admin.listen", admin),
         ];
         for (key, address) in all
             .into_iter()

@@ -3,7 +3,9 @@
 //! This is the place to add a key. What the tables cannot say, because it is about two keys at once, stands
 //! in `super::check`.
 
+pub(super) mod admin;
 pub(super) mod breaker;
+pub(super) mod cache;
 pub(super) mod client;
 pub(super) mod code;
 pub(super) mod emptiness;
@@ -15,9 +17,11 @@ pub(super) mod protocol;
 pub(super) mod tenant;
 pub(super) mod tls;
 
-use super::entry::{any_tables, table, tables};
+use super::entry::{any_tables, optional_table, table, tables};
 use super::section::section;
+use admin::Admin;
 use breaker::Breaker;
+use cache::Cache;
 use client::Client;
 use code::Code;
 use emptiness::Emptiness;
@@ -46,12 +50,16 @@ section! {
         lan: Lan = table();
         /// The listener for metrics and probes: `/metrics`, `/livez`, `/readyz`, `/startupz`, `/healthz`.
         telemetry: Telemetry = table();
+        /// The listener for whoever operates the gateway; without this table there is none.
+        admin: Option<Admin> = optional_table();
         /// The imaging platform and the way to it.
         platform: Platform = table();
         /// When a platform that fails is left alone for a while.
         breaker: Breaker = table();
         /// How much may be asked. Tenants and clients can differ.
         limits: Limits = table();
+        /// Answers of the platform that are kept for a while. A tenant can differ in all but the memory.
+        cache: Cache = table();
         /// How personal fields are encrypted. A tenant can differ.
         crypto: Crypto = table();
         /// How requests are signed. A tenant can differ.

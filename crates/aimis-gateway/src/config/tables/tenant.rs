@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::cache::TenantCache;
 use super::limits::OwnTenantQuota;
 use super::protocol::{Crypto, Dates, Identity, Sign};
 use crate::config::entry::{optional_table, overrides};
@@ -14,7 +15,7 @@ use crate::config::problem::Problem;
 use crate::config::section::{Field, Origins, Reader, Section, Setting, child, section};
 use crate::config::tree::Node;
 
-/// A hospital that is served. Its `crypto`, `sign`, `identity` and `dates` are complete: what the tenant does
+/// A hospital that is served. Its `crypto`, `sign`, `identity`, `dates` and `cache` are complete: what the tenant does
 /// not say is taken from the global section, key by key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
@@ -44,10 +45,12 @@ pub struct Tenant {
     pub dates: Dates,
     /// Where its quota differs from that of `[limits.tenant]`.
     pub limits: Option<OwnTenantQuota>,
+    /// How its answers are kept.
+    pub cache: TenantCache,
 }
 
 section! {
-    /// A hospital that is served. Its tables `crypto`, `sign`, `identity` and `dates` take what they do not say
+    /// A hospital that is served. Its tables `crypto`, `sign`, `identity`, `dates` and `cache` take what they do not say
     /// from the global sections of the same names.
     pub(in crate::config) struct TenantTable {
         /// What logs, metrics and paths call this tenant; unique.
@@ -79,6 +82,8 @@ section! {
         dates: Dates = overrides();
         /// Where this tenant's quota at the platform differs from that of `[limits.tenant]`.
         limits: Option<OwnTenantQuota> = optional_table();
+        /// How this tenant's answers are kept.
+        cache: TenantCache = overrides();
     }
 }
 
@@ -126,6 +131,7 @@ impl Section for Tenant {
             identity,
             dates,
             limits,
+            cache,
             ..
         } = table;
         Some(Self {
@@ -142,6 +148,7 @@ impl Section for Tenant {
             identity,
             dates,
             limits,
+            cache,
         })
     }
 
@@ -160,6 +167,7 @@ impl Section for Tenant {
             identity,
             dates,
             limits,
+            cache,
         } = self.clone();
         let (token_file, token) = match token {
             TokenSource::File(_) => (Some(token), None),
@@ -180,6 +188,7 @@ impl Section for Tenant {
             identity,
             dates,
             limits,
+            cache,
         };
         table.show(at, origins)
     }

@@ -1,0 +1,180 @@
+//! The listener for whoever operates the gateway: what the cache holds, and dropping it.
+//!
+//! It knows no sign-in, so the configuration lets it be on this machine only. A web page that a user of this machine
+//! has open could reach it all the same: whatever has an `Origin` is refused, and so is a POST that is not JSON, which
+//! a page cannot send without asking first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::edge::connection::{Asked, Body};
+use crate::forward::cache::Cache;
+use crate::forward::decode::body::{self, BodyBounds};
+use crate::snapshot::Snapshot;
+use crate::telemetry::event::{Event, Purge};
+use crate::telemetry::log::Log;
+
+/// What the cache holds.
+pub const CACHE: &str = "/api/v1/cache";
+/// Drops what it holds.
+pub const CACHE_PURGE: &str = "/api/v1/cache/purge";
+
+/// Orders of operators are a few words.
+const BODY: BodyBounds = BodyBounds {
+    max: 4096,
+    timeout: Duration::from_secs(5),
+};
+
+/// What operators can see and do.
+#[derive(Clone)]
+pub struct Admin {
+    cache: Arc<Cache>,
+    snapshot: Arc<Snapshot>,
+    log: Log,
+}
+
+/// The body of [`CACHE_PURGE`]: `{"all":true}`, or a tenant, an API, both, or a tenant and a patient's number.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order<'a> {
+    #[serde(default)]
+    all: bool,
+    tenant: Option<&'a str>,
+    api: Option<&'a str>,
+    patient: Option<&'a str>,
+}
+
+/// Why an order is not carried out. What it says is never repeated.
+struct Refusal(StatusCode, &'static str);
+
+impl Admin {
+    /// Operates `cache`.
+    pub fn new(cache: Arc<Cache>, snapshot: Arc<Snapshot>, log: Log) -> Self {
+        Self { cache, snapshot, log }
+    }
+
+    /// Answers one request.
+    pub async fn answer(self, asked: Asked) -> Response<Body> {
+        let answer = match asked {
+            Ok(request) => self.act(request).await,
+            Err(fault) => {
+                let mut refusal = response(fault.status(), &json!({ "error": fault.to_string() }));
+                refusal
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                return refusal;
+            }
+        };
+        answer.unwrap_or_else(|Refusal(status, error)| {
+            let mut refusal = response(status, &json!({ "error": error }));
+            if status == StatusCode::METHOD_NOT_ALLOWED {
+                let allowed = if error == USE_GET { "GET" } else { "POST" };
+                refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+            }
+            refusal
+        })
+    }
+
+    async fn act(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        let (head, body) = request.into_parts();
+        if head.headers.contains_key(ORIGIN) {
+            return Err(Refusal(StatusCode::FORBIDDEN, "web pages may not ask here"));
+        }
+        match (head.uri.path(), head.method) {
+            (CACHE, Method::GET) => Ok(response(StatusCode::OK, &self.fill())),
+            (CACHE, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, USE_GET)),
+            (CACHE_PURGE, Method::POST) => {
+                if !is_json(&head.headers) {
+                    return Err(Refusal(
+                        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                        "send Content-Type: application/json",
+                    ));
+                }
+                let read = body::read(&head.headers, body, BODY).await;
+                let body = read.map_err(|rejection| {
+                    Refusal(
+                        rejection.public().status,
+                        "the body did not come whole, or is too large",
+                    )
+                })?;
+                let dropped = self.purge(&body)?;
+                Ok(response(StatusCode::OK, &json!({ "dropped": dropped })))
+            }
+            (CACHE_PURGE, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use POST")),
+            _ => Err(Refusal(
+                StatusCode::NOT_FOUND,
+                "not found; here are GET /api/v1/cache and POST /api/v1/cache/purge",
+            )),
+        }
+    }
+
+    fn fill(&self) -> Value {
+        let fill = self.cache.fill();
+        json!({ "entries": fill.entries, "bytes": fill.bytes, "max_bytes": fill.max_bytes })
+    }
+
+    fn purge(&self, body: &[u8]) -> Result<usize, Refusal> {
+        let wrong = |text| Refusal(StatusCode::UNPROCESSABLE_ENTITY, text);
+        let order: Order<'_> = serde_json::from_slice(body).map_err(|_| {
+            wrong(
+                "not an order: {\"all\":true}, or \"tenant\" and \"api\" (one or both), or \"tenant\" and \"patient\"",
+            )
+        })?;
+        let tenant = match order.tenant {
+            Some(name) => {
+                let mut all = self.snapshot.tenants.all().iter();
+                let known = all.find(|tenant| tenant.name.as_str() == name);
+                Some(&known.ok_or(wrong("no tenant has this name"))?.name)
+            }
+            None => None,
+        };
+        let apis = self.snapshot.apis.names();
+        let api = match order.api {
+            Some(name) => Some(apis.iter().position(|api| *api == name).ok_or(wrong("no such API"))?),
+            None => None,
+        };
+        let dropped = match (order.all, tenant, api, order.patient) {
+            (true, None, None, None) => self.cache.drop_all(None, None),
+            (false, Some(tenant), None, Some(number)) => {
+                self.cache.drop_patient(tenant.as_str(), Some(number), Some(number))
+            }
+            (false, _, _, Some(_)) => {
+                return Err(wrong("a patient's number needs \"tenant\", and goes without \"api\""));
+            }
+            (false, None, None, None) => return Err(wrong("name \"tenant\", \"api\" or \"all\"")),
+            (false, tenant, api, None) => self.cache.drop_all(tenant.map(|name| name.as_str()), api),
+            (true, ..) => return Err(wrong("\"all\" goes alone")),
+        };
+        self.log.write(&Event::CachePurged(Purge {
+            tenant,
+            api: api.map(|api| apis[api]),
+            patient: order.patient.is_some(),
+            dropped,
+        }));
+        Ok(dropped)
+    }
+}
+
+const USE_GET: &str = "use GET";
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let kind = kind.split(|b| *b == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+fn response(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::new(Bytes::from(format!("{body}\n"))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,107 @@
+//! A kept answer, and what it may still serve for.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use super::key::PatientTags;
+use super::terms::Life;
+use crate::clock::Moment;
+use crate::tenant::TenantName;
+use crate::upstream::reply::Reply;
+
+/// What an entry costs beside its body: itself, its place in the map, the index and the queue.
+const OVERHEAD: usize = 768;
+
+/// What an answer is about: whatever it can be dropped by.
+#[derive(Clone)]
+pub struct Subject {
+    /// Whose.
+    pub tenant: TenantName,
+    /// Position of its API.
+    pub api: usize,
+    /// Its patient.
+    pub patient: PatientTags,
+}
+
+/// A kept answer. Its body is a copy of its own, wiped when the last reference to it goes.
+pub struct Entry {
+    reply: Reply,
+    subject: Subject,
+    asked_at: Moment,
+    life: Life,
+}
+
+/// What an entry may serve for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// In place of the platform's answer.
+    Fresh,
+    /// At once, while the platform is asked for the next; as well as where the platform fails.
+    WhileRevalidate,
+    /// Where the platform fails.
+    IfError,
+    /// Nothing more.
+    Dead,
+}
+
+impl Entry {
+    /// Keeps a copy of `reply`. Its age counts from `asked_at`, when the platform was asked: it may have made the
+    /// answer at any time since.
+    pub fn new(reply: &Reply, subject: Subject, asked_at: Moment, life: Life) -> Self {
+        // The bytes that came share a buffer with what hyper read before and behind them.
+        let body = Bytes::from_owner(Zeroizing::new(reply.body().to_vec()));
+        Self {
+            reply: reply.with_body(body),
+            subject,
+            asked_at,
+            life,
+        }
+    }
+
+    /// The answer.
+    pub fn reply(&self) -> &Reply {
+        &self.reply
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Time since it was asked for.
+    pub fn age(&self, now: Moment) -> Duration {
+        now.since(self.asked_at)
+    }
+
+    /// Seconds that it is still fresh; below 0 since when it is not.
+    pub fn ttl(&self, now: Moment) -> i64 {
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        seconds(self.life.fresh) - seconds(self.age(now))
+    }
+
+    /// What it may serve for now.
+    pub fn freshness(&self, now: Moment) -> Freshness {
+        let age = self.age(now);
+        if age < self.life.fresh {
+            Freshness::Fresh
+        } else if age < self.life.while_revalidate {
+            Freshness::WhileRevalidate
+        } else if age < self.life.if_error {
+            Freshness::IfError
+        } else {
+            Freshness::Dead
+        }
+    }
+
+    /// Bytes that it takes, roughly.
+    pub fn cost(&self) -> usize {
+        Self::cost_of(&self.reply)
+    }
+
+    /// Bytes that an entry of `reply` would take.
+    pub fn cost_of(reply: &Reply) -> usize {
+        reply.body().len() + OVERHEAD
+    }
+}

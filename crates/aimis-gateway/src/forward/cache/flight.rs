@@ -1,0 +1,303 @@
+//! A question on its way to the platform, for everybody who waits for its answer.
+//!
+//! A flight is a task of its own, so it survives whoever began it: a doctor who closes the window has paid for the
+//! answer of the next. It is bounded by the deadline of the one who began it. Everybody waits with a deadline of
+//! their own, and whoever has time left when a flight ran out of its, or vanished, begins or joins the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aimis_core::codes::Rule;
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::Cache;
+use super::directives::Directives;
+use super::entry::{Entry, Freshness, Subject};
+use super::key::CacheKey;
+use super::shard::{Begun, Entered, Hearer, Teller, Verdict};
+use super::status::Passage;
+use super::terms::{Terms, is_failure};
+use crate::clock::Moment;
+use crate::forward::ask::NoReply;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::reply::Reply;
+
+/// Time left under which a question is not begun again.
+const WORTH_ASKING: Duration = Duration::from_millis(50);
+
+/// What became of asking the platform once.
+#[derive(Clone)]
+pub struct Fetched {
+    /// The answer, or why there is none.
+    pub result: Result<Reply, NoReply>,
+    /// How often the platform was asked.
+    pub attempts: u32,
+    /// Time that went by waiting for the platform.
+    pub upstream_time: Duration,
+    /// Time that went by waiting for a turn under the tenant's limits.
+    pub limit_time: Duration,
+    /// An attempt was signed by the platform's clock, since ours is off.
+    pub resigned: bool,
+}
+
+/// What became of one question.
+pub struct Asked {
+    /// The answer, or why there is none. With what was kept, attempts and time are those of the try before it.
+    pub fetched: Fetched,
+    /// Whether it came from the platform, or from what was kept.
+    pub passage: Passage,
+    /// Name and explanation of the failure in whose place an older answer serves.
+    pub behind: Option<(&'static str, Option<&'static str>)>,
+}
+
+/// A question as the cache sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    /// Its key.
+    pub(crate) key: CacheKey,
+    /// The times of its tenant and API.
+    pub(crate) terms: &'a Terms,
+    /// What the request says about kept answers.
+    pub(crate) said: Directives,
+    /// Until when whoever asks waits.
+    pub(crate) deadline: Instant,
+}
+
+impl Fetched {
+    /// There is no answer, and nobody was asked.
+    pub(crate) fn without(no_reply: NoReply) -> Self {
+        Self {
+            result: Err(no_reply),
+            attempts: 0,
+            upstream_time: Duration::ZERO,
+            limit_time: Duration::ZERO,
+            resigned: false,
+        }
+    }
+}
+
+impl Asked {
+    /// There is no answer, and nobody was to be asked.
+    pub(crate) fn absent() -> Self {
+        Self {
+            fetched: Fetched::without(NoReply::NotKept),
+            passage: Passage::Absent,
+            behind: None,
+        }
+    }
+
+    /// Asked past the cache.
+    pub(crate) fn directly(fetched: Fetched) -> Self {
+        Self {
+            fetched,
+            passage: Passage::BYPASS,
+            behind: None,
+        }
+    }
+}
+
+/// The one who has to ask. Dropped unlanded (a panic, the end of its worker), the flight vanishes from the table
+/// first and is then told to be over.
+struct Leader {
+    cache: Arc<Cache>,
+    key: CacheKey,
+    number: u64,
+    subject: Subject,
+    terms: Terms,
+    began: Moment,
+    teller: Teller,
+}
+
+impl Leader {
+    fn land(self, fetched: Fetched, rule: impl Fn(i64) -> Rule) {
+        let verdict = self.verdict(&fetched.result, rule);
+        let stored = self.cache.land(self.key, self.number, verdict);
+        self.teller.send_replace(Some((fetched, stored)));
+    }
+
+    fn verdict(&self, result: &Result<Reply, NoReply>, rule: impl Fn(i64) -> Rule) -> Verdict {
+        let Ok(reply) = result else { return Verdict::Leave };
+        let envelope = reply.envelope();
+        let rule = envelope.code().map(rule);
+        let life = rule.and_then(|rule| self.terms.life(reply.status(), &rule, envelope.is_empty()));
+        match life {
+            Some(life) if self.cache.takes(reply) => {
+                Verdict::Keep(Arc::new(Entry::new(reply, self.subject.clone(), self.began, life)))
+            }
+            None if is_failure(reply.status(), rule.as_ref()) => Verdict::Leave,
+            _ => Verdict::Forget,
+        }
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        self.cache.land(self.key, self.number, Verdict::Leave);
+    }
+}
+
+impl Cache {
+    /// The answer to a question: one that is kept, or what `fetch` brings from the platform, which it has to do by the
+    /// question's deadline. `subject` tells what the order is about, `rule` what a code means. On a runtime with
+    /// local tasks.
+    pub(crate) async fn ask<O, F, G>(
+        self: &Arc<Self>,
+        question: Question<'_>,
+        order: O,
+        subject: impl Fn(&O) -> Subject,
+        rule: impl Fn(i64) -> Rule + Clone + 'static,
+        fetch: G,
+    ) -> Asked
+    where
+        G: FnOnce(O) -> F,
+        F: Future<Output = Fetched> + 'static,
+    {
+        let deadline = question.deadline;
+        let start = self.now();
+        loop {
+            let now = self.now();
+            return match self.enter(question, now, || subject(&order)) {
+                Entered::Hit { entry, refresh } => {
+                    if let Some(flight) = refresh {
+                        self.fly(question, flight, now, fetch(order), rule);
+                    }
+                    kept(&entry, now, entry.freshness(now) != Freshness::Fresh, None)
+                }
+                Entered::Absent => Asked::absent(),
+                Entered::Lead { flight, forward } => {
+                    let mut hearer = flight.teller.subscribe();
+                    self.fly(question, flight, now, fetch(order), rule.clone());
+                    // It has this deadline, and tells what it cost.
+                    let heard = hear(&mut hearer).await;
+                    let (fetched, stored) = heard.unwrap_or((Fetched::without(NoReply::Lost), false));
+                    let passage = Passage::Asked {
+                        forward,
+                        stored,
+                        collapsed: false,
+                    };
+                    self.or_stale(question, fetched, passage, rule)
+                }
+                Entered::Follow { mut hearer, forward } => {
+                    let (mut fetched, stored) = match timeout_at(deadline, hear(&mut hearer)).await {
+                        Ok(Some((fetched, _))) if ran_out(&fetched) && is_ahead(deadline) => continue,
+                        Ok(Some(heard)) => heard,
+                        // It vanished, and stands in the table no longer.
+                        Ok(None) => continue,
+                        Err(_elapsed) => (Fetched::without(UpstreamError::Deadline.into()), false),
+                    };
+                    fetched.attempts = 0;
+                    fetched.upstream_time = self.now().since(start);
+                    fetched.resigned = false;
+                    let passage = Passage::Asked {
+                        forward,
+                        stored,
+                        collapsed: true,
+                    };
+                    self.or_stale(question, fetched, passage, rule)
+                }
+            };
+        }
+    }
+
+    /// Makes a flight.
+    fn fly(
+        self: &Arc<Self>,
+        question: Question<'_>,
+        Begun {
+            number,
+            subject,
+            teller,
+        }: Begun,
+        began: Moment,
+        fetch: impl Future<Output = Fetched> + 'static,
+        rule: impl Fn(i64) -> Rule + 'static,
+    ) {
+        let leader = Leader {
+            cache: Arc::clone(self),
+            key: question.key,
+            number,
+            subject,
+            terms: *question.terms,
+            began,
+            teller,
+        };
+        tokio::task::spawn_local(async move { leader.land(fetch.await, rule) });
+    }
+
+    /// What was fetched, or where that is a failure of the platform, an older answer.
+    fn or_stale(
+        &self,
+        question: Question<'_>,
+        fetched: Fetched,
+        passage: Passage,
+        rule: impl Fn(i64) -> Rule,
+    ) -> Asked {
+        let failure = match &fetched.result {
+            Err(no_reply) => no_reply.is_failure().then(|| no_reply.for_log()),
+            Ok(reply) => {
+                let rule = reply.envelope().code().map(rule);
+                is_failure(reply.status(), rule.as_ref()).then_some((
+                    "business",
+                    Some("the platform's answer was a failure: see upstream_business_codes"),
+                ))
+            }
+        };
+        let now = self.now();
+        let entry = failure.and_then(|_| self.stale(question, now));
+        match entry {
+            Some(entry) => {
+                let older = kept(&entry, now, true, failure);
+                let reply = older.fetched.result;
+                Asked {
+                    fetched: Fetched {
+                        result: reply,
+                        ..fetched
+                    },
+                    ..older
+                }
+            }
+            None => Asked {
+                fetched,
+                passage,
+                behind: None,
+            },
+        }
+    }
+}
+
+/// A kept answer.
+fn kept(entry: &Entry, now: Moment, stale: bool, behind: Option<(&'static str, Option<&'static str>)>) -> Asked {
+    Asked {
+        fetched: Fetched {
+            result: Ok(entry.reply().clone()),
+            attempts: 0,
+            upstream_time: Duration::ZERO,
+            limit_time: Duration::ZERO,
+            resigned: false,
+        },
+        passage: Passage::Kept {
+            age: entry.age(now),
+            ttl: entry.ttl(now),
+            stale,
+        },
+        behind,
+    }
+}
+
+/// Waits for a flight's end; `None` if it vanished.
+async fn hear(hearer: &mut Hearer) -> Option<(Fetched, bool)> {
+    hearer.wait_for(Option::is_some).await.ok()?.clone()
+}
+
+/// Whether there is time to ask a platform that has just taken too long.
+fn is_ahead(deadline: Instant) -> bool {
+    tokio::time::sleep_until(deadline - WORTH_ASKING)
+        .now_or_never()
+        .is_none()
+}
+
+/// Whether a flight ended because its deadline had come.
+fn ran_out(fetched: &Fetched) -> bool {
+    matches!(fetched.result, Err(NoReply::Upstream(UpstreamError::Deadline)))
+}
