@@ -19,10 +19,10 @@ use crate::config;
 pub(super) enum Entry<T> {
     /// At once.
     Passes,
-    /// It has to wait, for what is told; `gone` had to go for it.
+    /// It has to wait, for what is told; `gone` had to go for it, and why there was no room.
     Waits {
         ticket: Ticket,
-        gone: Option<T>,
+        gone: Option<(T, NoTurn)>,
         obstacle: Obstacle,
     },
     /// No.
@@ -131,14 +131,11 @@ impl<T> Gate<T> {
                 }
                 Entry::Waits {
                     ticket,
-                    gone: gone.map(|gone| gone.item),
+                    gone: gone.map(|gone| (gone.item, self.no_room(now, obstacle))),
                     obstacle,
                 }
             }
-            Err(_) => Entry::Refused(match obstacle {
-                Obstacle::Place => NoTurn::Overloaded,
-                Obstacle::Quota { until, batch } => self.over_quota(until.since(now), batch),
-            }),
+            Err(_) => Entry::Refused(self.no_room(now, obstacle)),
         }
     }
 
@@ -290,6 +287,14 @@ impl<T> Gate<T> {
             self.batch.as_ref()
         } else {
             self.whole.as_ref()
+        }
+    }
+
+    /// Why the line is full: it says whether to ask less, or that the platform is slow.
+    fn no_room(&self, now: Moment, obstacle: Obstacle) -> NoTurn {
+        match obstacle {
+            Obstacle::Place => NoTurn::Overloaded,
+            Obstacle::Quota { until, batch } => self.over_quota(until.since(now), batch),
         }
     }
 

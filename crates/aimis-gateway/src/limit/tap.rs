@@ -97,8 +97,8 @@ impl Tap {
             Entry::Passes => (Ok(()), LimitDecision::Allowed),
             Entry::Refused(refusal) => (Err(refusal), decision_of(refusal)),
             Entry::Waits { ticket, gone, obstacle } => {
-                if let Some(gone) = gone {
-                    gone.tell(Err(NoTurn::Overloaded));
+                if let Some((gone, why)) = gone {
+                    gone.tell(Err(why));
                 }
                 let waiter = waiter.expect("made for whoever waits");
                 let result = self.wait(ticket, &waiter, deadline).await;

@@ -81,7 +81,7 @@ proptest! {
                         passed.push((now_ms, weight, lane));
                     }
                     Entry::Waits { ticket, gone, .. } => {
-                        if let Some(gone) = gone {
+                        if let Some((gone, _)) = gone {
                             waiting.retain(|(name, ..)| *name != gone);
                         }
                         waiting.push((name, ticket, weight));
@@ -347,6 +347,20 @@ async fn the_oldest_batch_makes_room_for_a_doctor() {
     assert!(newer.as_mut().now_or_never().is_none());
     drop(doctor);
     assert!(newer.now_or_never().unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_full_because_of_the_quota_says_so() {
+    let bench = Bench::new("queue = 1", "rate_per_s = 10\nburst = 1\nin_flight = 0");
+    drop(bench.turn(Lane::Batch, LONG).await.unwrap());
+    let mut oldest = Box::pin(bench.turn(Lane::Batch, LONG));
+    assert!(oldest.as_mut().now_or_never().is_none());
+
+    let newer = bench.turn(Lane::Batch, LONG);
+    let (oldest, newer) = tokio::join!(oldest, newer);
+
+    assert!(matches!(oldest.err(), Some(NoTurn::Limited(limited)) if limited.limit == Limit::Tenant));
+    assert!(newer.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

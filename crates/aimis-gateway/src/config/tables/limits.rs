@@ -12,7 +12,7 @@ section! {
     pub struct Limits {
         /// How long a question over its tenant's quota may wait for its turn. One that would wait longer is refused at once (800201); so is every one with 0.
         max_wait as "max_wait_ms": Duration = millis(0, 60_000).or(1_000);
-        /// Questions of a tenant that may wait, for their turn or for one of the `in_flight` places. While more than half are taken the newest goes first; when all are, the oldest with a `usage` other than 2 makes room (800202).
+        /// Questions of a tenant that may wait, for their turn or for one of the `in_flight` places. While more than half are taken the newest goes first; when all are, the oldest with a `usage` other than 2 makes room (800202, or 800201 where the quota is what they wait for).
         queue: usize = integer(0, 10_000).or(32);
         /// Share of a tenant's quota and places that questions with a `usage` other than 2 cannot take: it stays for the doctors (`usage` 2) and for the APIs without `usage`.
         interactive_percent: u32 = integer(0, 90).unit("percent").or(30);
