@@ -2,6 +2,7 @@
 
 mod addresses;
 mod failures;
+mod http2;
 mod real;
 
 use std::collections::BTreeSet;

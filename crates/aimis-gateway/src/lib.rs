@@ -33,6 +33,7 @@ mod emptiness;
 pub mod explain;
 pub mod forward;
 pub mod listener;
+pub mod local;
 pub mod prepare;
 pub mod rejection;
 pub mod secrets;

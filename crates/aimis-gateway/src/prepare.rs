@@ -24,7 +24,7 @@ use crate::secrets::{self, SecretError};
 use crate::snapshot::{MergeBounds, Snapshot};
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
-use crate::upstream::connect::Connector;
+use crate::upstream::connect::{Connector, Http2};
 use crate::upstream::tls::{TlsFileError, Trust};
 use crate::ways::Ways;
 
@@ -228,6 +228,10 @@ fn connector(config: &Config, ways: Ways, trust: Trust) -> Result<Connector, Pre
         tls,
         platform.connect_timeout,
         ways.into_list(),
+        Http2 {
+            ping: platform.http2_ping,
+            ping_timeout: platform.http2_ping_timeout,
+        },
     ))
 }
 

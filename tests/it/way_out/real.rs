@@ -17,14 +17,14 @@ use crate::support::gateway::{Gateway, Settings};
 const REAL_PASSWORD: &str = "passphrase";
 
 /// A program that listens; killed when dropped.
-struct Program {
+pub struct Program {
     child: Child,
     address: SocketAddr,
 }
 
 impl Program {
     /// Starts it and waits until its port answers.
-    async fn start(program: &str, package: &str, arguments: &[&str], address: SocketAddr) -> Self {
+    pub async fn start(program: &str, package: &str, arguments: &[&str], address: SocketAddr) -> Self {
         let mut path = std::env::var_os("PATH").unwrap_or_default();
         path.push(":/usr/sbin");
         let child = Command::new(program)
@@ -66,7 +66,7 @@ impl Drop for Program {
 }
 
 /// A port that was free a moment ago; these programs cannot be given 0.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }

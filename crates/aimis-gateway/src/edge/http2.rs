@@ -11,7 +11,6 @@ use std::pin::pin;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +22,7 @@ use super::guard::HeadFault;
 use super::guard::io::HeadGuard;
 use super::guard::wire::{check_host, check_name, check_path, length};
 use super::guarded_io::Activity;
+use crate::local::Local;
 
 /// What a client that speaks HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -126,21 +126,6 @@ fn only(headers: &HeaderMap, name: http::HeaderName, fault: HeadFault) -> Result
     match (values.next(), values.next()) {
         (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
         _ => Err(fault),
-    }
-}
-
-/// Runs streams on the thread of their connection, as everything on this road.
-#[derive(Clone)]
-struct Local;
-
-impl<F> Executor<F> for Local
-where
-    F: Future + 'static,
-{
-    fn execute(&self, stream: F) {
-        tokio::task::spawn_local(async move {
-            stream.await;
-        });
     }
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::ask::NoReply;
 use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::rejection::{self, Rejection};
@@ -88,7 +89,7 @@ struct Members<'r> {
 
 impl Merged {
     /// Merges what came for `types`, in their order.
-    pub fn of(types: Vec<i64>, replies: &[Result<Reply, UpstreamError>], terms: Terms<'_>) -> Self {
+    pub fn of(types: Vec<i64>, replies: &[Result<Reply, NoReply>], terms: Terms<'_>) -> Self {
         let mut parts = Parts::default();
         let mut data = Vec::new();
         let mut failures = Vec::new();
@@ -192,8 +193,8 @@ impl<'r> Part<'r> {
         }
     }
 
-    fn failed(error: UpstreamError, terms: Terms<'_>) -> Self {
-        let rejection = Rejection::Upstream(error);
+    fn failed(no_reply: impl Into<NoReply>, terms: Terms<'_>) -> Self {
+        let rejection = Rejection::from(no_reply.into());
         Self::Failed {
             code: rejection.public().code.into(),
             message: quoted(&rejection::message(&rejection, terms.language)),
@@ -231,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    type Came = Result<Reply, UpstreamError>;
+    type Came = Result<Reply, NoReply>;
 
     fn came(body: &str) -> Came {
         Ok(Reply::made_up(StatusCode::OK, body))
@@ -310,7 +311,7 @@ mod tests {
             came(r#"{"code":0,"data":[1]}"#),
             came(r#"{"code":30001,"message":"\u67e5\u8be2","data":[2]}"#),
             came(r#"{"code":90001,"message":7}"#),
-            Err(UpstreamError::Deadline),
+            Err(UpstreamError::Deadline.into()),
             came(r#"{"code":0,"data":{"h5Url":"x"}}"#),
             came(r#"{"data":[3]}"#),
             came(r#"{"code":0,"data":[1}}"#),

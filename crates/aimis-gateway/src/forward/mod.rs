@@ -7,6 +7,7 @@
 //! | [`decode`] | the body's bytes | a draft of an order |
 //! | [`authorize`] | client, tenant, order | whether this client may ask this |
 //! | [`understand()`] | the three before | a checked [`question::Question`] to one tenant: an order, or one a type of study |
+//! | [`ask`] | an order | what becomes of it: an answer, or why there is none |
 //! | [`protect`] | an order | a [`protect::ProtectedRequest`]: personal fields encrypted |
 //! | [`crate::upstream`] | that | the platform's [`crate::upstream::reply::Reply`], signed for anew in each attempt |
 //! | [`relay`] | the reply | the caller's answer, byte for byte |
@@ -19,6 +20,7 @@
 
 pub mod answer;
 pub mod apis;
+pub mod ask;
 pub mod authorize;
 pub mod cache_key;
 pub mod cors;
@@ -52,12 +54,12 @@ use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
 use crate::telemetry::exchange::{Findings, Parts};
 use crate::telemetry::labels::{CodeClass, Origin};
+use crate::tenant::Tenant;
 use crate::upstream::Platform;
-use crate::upstream::error::UpstreamError;
 use crate::upstream::reply::Reply;
+use ask::{Asker, NoReply};
 use merge::{Merged, Terms};
 use notes::Notes;
-use protect::ProtectedRequest;
 use question::Question;
 
 pub use understand::understand;
@@ -71,7 +73,7 @@ pub const MAX_MEMBERS: usize = 256;
 pub struct Road {
     snapshot: Arc<Snapshot>,
     failures: Arc<Failures>,
-    platform: Platform,
+    asker: Asker,
     clock: Clock,
 }
 
@@ -82,7 +84,7 @@ impl Road {
         Self {
             snapshot,
             failures,
-            platform,
+            asker: Asker::new(platform),
             clock,
         }
     }
@@ -111,39 +113,37 @@ impl Road {
         let content_type = head.headers.get(CONTENT_TYPE);
         let today = Date::in_china(self.clock.now());
         let (question, tenant) = understand(&self.snapshot, client, &route, &body, content_type, today, notes)?;
-        let protect = |order: &Order| protect::protect(order, route.api, tenant);
+        drop(body);
         match question {
-            Question::One(order) => {
-                let protected = protect(&order);
-                drop((order, body));
-                self.ask(protected, notes).await
-            }
+            Question::One(order) => self.ask(order, route.api, tenant, notes).await,
             Question::ByType(orders) => {
-                let types = orders.iter().filter_map(|order| order.integer(STUDY_TYPE)).collect();
-                let protected = orders.iter().map(protect).collect();
-                drop((orders, body));
                 let language = service::language(&head.headers).unwrap_or(notes.answers.language);
                 // In a box, so that the requests that are one question have not the room for six.
-                Box::pin(self.ask_each(types, protected, language, notes)).await
+                Box::pin(self.ask_each(orders, route.api, tenant, language, notes)).await
             }
         }
     }
 
     /// Asks the platform, and relays what it says.
-    async fn ask(&self, protected: ProtectedRequest, notes: &mut Notes) -> Result<Response<Body>, Rejection> {
-        let api = protected.api();
-        let sent = self.platform.send(protected).await;
-        notes.exchange.attempts = sent.attempts;
-        notes.exchange.upstream_time = sent.took;
-        if sent.resigned {
+    async fn ask(
+        &self,
+        order: Order,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        notes: &mut Notes,
+    ) -> Result<Response<Body>, Rejection> {
+        let asked = self.asker.ask(order, api, tenant).await;
+        notes.exchange.attempts = asked.attempts;
+        notes.exchange.upstream_time = asked.upstream_time;
+        if asked.resigned {
             self.note_clock(notes);
         }
-        self.relay(api, sent.result, notes)
+        self.relay(api, asked.result, notes)
     }
 
     /// A signature was refused: tells how far our clock is off, if it is.
     fn note_clock(&self, notes: &mut Notes) {
-        if let Some(off_ms) = self.platform.clock_off_ms() {
+        if let Some(off_ms) = self.asker.platform().clock_off_ms() {
             notes.clock_off(off_ms);
         }
     }
@@ -151,19 +151,20 @@ impl Road {
     /// Asks the platform for each type of study, and merges what it says.
     async fn ask_each(
         &self,
-        types: Vec<i64>,
-        protected: Vec<ProtectedRequest>,
+        orders: Vec<Order>,
+        api: usize,
+        tenant: &Arc<Tenant>,
         language: Language,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
-        let api = protected[0].api();
+        let types = orders.iter().filter_map(|order| order.integer(STUDY_TYPE)).collect();
         let bounds = self.snapshot.merge_bounds;
-        let asked = self.clock.moment();
-        let sent = self.platform.send_each(protected, bounds.at_once).await;
-        notes.exchange.upstream_time = self.clock.moment().since(asked);
-        notes.exchange.attempts = sent.iter().map(|sent| sent.attempts).sum();
+        let start = self.clock.moment();
+        let asked = self.asker.ask_each(orders, api, tenant, bounds.at_once).await;
+        notes.exchange.upstream_time = self.clock.moment().since(start);
+        notes.exchange.attempts = asked.iter().map(|asked| asked.attempts).sum();
 
-        let mut results: Vec<_> = sent.into_iter().map(|sent| sent.result).collect();
+        let mut results: Vec<_> = asked.into_iter().map(|asked| asked.result).collect();
         let terms = Terms {
             codes: &self.snapshot.codes,
             api: self.snapshot.apis.name(api),
@@ -191,7 +192,7 @@ impl Road {
     fn relay(
         &self,
         api: usize,
-        result: Result<Reply, UpstreamError>,
+        result: Result<Reply, NoReply>,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
         let reply = result?;

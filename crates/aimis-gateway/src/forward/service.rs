@@ -153,7 +153,7 @@ impl RoadService {
 
     /// Closes what waited for too long; called now and then by the worker.
     pub fn close_idle(&self) {
-        self.road.platform.close_idle();
+        self.road.asker.platform().close_idle();
         self.road.failures.forget_quiet();
     }
 }

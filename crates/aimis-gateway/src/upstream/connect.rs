@@ -2,14 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{CertificateError, ClientConfig};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,11 +23,30 @@ use tokio_rustls::client::TlsStream;
 
 use super::addresses::{Addresses, Resolver};
 use super::error::{CertificateFault, UpstreamError};
+use super::multiplexed::{self, PeerLimit};
 use super::proxy::{self, Proxy, ProxyFault};
 use super::wire::Wire;
+use crate::local::Local;
 
 /// What goes over a connection.
-pub(super) type Sender = SendRequest<Full<Bytes>>;
+pub(super) enum Sender {
+    /// One question at a time.
+    Http1(SendRequest<Full<Bytes>>),
+    /// Many, as many as the peer allows.
+    Http2(multiplexed::Sender, PeerLimit),
+}
+
+/// How HTTP/2 is spoken.
+#[derive(Clone, Copy)]
+pub struct Http2 {
+    /// `platform.http2_ping_ms`; zero is never.
+    pub ping: Duration,
+    /// `platform.http2_ping_timeout_ms`.
+    pub ping_timeout: Duration,
+}
+
+/// How HTTP/2 is called in a TLS handshake.
+pub(super) const ALPN_HTTP2: &[u8] = b"h2";
 
 /// Bytes of an answer's head that are accepted.
 const MAX_HEAD: usize = 64 * 1024;
@@ -43,6 +65,7 @@ pub struct Connector {
     timeout: Duration,
     /// Each tenant has one of these; `None` is straight ahead.
     ways: Vec<Option<Proxy>>,
+    http2: Http2,
     resolver: Resolver,
 }
 
@@ -63,6 +86,7 @@ impl Connector {
         tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
         timeout: Duration,
         ways: Vec<Option<Proxy>>,
+        http2: Http2,
     ) -> Self {
         Self {
             host,
@@ -70,6 +94,7 @@ impl Connector {
             tls,
             timeout,
             ways,
+            http2,
             resolver: Resolver::system(),
         }
     }
@@ -82,6 +107,11 @@ impl Connector {
 
     pub(super) fn resolver(&self) -> Resolver {
         self.resolver.clone()
+    }
+
+    /// How many ways there are.
+    pub(super) fn ways(&self) -> usize {
+        self.ways.len()
     }
 
     /// The host and port that TCP goes to on this way, as [`Addresses`] knows them.
@@ -175,6 +205,12 @@ impl Connector {
         let secured = timeout_at(until, secure(tls, stream)).await;
         let secured = secured.map_err(|_| UpstreamError::ConnectTimeout)?;
         match secured {
+            Ok(secured) if secured.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2) => {
+                // Its frames tell which answer is whose, so what comes unasked harms nobody.
+                wire.answering();
+                let ready = timeout_at(until, handshake_http2(wire, secured, self.http2)).await;
+                ready.unwrap_or(Err(UpstreamError::ConnectTimeout))
+            }
             Ok(secured) => handshake(wire.watch(secured)).await,
             Err(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
                 Err(certificate_fault(&error).map_or(UpstreamError::Tls, UpstreamError::Certificate))
@@ -253,7 +289,46 @@ where
     tokio::task::spawn_local(async move {
         let _ = connection.await;
     });
-    Ok(sender)
+    Ok(Sender::Http1(sender))
+}
+
+async fn handshake_http2<S>(wire: &Wire, stream: S, settings: Http2) -> Result<Sender, UpstreamError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut builder = http2::Builder::new(Local);
+    builder
+        .timer(TokioTimer::new())
+        .initial_max_send_streams(0)
+        .max_header_list_size(MAX_HEAD as u32)
+        .keep_alive_interval(Some(settings.ping).filter(|ping| !ping.is_zero()))
+        .keep_alive_timeout(settings.ping_timeout)
+        // An address translator that forgets an idle connection tells nobody.
+        .keep_alive_while_idle(true);
+    let (sender, mut connection) = builder
+        .handshake(TokioIo::new(wire.watch(stream)))
+        .await
+        .map_err(|_| UpstreamError::NotHttp)?;
+    // Until the peer's settings are there nobody knows how many questions it takes, and what is too many for it would
+    // wait unseen inside of the connection.
+    std::future::poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(_ended) => Poll::Ready(Err(UpstreamError::NotHttp)),
+        Poll::Pending if connection.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => {
+            // A task of its own reads the frames, and tells nobody what they said.
+            wire.wake_on_read(cx.waker());
+            Poll::Pending
+        }
+    })
+    .await?;
+    let limit = PeerLimit::new(connection.current_max_send_streams());
+    let learnt = limit.clone();
+    tokio::task::spawn_local(std::future::poll_fn(move |cx| {
+        let polled = Pin::new(&mut connection).poll(cx).map(|_ended| ());
+        learnt.set(connection.current_max_send_streams());
+        polled
+    }));
+    Ok(Sender::Http2(sender, limit))
 }
 
 /// What is wrong with the certificate, if that is why TLS failed.

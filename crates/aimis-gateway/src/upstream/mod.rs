@@ -20,6 +20,7 @@ pub mod envelope;
 pub mod error;
 mod http_date;
 pub mod jitter;
+mod multiplexed;
 pub mod pool;
 pub mod proxy;
 pub mod reply;
@@ -28,15 +29,16 @@ pub mod sign;
 #[cfg(test)]
 mod tests;
 pub mod tls;
-mod together;
 mod wire;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use tower::{Service, ServiceBuilder};
+use tokio::time::Instant;
+use tower::ServiceBuilder;
 
 use crate::clock::Clock;
 use crate::config::{Config, Platform as Settings};
@@ -191,12 +193,22 @@ impl Platform {
         }
     }
 
-    /// Asks the platform.
-    pub async fn send(&self, request: ProtectedRequest) -> Sent {
+    /// When whatever is asked from now on has to be done with: `platform.deadline_ms` ahead.
+    pub fn deadline(&self) -> Instant {
+        self.stack.expiry()
+    }
+
+    /// Asks the platform, until `deadline` at most, which several questions may share.
+    pub async fn send(&self, request: ProtectedRequest, deadline: Instant) -> Sent {
         let start = self.clock.moment();
         let course = Course::default();
-        let first = Attempt::first(request, course.clone());
-        let result = self.stack.clone().call(first).await;
+        // One whose turn comes too late is not asked at all: nobody would wait for its answer.
+        let result = if tokio::time::sleep_until(deadline).now_or_never().is_some() {
+            Err(UpstreamError::Deadline)
+        } else {
+            let first = Attempt::first(request, course.clone());
+            self.stack.clone().call_until(first, deadline).await
+        };
         Sent {
             result,
             attempts: course.attempts(),

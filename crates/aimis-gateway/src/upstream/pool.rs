@@ -10,6 +10,8 @@
 //! ten minutes. `platform.max_requests_per_connection = 1` rules it out from the start, for the price of a
 //! connection a question.
 
+mod exchange;
+
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -18,15 +20,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
 use http_body_util::Full;
+use hyper::client::conn::http1;
 use tower::Service;
 
 use super::Answer;
 use super::addresses::Addresses;
 use super::connect::{Connector, Opened, Sender};
 use super::error::{AttemptError, UpstreamError};
-use super::reply::{self, Reply};
+use super::multiplexed::{Lease, Multiplexed, Seen};
+use super::reply::Reply;
 use super::sign::SignedRequest;
 use super::wire::{Look, Wire};
 use crate::clock::{Clock, Moment};
@@ -44,6 +47,8 @@ struct Inner {
     connector: Connector,
     addresses: Addresses,
     idle: RefCell<Vec<Idle>>,
+    /// Connections of HTTP/2; `None` where it is not spoken.
+    multiplexed: Option<Multiplexed>,
     /// Connections that are open or being opened.
     open: Rc<Cell<usize>>,
     limits: Limits,
@@ -73,9 +78,15 @@ struct Idle {
     since: Moment,
 }
 
-/// An open connection. Dropping it closes it and gives its place back.
+/// What carries a question.
+enum Carrier {
+    Alone(Connection),
+    Shared(Lease),
+}
+
+/// An open connection of HTTP/1.1. Dropping it closes it and gives its place back.
 struct Connection {
-    sender: Sender,
+    sender: http1::SendRequest<Full<Bytes>>,
     wire: Wire,
     /// Whose it is: tenants with another proxy have other connections.
     way: usize,
@@ -86,7 +97,7 @@ struct Connection {
 }
 
 /// A place among the open connections, from the first packet of a connect to the connection's end.
-struct Place(Rc<Cell<usize>>);
+pub(super) struct Place(Rc<Cell<usize>>);
 
 impl Place {
     fn take(open: &Rc<Cell<usize>>) -> Self {
@@ -114,10 +125,15 @@ impl Pool {
         };
         let resolver = connector.resolver();
         let addresses = Addresses::new(settings, resolver, clock.clone(), Arc::clone(&metrics), log.clone());
+        let multiplexed = settings.http2.then(|| {
+            let streams = settings.http2_max_streams;
+            Multiplexed::new(connector.ways(), streams, clock.clone(), Arc::clone(&metrics))
+        });
         Self(Rc::new(Inner {
             connector,
             addresses,
             idle: RefCell::default(),
+            multiplexed,
             open: Rc::default(),
             limits,
             clock,
@@ -138,23 +154,48 @@ impl Pool {
         let (kept, closed): (Vec<_>, Vec<_>) = inner.idle.take().into_iter().partition(|idle| {
             now.since(idle.since) < inner.limits.idle_time
                 && !idle.connection.sender.is_closed()
-                && inner.is_current(&idle.connection)
+                && inner.is_current(idle.connection.way, idle.connection.peer, idle.connection.opened)
         });
         inner.metrics.connections_idle.sub(closed.len() as i64);
         *inner.idle.borrow_mut() = kept;
+        if let Some(multiplexed) = &inner.multiplexed {
+            multiplexed.close_idle(inner.limits.idle_time, |link| inner.is_good(link));
+        }
     }
 }
 
 impl Inner {
     /// Young enough, and to an address that is still one of the peer's.
-    fn is_current(&self, connection: &Connection) -> bool {
-        let age = self.clock.moment().since(connection.opened);
-        let host = self.connector.first_hop(connection.way);
-        (self.limits.age.is_zero() || age < self.limits.age) && self.addresses.has(host, connection.peer)
+    fn is_current(&self, way: usize, peer: SocketAddr, opened: Moment) -> bool {
+        let age = self.clock.moment().since(opened);
+        let host = self.connector.first_hop(way);
+        (self.limits.age.is_zero() || age < self.limits.age) && self.addresses.has(host, peer)
     }
 
-    /// A pooled connection that is still good, or a new one; and whether it was pooled.
-    async fn checkout(&self, way: usize, fresh: bool) -> Result<(Connection, bool), UpstreamError> {
+    fn is_good(&self, link: &Seen) -> bool {
+        let spent = self.limits.requests != 0 && link.requests >= self.limits.requests;
+        !spent && self.is_current(link.way, link.peer, link.opened)
+    }
+
+    /// A connection that is there and still good, or a new one; and whether it was there unused.
+    async fn checkout(&self, way: usize, fresh: bool) -> Result<(Carrier, bool), UpstreamError> {
+        if let Some(multiplexed) = self.multiplexed.as_ref().filter(|some| !some.speaks_http1(way)) {
+            let since = fresh.then(|| self.clock.moment());
+            let lease = || multiplexed.lease(way, since, |link| self.is_good(link));
+            if let Some(lease) = lease() {
+                let was_idle = lease.was_idle;
+                return Ok((Carrier::Shared(lease), was_idle));
+            }
+            let _turn = multiplexed.turn(way).await;
+            // The one before us may have opened it.
+            if let Some(lease) = lease() {
+                let was_idle = lease.was_idle;
+                return Ok((Carrier::Shared(lease), was_idle));
+            }
+            if !multiplexed.speaks_http1(way) {
+                return Ok((self.open(way).await?, false));
+            }
+        }
         if fresh {
             return Ok((self.open(way).await?, false));
         }
@@ -162,12 +203,15 @@ impl Inner {
             self.metrics.connections_idle.dec();
             let young = self.clock.moment().since(since) < self.limits.idle_time;
             // `ready` settles what the connection's task still has to do after the last answer.
-            if !young || !self.is_current(&connection) || connection.sender.ready().await.is_err() {
+            if !young
+                || !self.is_current(connection.way, connection.peer, connection.opened)
+                || connection.sender.ready().await.is_err()
+            {
                 self.settle(&connection);
                 continue;
             }
             match connection.wire.look() {
-                Look::Quiet => return Ok((connection, true)),
+                Look::Quiet => return Ok((Carrier::Alone(connection), true)),
                 Look::Stale => {}
                 Look::Unasked => self.distrust(),
             }
@@ -206,26 +250,36 @@ impl Inner {
         Some(idle.remove(last))
     }
 
-    async fn open(&self, way: usize) -> Result<Connection, UpstreamError> {
+    async fn open(&self, way: usize) -> Result<Carrier, UpstreamError> {
         if self.open.get() >= self.limits.open {
             // An idle one may have gone stale unseen, or be another way's; room is worth more than reuse.
-            if self.idle.borrow_mut().pop().is_none() {
+            if self.idle.borrow_mut().pop().is_some() {
+                self.metrics.connections_idle.dec();
+            } else if !self.multiplexed.as_ref().is_some_and(Multiplexed::drop_idle) {
                 return Err(UpstreamError::Busy);
             }
-            self.metrics.connections_idle.dec();
         }
         let place = Place::take(&self.open);
         // In a box of its own: proxy, race and TLS are 8 KiB of state that a kept connection needs no room for.
         let opening = Box::pin(self.connector.connect(way, &self.addresses));
         let Opened { sender, wire, peer } = opening.await?;
-        Ok(Connection {
-            sender,
-            wire,
-            way,
-            peer,
-            opened: self.clock.moment(),
-            requests: 0,
-            _place: place,
+        if let Some(multiplexed) = &self.multiplexed {
+            multiplexed.note(way, matches!(sender, Sender::Http1(_)));
+        }
+        Ok(match (sender, &self.multiplexed) {
+            (Sender::Http2(sender, limit), Some(multiplexed)) => {
+                Carrier::Shared(multiplexed.add(sender, limit, way, peer, place))
+            }
+            (Sender::Http2(..), None) => return Err(UpstreamError::NotHttp),
+            (Sender::Http1(sender), _) => Carrier::Alone(Connection {
+                sender,
+                wire,
+                way,
+                peer,
+                opened: self.clock.moment(),
+                requests: 0,
+                _place: place,
+            }),
         })
     }
 
@@ -234,7 +288,7 @@ impl Inner {
         connection.wire.settled();
         let spent = self.distrusts()
             || self.limits.requests != 0 && connection.requests >= self.limits.requests
-            || !self.is_current(&connection);
+            || !self.is_current(connection.way, connection.peer, connection.opened);
         let mut idle = self.idle.borrow_mut();
         if !spent && !connection.sender.is_closed() && idle.len() < self.limits.idle {
             self.metrics.connections_idle.inc();
@@ -242,45 +296,6 @@ impl Inner {
                 connection,
                 since: self.clock.moment(),
             });
-        }
-    }
-
-    async fn exchange(&self, signed: Request<Full<Bytes>>, way: usize, fresh: bool) -> Result<Reply, AttemptError> {
-        let (mut connection, reused) = self
-            .checkout(way, fresh)
-            .await
-            .map_err(|error| AttemptError::new(error, false))?;
-        let active = Active::new(&self.metrics);
-        let result = async {
-            connection.wire.asked();
-            let asked = self.clock.moment();
-            let response = connection.sender.send_request(signed).await.map_err(|error| {
-                let flooded = connection.wire.flooded();
-                if flooded {
-                    UpstreamError::NotHttp
-                } else {
-                    reply::classify(&error, false)
-                }
-            })?;
-            connection.wire.answering();
-            reply::read(response, (asked, self.clock.moment()), self.limits.body).await
-        }
-        .await;
-        drop(active);
-        match result {
-            Ok((reply, whole)) => {
-                if whole {
-                    self.give_back(connection);
-                }
-                reply.map_err(|(error, head)| AttemptError {
-                    head: Some(head),
-                    ..AttemptError::new(error, reused)
-                })
-            }
-            Err(error) => {
-                self.settle(&connection);
-                Err(AttemptError::new(error, reused))
-            }
         }
     }
 
@@ -301,22 +316,6 @@ impl Inner {
         };
         self.metrics.attempts(api, label).inc();
         self.metrics.upstream_seconds(api).observe(took.as_secs_f64());
-    }
-}
-
-/// Counts a connection as active for as long as an exchange runs, whichever way it ends.
-struct Active<'a>(&'a Metrics);
-
-impl<'a> Active<'a> {
-    fn new(metrics: &'a Metrics) -> Self {
-        metrics.connections_active.inc();
-        Self(metrics)
-    }
-}
-
-impl Drop for Active<'_> {
-    fn drop(&mut self) {
-        self.0.connections_active.dec();
     }
 }
 

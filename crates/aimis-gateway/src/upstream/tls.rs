@@ -10,6 +10,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::connect::ALPN_HTTP2;
 use crate::config::Platform as Settings;
 use crate::edge::tls::files::{FileFault, TlsFile, certificates, certified, expiry, read};
 use crate::secrets;
@@ -51,12 +52,10 @@ impl Trust {
             .with_safe_default_protocol_versions()
             .expect("the provider supports TLS 1.2 and 1.3")
             .with_root_certificates(roots);
-        let proxy = with_http1(builder.clone().with_no_client_auth());
+        let proxy = offering(builder.clone().with_no_client_auth(), false);
         let (Some(certificate), Some(key)) = (&settings.client_cert_file, &settings.client_key_file) else {
-            return Ok(Self {
-                platform: Arc::clone(&proxy),
-                proxy,
-            });
+            let platform = offering(builder.with_no_client_auth(), settings.http2);
+            return Ok(Self { platform, proxy });
         };
         let chain = read(certificate)
             .and_then(|pem| certificates(&pem))
@@ -68,14 +67,20 @@ impl Trust {
             TlsFile::Key | TlsFile::ClientCa => wrong("client_key_file", key)(fault),
         })?;
         Ok(Self {
-            platform: with_http1(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own)))),
+            platform: offering(
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
+                settings.http2,
+            ),
             proxy,
         })
     }
 }
 
-fn with_http1(mut config: ClientConfig) -> Arc<ClientConfig> {
+fn offering(mut config: ClientConfig, http2: bool) -> Arc<ClientConfig> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if http2 {
+        config.alpn_protocols.insert(0, ALPN_HTTP2.to_vec());
+    }
     Arc::new(config)
 }
 

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -32,6 +32,8 @@ struct State {
     written: Cell<bool>,
     before_head: Cell<usize>,
     unasked: Cell<bool>,
+    /// Whoever wants to know when something came.
+    reader: Cell<Option<Waker>>,
     /// The socket, to look at what lies in it unread. Over TLS those bytes may be the protocol's own.
     probe: Option<std::net::TcpStream>,
     encrypted: bool,
@@ -66,6 +68,7 @@ impl Wire {
             written: Cell::new(false),
             before_head: Cell::new(0),
             unasked: Cell::new(false),
+            reader: Cell::new(None),
             probe: SockRef::from(socket).try_clone().ok().map(Into::into),
             encrypted,
         }))
@@ -94,6 +97,11 @@ impl Wire {
     /// Its answer was read to the end.
     pub(super) fn settled(&self) {
         self.0.phase.set(Phase::Quiet);
+    }
+
+    /// Wakes `waker` when something was read, be it the end.
+    pub(super) fn wake_on_read(&self, waker: &Waker) {
+        self.0.reader.set(Some(waker.clone()));
     }
 
     /// Whether something came that nobody asked for.
@@ -158,6 +166,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedIo<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if read.is_ready()
+            && let Some(reader) = this.state.reader.take()
+        {
+            reader.wake();
+        }
         if let Poll::Ready(Ok(())) = read {
             let bytes = &buf.filled()[before..];
             if !bytes.is_empty()

@@ -62,6 +62,14 @@ section! {
         max_body: usize = size(64 << 10, 256 << 20).or("8MiB");
         /// Requests after which a connection is replaced; 0 means never.
         max_requests_per_connection: usize = integer(0, 1_000_000).or(0);
+        /// Whether HTTP/2 is offered, over TLS; a platform that does not want it is spoken to in HTTP/1.1.
+        http2: bool = switch().or(false);
+        /// Questions at a time on one HTTP/2 connection, if the platform allows as many; for more another is opened.
+        http2_max_streams: usize = integer(1, 1_000).or(100);
+        /// How often an HTTP/2 connection is tried for life; 0 means never.
+        http2_ping as "http2_ping_ms": Duration = millis(0, 3_600_000).or(20_000);
+        /// How long the answer to that may take until the connection is given up.
+        http2_ping_timeout as "http2_ping_timeout_ms": Duration = millis(100, 120_000).or(5_000);
         /// Times that a question is asked again at most: when no connection came about, when it ended before the
         /// answer, on status 502, 503 and 504, and once on a transient code. All within `deadline_ms`.
         max_retries: u32 = integer(0, 5).or(2);
