@@ -8,6 +8,7 @@
 //! | question | module |
 //! |---|---|
 //! | what happens to a request? | [`forward`], read along its `mod.rs` |
+//! | what happens to a callback? | [`callback`], read along its `mod.rs` |
 //! | how is the platform reached? | [`upstream`], a layer a file |
 //! | what does a refusal say? | [`rejection`] |
 //! | who may ask what? | [`client`] |
@@ -20,6 +21,7 @@
 //! | what does the command line do? | [`cli`] |
 
 pub mod app;
+pub mod callback;
 pub mod cli;
 pub mod client;
 pub mod clock;
