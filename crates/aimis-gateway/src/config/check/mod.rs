@@ -3,10 +3,12 @@
 //! | file | is about |
 //! |---|---|
 //! | `listeners` | addresses, TLS, web pages |
+//! | `callbacks` | what tells the platform from others |
 //! | `clients` | who may ask, and what the tenants make of it |
 //! | `proxies` | proxies, their users and passwords |
 //! | `notices` | what works and should be known all the same |
 
+mod callbacks;
 mod clients;
 mod listeners;
 mod notices;
@@ -28,7 +30,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
         problems: Vec::new(),
     };
     check.listeners(config);
-    check.lan_tls(config);
+    check.tls(config);
     check.web_pages(config);
     check.lan_dialect(config);
     check.platform(config);
@@ -37,6 +39,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.emptiness(config);
     check.tenants(config);
     check.clients(config);
+    check.callbacks(config);
     check.problems
 }
 

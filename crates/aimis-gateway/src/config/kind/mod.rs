@@ -4,6 +4,7 @@ pub(super) mod address;
 pub(super) mod alias;
 pub(super) mod choice;
 pub(super) mod digest;
+pub(super) mod link_host;
 pub(super) mod mode;
 pub(super) mod network;
 pub(super) mod number;

@@ -4,6 +4,7 @@
 //! in `super::check`.
 
 pub(super) mod breaker;
+pub(super) mod callback;
 pub(super) mod client;
 pub(super) mod emptiness;
 pub(super) mod lan;
@@ -13,9 +14,10 @@ pub(super) mod protocol;
 pub(super) mod tenant;
 pub(super) mod tls;
 
-use super::entry::{any_tables, table, tables};
+use super::entry::{any_tables, optional_table, table, tables};
 use super::section::section;
 use breaker::Breaker;
+use callback::Callback;
 use client::Client;
 use emptiness::Emptiness;
 use lan::Lan;
@@ -37,6 +39,8 @@ section! {
         runtime: Runtime = table();
         /// The listener that the hospital's system talks to.
         lan: Lan = table();
+        /// The listener that the platform's callbacks come to. A tenant can differ in what a callback has to prove.
+        callback: Option<Callback> = optional_table();
         /// The listener for metrics and probes: `/metrics`, `/livez`, `/readyz`, `/startupz`, `/healthz`.
         telemetry: Telemetry = table();
         /// The imaging platform and the way to it.

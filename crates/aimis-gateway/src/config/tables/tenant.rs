@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::callback::TenantCallback;
 use super::protocol::{Crypto, Dates, Identity, Sign};
 use crate::config::entry::overrides;
 use crate::config::kind::Kind;
@@ -13,7 +14,7 @@ use crate::config::problem::Problem;
 use crate::config::section::{Field, Origins, Reader, Section, Setting, child, section};
 use crate::config::tree::Node;
 
-/// A hospital that is served. Its `crypto`, `sign`, `identity` and `dates` are complete: what the tenant does
+/// A hospital that is served. Its `crypto`, `sign`, `identity`, `dates` and `callback` are complete: what the tenant does
 /// not say is taken from the global section, key by key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
@@ -41,11 +42,13 @@ pub struct Tenant {
     pub identity: Identity,
     /// What is done about its time windows.
     pub dates: Dates,
+    /// What its callbacks have to prove.
+    pub callback: TenantCallback,
 }
 
 section! {
-    /// A hospital that is served. Its tables `crypto`, `sign`, `identity` and `dates` take what they do not say
-    /// from the global sections of the same names.
+    /// A hospital that is served. Its tables `crypto`, `sign`, `identity`, `dates` and `callback` take what they do not
+    /// say from the global sections of the same names.
     pub(in crate::config) struct TenantTable {
         /// What logs, metrics and paths call this tenant; unique.
         name: Text = label(32).required("first-hospital");
@@ -74,6 +77,8 @@ section! {
         identity: Identity = overrides();
         /// What is done about this tenant's time windows.
         dates: Dates = overrides();
+        /// What a callback of this tenant has to prove. Means something only with the section `callback`.
+        callback: TenantCallback = overrides();
     }
 }
 
@@ -120,6 +125,7 @@ impl Section for Tenant {
             sign,
             identity,
             dates,
+            callback,
             ..
         } = table;
         Some(Self {
@@ -135,6 +141,7 @@ impl Section for Tenant {
             sign,
             identity,
             dates,
+            callback,
         })
     }
 
@@ -152,6 +159,7 @@ impl Section for Tenant {
             sign,
             identity,
             dates,
+            callback,
         } = self.clone();
         let (token_file, token) = match token {
             TokenSource::File(_) => (Some(token), None),
@@ -171,6 +179,7 @@ impl Section for Tenant {
             sign,
             identity,
             dates,
+            callback,
         };
         table.show(at, origins)
     }

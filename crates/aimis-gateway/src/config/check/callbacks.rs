@@ -1,0 +1,51 @@
+//! Callbacks: whether anything tells the platform from others, and whether the tenants' rules have an effect.
+
+use super::Check;
+use crate::config::problem::quoted;
+use crate::config::{Callback, CallbackSignature, ClientAuth, Config, ListenAddr, TenantCallback};
+
+impl Check<'_> {
+    pub(super) fn callbacks(&mut self, config: &Config) {
+        let Some(callback) = &config.callback else {
+            return self.unheard();
+        };
+        for address in callback.listen.iter().filter(|address| !address.is_loopback()) {
+            if proves_by_certificate(callback, address) {
+                continue;
+            }
+            for tenant in config.tenants.iter().filter(|tenant| !proves(&tenant.callback)) {
+                let reason = format!(
+                    "can be reached from other machines, and nothing tells the platform from others for tenant {}: set \
+                     callback.signature = \"required\", callback.secret_file or callback.networks, or \
+                     callback.tls.client_ca_file, or use a loopback address",
+                    tenant.name
+                );
+                self.refuse("callback.listen", quoted(&address.to_string()), &reason);
+            }
+        }
+    }
+
+    /// What tenants say about callbacks that nobody listens to.
+    fn unheard(&mut self) {
+        let key = |key: &&String| key.starts_with("tenants[") && key.contains("].callback.");
+        let keys: Vec<String> = self.origins.keys().filter(key).cloned().collect();
+        for key in keys {
+            let reason = "is without effect: there is no [callback] that listens";
+            self.refuse(&key, "this".to_owned(), reason);
+        }
+    }
+}
+
+/// Whether a callback has to show something that others do not have.
+fn proves(rules: &TenantCallback) -> bool {
+    let networks = rules.networks.as_deref().unwrap_or_default();
+    let somewhere = !networks.is_empty() && networks.iter().all(|network| network.prefix() > 0);
+    rules.signature == CallbackSignature::Required || rules.secret_file.is_some() || somewhere
+}
+
+fn proves_by_certificate(callback: &Callback, address: &ListenAddr) -> bool {
+    let required = |tls: &crate::config::LanTls| {
+        tls.client_ca_file.is_some() && tls.client_auth == ClientAuth::Required
+    };
+    matches!(address, ListenAddr::Tcp(_)) && callback.tls.as_ref().is_some_and(required)
+}
