@@ -32,6 +32,7 @@ pub mod edge;
 mod emptiness;
 pub mod explain;
 pub mod forward;
+mod json_charset;
 pub mod listener;
 pub mod local;
 pub mod prepare;

@@ -3,11 +3,14 @@
 //! Names and fields are a contract with whoever searches the log (`config/log-fields.json`).
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::empty_share::Jump;
 use super::exchange::Exchange;
 use super::labels::RefusedConnection;
 use super::log::{Level, Line, Loggable};
+use crate::callback::event::EventId;
+use crate::callback::inbox::Reason;
 use crate::edge::tls::failure::Failure;
 use crate::edge::tls::files::{FileError, FileFault};
 use crate::listener::Bound;
@@ -126,6 +129,65 @@ pub enum Event<'a> {
         /// Which.
         address: SocketAddr,
     },
+    /// The HIS has an event.
+    Delivered {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        event: EventId,
+        /// At which attempt.
+        attempt: u32,
+        /// From its arrival until now.
+        lag: Duration,
+    },
+    /// The HIS does not have an event; it is tried again.
+    DeliveryFailed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        event: EventId,
+        /// At which attempt.
+        attempt: u32,
+        /// Why.
+        reason: &'a Reason,
+        /// Until the next attempt; zero: with the next try whether the target is back.
+        next: Duration,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
+    /// An event is a dead letter.
+    DeliveryDead {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        event: EventId,
+        /// At which attempt.
+        attempt: u32,
+        /// Why.
+        reason: &'a Reason,
+    },
+    /// The target said that it wants nothing more (410).
+    DeliveryParked {
+        /// Whose.
+        tenant: &'a TenantName,
+    },
+    /// The target fails, and is tried with one event at a time.
+    DeliverySuspended {
+        /// Whose.
+        tenant: &'a TenantName,
+    },
+    /// The target takes events again.
+    DeliveryResumed {
+        /// Whose.
+        tenant: &'a TenantName,
+    },
+    /// The inbox did not do what a delivery asked it.
+    DeliveryStoreFailed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -182,6 +244,8 @@ impl Event<'_> {
                 state: ClockState::Right,
                 ..
             }
+            | Event::Delivered { .. }
+            | Event::DeliveryResumed { .. }
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::Request(exchange) => exchange.level(),
@@ -201,9 +265,14 @@ impl Event<'_> {
                 state: CertificateState::Expiring,
                 ..
             }
+            | Event::DeliveryFailed { .. }
+            | Event::DeliverySuspended { .. }
             | Event::DrainTimedOut { .. }
             | Event::Notice { .. } => Level::Warn,
             Event::TlsReloadFailed { .. }
+            | Event::DeliveryDead { .. }
+            | Event::DeliveryParked { .. }
+            | Event::DeliveryStoreFailed { .. }
             | Event::ClockOffset {
                 state: ClockState::Alarm,
                 ..
@@ -236,6 +305,13 @@ impl Event<'_> {
             Event::ClockOffset { .. } => "clock_offset",
             Event::DnsFailed { .. } => "dns_failed",
             Event::AddressEjected { .. } => "address_ejected",
+            Event::Delivered { .. } => "delivered",
+            Event::DeliveryFailed { .. } => "delivery_failed",
+            Event::DeliveryDead { .. } => "delivery_dead",
+            Event::DeliveryParked { .. } => "delivery_parked",
+            Event::DeliverySuspended { .. } => "delivery_suspended",
+            Event::DeliveryResumed { .. } => "delivery_resumed",
+            Event::DeliveryStoreFailed { .. } => "delivery_store_failed",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -286,6 +362,21 @@ impl Event<'_> {
             }
             Event::AddressEjected { .. } => {
                 "an address on the way to the platform takes no connections: it is left out for platform.eject_ms"
+            }
+            Event::Delivered { .. } => "an event was delivered",
+            Event::DeliveryFailed { .. } => "the HIS did not take an event: it is tried again",
+            Event::DeliveryDead { .. } => {
+                "the HIS did not take an event, and it was tried as often as delivery.schedule_ms says: see to the cause, then redeliver it"
+            }
+            Event::DeliveryParked { .. } => {
+                "the HIS wants no more events (status 410): they are kept and none is sent until delivery is resumed"
+            }
+            Event::DeliverySuspended { .. } => {
+                "the HIS takes no events: it is tried with one at a time until it does, and the others wait"
+            }
+            Event::DeliveryResumed { .. } => "events are sent to the HIS again",
+            Event::DeliveryStoreFailed { .. } => {
+                "the inbox failed while events were delivered: what could not be noted is delivered again, under the same id"
             }
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
@@ -362,6 +453,51 @@ impl Event<'_> {
                 line.field("network.peer.address", address.ip())
                     .field("network.peer.port", address.port());
             }
+            Event::Delivered {
+                tenant,
+                event,
+                attempt,
+                lag,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("event.id", *event)
+                    .field("attempt", *attempt)
+                    .field("lag_s", *lag);
+            }
+            Event::DeliveryFailed {
+                tenant,
+                event,
+                attempt,
+                reason,
+                next,
+                left_out,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("event.id", *event)
+                    .field("attempt", *attempt)
+                    .field("reason", *reason)
+                    .field("next_s", *next)
+                    .field("suppressed", *left_out);
+            }
+            Event::DeliveryDead {
+                tenant,
+                event,
+                attempt,
+                reason,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("event.id", *event)
+                    .field("attempt", *attempt)
+                    .field("reason", *reason);
+            }
+            Event::DeliveryParked { tenant }
+            | Event::DeliverySuspended { tenant }
+            | Event::DeliveryResumed { tenant } => {
+                line.field("tenant", *tenant);
+            }
+            Event::DeliveryStoreFailed { tenant, left_out } => {
+                line.field("tenant", *tenant).field("suppressed", *left_out);
+            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
@@ -424,5 +560,12 @@ impl Loggable for &FileError {
 impl Loggable for &FileFault {
     fn write_json(&self, out: &mut Vec<u8>) {
         super::log::write_string(out, &self.to_string());
+    }
+}
+
+/// A word of ours, or a number behind one.
+impl Loggable for &Reason {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, self.as_str());
     }
 }

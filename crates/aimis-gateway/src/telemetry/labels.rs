@@ -208,3 +208,27 @@ pub const NO_TENANT: &str = "_none";
 pub const NO_API: &str = "_other";
 /// Label of a business code that the platform does not document.
 pub const OTHER_CODE: &str = "other";
+
+label_set! {
+    /// What became of an attempt to deliver an event.
+    DeliveryResult {
+        /// The HIS has it.
+        Ok = "ok",
+        /// It waits for the next attempt.
+        Retry = "retry",
+        /// It is a dead letter.
+        Dead = "dead",
+    }
+}
+
+label_set! {
+    /// How it stands with a target.
+    TargetState {
+        /// It takes events.
+        Flowing = "flowing",
+        /// It fails, and is tried with one event at a time.
+        Suspended = "suspended",
+        /// It wants no more, and gets none until an operator resumes it.
+        Parked = "parked",
+    }
+}

@@ -14,6 +14,7 @@ use prometheus::{
 };
 
 use super::answers::AnswerMetrics;
+use super::deliveries::DeliveryMetrics;
 use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck,
     RejectReason, ReloadResult, RetryReason,
@@ -74,6 +75,8 @@ pub struct Metrics {
     pub certificate_not_after: Gauge,
     /// What answers hold.
     pub answers: AnswerMetrics,
+    /// Deliveries to the HIS.
+    pub deliveries: DeliveryMetrics,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -313,6 +316,7 @@ impl Metrics {
                 .collect(),
             certificate_not_after: certificate_not_after.with_label_values(&["lan"]),
             answers: AnswerMetrics::new(&maker, tenants),
+            deliveries: DeliveryMetrics::new(&maker),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -507,7 +511,7 @@ impl Maker {
         self.register(GaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(super) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
@@ -515,7 +519,7 @@ impl Maker {
         self.register(IntGauge::with_opts(Self::opts(name, help)))
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
+    pub(super) fn histograms(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
         self.register(HistogramVec::new(opts, labels))
     }

@@ -41,9 +41,7 @@ impl Trust {
     /// # Errors
     /// The first file that is of no use.
     pub fn read(settings: &Settings) -> Result<Self, TlsFileError> {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let mut roots = public_roots();
         if let Some(path) = &settings.extra_ca_file {
             add(&mut roots, path).map_err(wrong("extra_ca_file", path))?;
         }
@@ -84,7 +82,15 @@ fn offering(mut config: ClientConfig, http2: bool) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), FileFault> {
+/// The authorities that are compiled in.
+pub(crate) fn public_roots() -> RootCertStore {
+    RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    }
+}
+
+/// Trusts the authorities of a PEM file, too.
+pub(crate) fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), FileFault> {
     for (index, certificate) in certificates(&read(path)?)?.into_iter().enumerate() {
         roots
             .add(certificate)

@@ -254,6 +254,11 @@ impl Reason {
         Self(Cow::Owned(format!("status_{status}")))
     }
 
+    /// A code in the answer of a HIS: `code_17`.
+    pub fn code(code: i64) -> Self {
+        Self(Cow::Owned(format!("code_{code}")))
+    }
+
     /// The word.
     pub fn as_str(&self) -> &str {
         &self.0

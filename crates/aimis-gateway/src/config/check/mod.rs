@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `listeners` | addresses, TLS, web pages |
 //! | `callbacks` | what tells the platform from others |
+//! | `delivery` | targets of events, and the waits between attempts |
 //! | `clients` | who may ask, and what the tenants make of it |
 //! | `proxies` | proxies, their users and passwords |
 //! | `notices` | what works and should be known all the same |
 
 mod callbacks;
 mod clients;
+mod delivery;
 mod listeners;
 mod notices;
 mod proxies;
@@ -40,6 +42,8 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.tenants(config);
     check.clients(config);
     check.callbacks(config);
+    check.delivery(config);
+    check.targets(config);
     check.problems
 }
 

@@ -11,6 +11,7 @@ pub(super) mod number;
 pub(super) mod origin;
 pub(super) mod path;
 pub(super) mod proxy;
+pub(super) mod target;
 pub(super) mod text;
 pub(super) mod token;
 pub(super) mod url;

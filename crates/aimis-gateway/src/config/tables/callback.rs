@@ -10,9 +10,11 @@ use crate::config::kind::link_host::{LinkHost, link_host};
 use crate::config::kind::mode::{FileMode, mode};
 use crate::config::kind::network::{Network, network};
 use crate::config::kind::number::{integer, millis, size};
-use crate::config::kind::path::secret_path;
-use crate::config::kind::{Kind, one_or_more};
+use crate::config::kind::path::{path, secret_path};
+use crate::config::kind::target::{TargetUrl, target_url};
+use crate::config::kind::{Kind, one_or_more, switch};
 use crate::config::section::section;
+use crate::config::tables::delivery::TargetCharset;
 use crate::config::tables::tls::LanTls;
 
 section! {
@@ -75,7 +77,7 @@ section! {
 }
 
 section! {
-    /// What a callback of this tenant has to prove.
+    /// What a callback of this tenant has to prove, and where it is delivered to.
     pub struct TenantCallback {
         /// Whether the three headers of a signature have to be there. A wrong signature is always refused.
         signature: CallbackSignature = one_of().or("if_present");
@@ -85,6 +87,31 @@ section! {
         networks: Option<Vec<Network>> = one_or_more(network()).optional("192.0.2.0/24");
         /// Hosts that links of a callback may lead to.
         link_hosts: Option<Vec<LinkHost>> = one_or_more(link_host()).optional("pacs.qq.com");
+        /// The address of the HIS that events are posted to; without it they are kept until they are fetched. Redirects
+        /// are not followed. Put no secret into it: it is shown by `config print`.
+        target: Option<TargetUrl> = target_url().optional("https://his.hospital.example/imaging-events");
+        /// Allows a `target` with `http` on another machine: events carry names of patients, their numbers and links to
+        /// their findings, so this is for a network that nobody listens on.
+        target_allow_plaintext: bool = switch().or(false);
+        /// The charset that events are written in. The `Content-Type` names it.
+        target_charset: TargetCharset = one_of().or("utf-8");
+        /// Values of `code` in the HIS's answer that mean that it has the event. An answer without `code` is judged by
+        /// its status alone.
+        target_success_codes: Vec<i32> = one_or_more(integer(-2_000_000_000, 2_000_000_000)).or(0);
+        /// The file with the key that events are signed with (Standard Webhooks, `webhook-signature`): `whsec_` and
+        /// base64 of 24 to 64 bytes, nothing else. Without it events are not signed.
+        target_secret_file: Option<PathBuf> = secret_path().optional("secrets/first-hospital.webhook");
+        /// The key before that one: while the HIS changes over, events carry signatures of both.
+        target_previous_secret_file: Option<PathBuf> = secret_path().optional("secrets/first-hospital.webhook-previous");
+        /// The file with a key that the HIS is shown (`Authorization: Bearer`), and nothing else.
+        target_bearer_file: Option<PathBuf> = secret_path().optional("secrets/first-hospital.bearer");
+        /// A PEM file of certificate authorities that are trusted for `target` beside the public ones.
+        target_ca_file: Option<PathBuf> = path().optional("certs/hospital-ca.pem");
+        /// The certificate that the HIS is shown, if it asks for one, in PEM, followed by those between it and its
+        /// authority. Only together with `target_client_key_file`.
+        target_client_cert_file: Option<PathBuf> = path().optional("certs/his-client.pem");
+        /// The key of that certificate, in PEM and not encrypted.
+        target_client_key_file: Option<PathBuf> = secret_path().optional("certs/his-client.key");
     }
 }
 

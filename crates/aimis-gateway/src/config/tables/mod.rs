@@ -6,6 +6,7 @@
 pub(super) mod breaker;
 pub(super) mod callback;
 pub(super) mod client;
+pub(super) mod delivery;
 pub(super) mod emptiness;
 pub(super) mod lan;
 pub(super) mod platform;
@@ -19,6 +20,7 @@ use super::section::section;
 use breaker::Breaker;
 use callback::Callback;
 use client::Client;
+use delivery::Delivery;
 use emptiness::Emptiness;
 use lan::Lan;
 use platform::Platform;
@@ -59,6 +61,8 @@ section! {
         clock: Clock = table();
         /// When a rise of empty answers is worth a line.
         emptiness: Emptiness = table();
+        /// How events are brought to the HIS.
+        delivery: Delivery = table();
         /// How the process stops.
         drain: Drain = table();
         /// The log on standard output.

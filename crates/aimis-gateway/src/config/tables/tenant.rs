@@ -42,7 +42,7 @@ pub struct Tenant {
     pub identity: Identity,
     /// What is done about its time windows.
     pub dates: Dates,
-    /// What its callbacks have to prove.
+    /// What its callbacks have to prove, and where they are delivered to.
     pub callback: TenantCallback,
 }
 
@@ -77,7 +77,8 @@ section! {
         identity: Identity = overrides();
         /// What is done about this tenant's time windows.
         dates: Dates = overrides();
-        /// What a callback of this tenant has to prove. Means something only with the section `callback`.
+        /// What a callback of this tenant has to prove, and where it is delivered to. Means something only with the
+        /// section `callback`.
         callback: TenantCallback = overrides();
     }
 }
