@@ -36,6 +36,7 @@ pub mod listener;
 pub mod prepare;
 pub mod rejection;
 pub mod secrets;
+pub mod sent;
 pub mod snapshot;
 pub mod sources;
 pub mod telemetry;

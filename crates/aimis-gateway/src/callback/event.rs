@@ -96,6 +96,8 @@ impl Verified {
 pub enum QuarantineReason {
     /// A link in it leads to a host that is not one of `callback.link_hosts`.
     LinkHost,
+    /// It is about another hospital than the tenant's.
+    Hospital,
     /// A personal field does not decrypt, or not to the shape of a number.
     Undecryptable,
     /// Another body came under the same signature before, too long ago for one millisecond's work.
@@ -108,6 +110,7 @@ impl QuarantineReason {
     /// Every member.
     pub const ALL: &'static [QuarantineReason] = &[
         QuarantineReason::LinkHost,
+        QuarantineReason::Hospital,
         QuarantineReason::Undecryptable,
         QuarantineReason::SharedLate,
         QuarantineReason::SharedOften,
@@ -117,6 +120,7 @@ impl QuarantineReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::LinkHost => "link_host",
+            Self::Hospital => "hospital",
             Self::Undecryptable => "undecryptable",
             Self::SharedLate => "shared_late",
             Self::SharedOften => "shared_often",

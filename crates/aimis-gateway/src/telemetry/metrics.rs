@@ -14,9 +14,10 @@ use prometheus::{
 };
 
 use super::answers::AnswerMetrics;
+use super::callbacks::CallbackMetrics;
 use super::labels::{
-    AttemptResult, BreakerState, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck,
-    RejectReason, ReloadResult, RetryReason,
+    AttemptResult, BreakerState, CodeClass, HandshakeFailure, ListenerName, NO_API, NO_TENANT, OTHER_CODE, Origin,
+    ReadyCheck, RejectReason, ReloadResult, RetryReason,
 };
 use crate::telemetry::log::Level;
 
@@ -70,10 +71,11 @@ pub struct Metrics {
     secret_not_after: GaugeVec,
     tls_handshake_failures: Vec<IntCounter>,
     tls_reloads: Vec<IntCounter>,
-    /// When the LAN listener's certificate expires, in seconds since 1970; 0 without one.
-    pub certificate_not_after: Gauge,
+    certificate_not_after: Vec<Gauge>,
     /// What answers hold.
     pub answers: AnswerMetrics,
+    /// What came from the platform.
+    pub callbacks: CallbackMetrics,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -240,12 +242,12 @@ impl Metrics {
         );
         let handshake_failures = maker.counters(
             "tls_handshake_failures_total",
-            "TLS handshakes of HIS clients that failed, by reason.",
+            "TLS handshakes of callers that failed, by reason.",
             &["reason"],
         );
         let reloads = maker.counters(
             "tls_reloads_total",
-            "Times that changed TLS files of the LAN listener were taken up, or were of no use.",
+            "Times that changed TLS files of a listener were taken up, or were of no use.",
             &["result"],
         );
         let certificate_not_after = maker.gauges(
@@ -311,8 +313,12 @@ impl Metrics {
                 .iter()
                 .map(|r| reloads.with_label_values(&[r.as_str()]))
                 .collect(),
-            certificate_not_after: certificate_not_after.with_label_values(&["lan"]),
+            certificate_not_after: ListenerName::ALL
+                .iter()
+                .map(|l| certificate_not_after.with_label_values(&[l.as_str()]))
+                .collect(),
             answers: AnswerMetrics::new(&maker, tenants),
+            callbacks: CallbackMetrics::new(&maker),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -436,6 +442,11 @@ impl Metrics {
         &self.tls_reloads[result.index()]
     }
 
+    /// When a listener's certificate expires, in seconds since 1970; 0 without one.
+    pub fn certificate_not_after(&self, listener: ListenerName) -> &Gauge {
+        &self.certificate_not_after[listener.index()]
+    }
+
     /// Notes that a secret was loaded at `seconds` since 1970; its expiry is unknown (0).
     pub fn secret_loaded(&self, secret: &str, seconds: f64) {
         self.secret_loaded.with_label_values(&[secret]).set(seconds);
@@ -495,7 +506,7 @@ impl Maker {
         self.register(IntCounterVec::new(Self::opts(name, help), labels))
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.register(IntCounter::with_opts(Self::opts(name, help)))
     }
 
@@ -511,7 +522,7 @@ impl Maker {
         self.register(IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(super) fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::with_opts(Self::opts(name, help)))
     }
 
@@ -520,7 +531,7 @@ impl Maker {
         self.register(HistogramVec::new(opts, labels))
     }
 
-    fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+    pub(super) fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
         self.register(Histogram::with_opts(opts))
     }

@@ -1,6 +1,7 @@
 //! Seeing the gateway: metrics, log lines, health.
 
 pub mod answers;
+pub mod callbacks;
 pub mod empty_share;
 pub mod event;
 pub mod exchange;

@@ -44,8 +44,7 @@ fn proves(rules: &TenantCallback) -> bool {
 }
 
 fn proves_by_certificate(callback: &Callback, address: &ListenAddr) -> bool {
-    let required = |tls: &crate::config::LanTls| {
-        tls.client_ca_file.is_some() && tls.client_auth == ClientAuth::Required
-    };
+    let required =
+        |tls: &crate::config::LanTls| tls.client_ca_file.is_some() && tls.client_auth == ClientAuth::Required;
     matches!(address, ListenAddr::Tcp(_)) && callback.tls.as_ref().is_some_and(required)
 }

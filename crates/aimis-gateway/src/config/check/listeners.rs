@@ -20,7 +20,10 @@ impl Check<'_> {
             ("lan.listen", &config.lan.listen),
             ("telemetry.listen", &config.telemetry.listen),
         ];
-        let callback = config.callback.iter().map(|callback| ("callback.listen", &callback.listen));
+        let callback = config
+            .callback
+            .iter()
+            .map(|callback| ("callback.listen", &callback.listen));
         for (key, address) in all
             .into_iter()
             .chain(callback)

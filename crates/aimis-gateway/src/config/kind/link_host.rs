@@ -100,7 +100,16 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
-        for text in ["https://pacs.qq.com", "pacs.qq.com:443", "", "*", "*.com", "a..b", "a/b", "*.*.qq.com"] {
+        for text in [
+            "https://pacs.qq.com",
+            "pacs.qq.com:443",
+            "",
+            "*",
+            "*.com",
+            "a..b",
+            "a/b",
+            "*.*.qq.com",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }
