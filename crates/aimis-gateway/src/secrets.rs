@@ -84,6 +84,14 @@ pub fn read_password(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     Ok(text)
 }
 
+/// Reads a secret as it is; what it has to look like is the caller's affair.
+///
+/// # Errors
+/// When the file cannot be read or is far too long.
+pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    read(path)
+}
+
 /// A new random key, for a process that was given none.
 ///
 /// # Errors

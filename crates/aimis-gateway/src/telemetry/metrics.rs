@@ -18,6 +18,7 @@ use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck,
     RejectReason, ReloadResult, RetryReason,
 };
+use crate::callback::inbox::InboxMetrics;
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
@@ -74,6 +75,8 @@ pub struct Metrics {
     pub certificate_not_after: Gauge,
     /// What answers hold.
     pub answers: AnswerMetrics,
+    /// What the inbox holds.
+    pub inbox: Arc<InboxMetrics>,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -313,6 +316,7 @@ impl Metrics {
                 .collect(),
             certificate_not_after: certificate_not_after.with_label_values(&["lan"]),
             answers: AnswerMetrics::new(&maker, tenants),
+            inbox: Arc::new(InboxMetrics::new(&maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -474,7 +478,7 @@ fn resolve<T>(labels: &[&str], child: impl Fn(&str) -> T) -> Vec<T> {
 }
 
 /// Makes families under the prefix `aimis_` and registers them.
-pub(super) struct Maker {
+pub(crate) struct Maker {
     registry: Registry,
 }
 
@@ -499,7 +503,7 @@ impl Maker {
         self.register(IntCounter::with_opts(Self::opts(name, help)))
     }
 
-    pub(super) fn gauge(&self, name: &str, help: &str) -> Gauge {
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> Gauge {
         self.register(Gauge::with_opts(Self::opts(name, help)))
     }
 
@@ -507,11 +511,11 @@ impl Maker {
         self.register(GaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(crate) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(crate) fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::with_opts(Self::opts(name, help)))
     }
 
@@ -520,7 +524,7 @@ impl Maker {
         self.register(HistogramVec::new(opts, labels))
     }
 
-    fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+    pub(crate) fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
         self.register(Histogram::with_opts(opts))
     }
