@@ -17,7 +17,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
-use crate::callback::{self, inbox};
+use crate::callback;
+use crate::callback::inbox::sqlite::{self, Abort, KeyFiles, OpenError, Role};
+use crate::callback::inbox::{Inbox, Sqlite};
 use crate::client::failures::Failures;
 use crate::clock::Clock;
 use crate::config::{Config, FileMode, ListenAddr};
@@ -64,6 +66,9 @@ pub enum StartError {
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The inbox cannot be opened.
+    #[error(transparent)]
+    Inbox(#[from] OpenError),
     /// The system denied a thread, a timer or randomness.
     #[error("the system denied a resource: {}", .0.kind())]
     System(#[from] io::Error),
@@ -194,7 +199,7 @@ impl Gateway {
         let mut callback_worker = None;
         let mut callback_tls = None;
         if let (Some(settings), Some(mut prepared)) = (&config.callback, prepared.callbacks) {
-            let inbox = inbox::open(config, &clock, &metrics, &log)?;
+            let inbox = open_inbox(config, &clock, &metrics, &log)?;
             health.set(ReadyCheck::Inbox, true);
             callback_tls = prepared.tls.take().map(live);
             let lane = log.own_lane();
@@ -352,6 +357,27 @@ impl Drop for Gateway {
             let _ = worker.join();
         }
     }
+}
+
+/// How long the log has for its last lines before the process ends by itself.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Opens the inbox. When its state becomes unknown the process ends, and the next one recovers it.
+fn open_inbox(config: &Config, clock: &Clock, metrics: &Arc<Metrics>, log: &Log) -> Result<Arc<dyn Inbox>, OpenError> {
+    let log = log.clone();
+    let abort: Abort = Arc::new(move |what| {
+        log.write(&Event::InboxBroken { what });
+        std::thread::sleep(LAST_WORDS);
+        std::process::abort();
+    });
+    let parts = sqlite::Parts {
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics.inbox),
+        abort,
+    };
+    let settings = sqlite::Settings::from(&config.inbox);
+    let keys = KeyFiles::from(&config.inbox);
+    Ok(Arc::new(Sqlite::open(settings, &keys, Role::Gateway, parts)?))
 }
 
 /// Binds the addresses of one listener.

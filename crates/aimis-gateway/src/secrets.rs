@@ -107,6 +107,14 @@ pub fn read_path_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> 
     }
 }
 
+/// Reads a secret as it is; what it has to look like is the caller's affair.
+///
+/// # Errors
+/// When the file cannot be read or is far too long.
+pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    read(path)
+}
+
 /// A new random key, for a process that was given none.
 ///
 /// # Errors

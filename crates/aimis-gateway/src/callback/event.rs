@@ -8,7 +8,7 @@ use std::fmt;
 use aimis_core::sign::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::telemetry::log::Loggable;
 use crate::tenant::TenantName;
@@ -47,6 +47,11 @@ impl Payload {
     /// The JSON object.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Wipes it before its time.
+    pub(super) fn wipe(&mut self) {
+        self.0.zeroize();
     }
 
     /// The buffer itself.

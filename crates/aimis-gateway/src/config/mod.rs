@@ -59,6 +59,7 @@ pub use tables::breaker::Breaker;
 pub use tables::callback::{Callback, CallbackSignature, TenantCallback};
 pub use tables::client::Client;
 pub use tables::emptiness::Emptiness;
+pub use tables::inbox::Inbox;
 pub use tables::lan::{AnswerCharset, AnswerStatus, Lan, Language, UnknownFields};
 pub use tables::platform::Platform;
 pub use tables::process::{Drain, Log, LogFormat, LogLevel, Runtime, Telemetry};

@@ -169,6 +169,11 @@ pub enum Event<'a> {
         /// Lines left out since the last.
         left_out: u64,
     },
+    /// What the disk holds of the inbox is unknown: the process ends.
+    InboxBroken {
+        /// What failed.
+        what: &'static str,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -236,6 +241,7 @@ impl Event<'_> {
                 reason: CallbackRefusal::Reflected,
                 ..
             }
+            | Event::InboxBroken { .. }
             | Event::CallbackNotStored { .. } => Level::Error,
             Event::CallbackRefused { .. } => Level::Warn,
             Event::Request(exchange) => exchange.level(),
@@ -301,6 +307,7 @@ impl Event<'_> {
             } => "callback_reflected",
             Event::CallbackRefused { .. } => "callback_refused",
             Event::CallbackNotStored { .. } => "callback_not_stored",
+            Event::InboxBroken { .. } => "inbox_broken",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -367,6 +374,9 @@ impl Event<'_> {
             Event::CallbackRefused { reason, .. } => refused(*reason),
             Event::CallbackNotStored { .. } => {
                 "a callback could not be stored and was not acknowledged: the platform may not send it again"
+            }
+            Event::InboxBroken { .. } => {
+                "the inbox failed in a way that leaves its state unknown: the process ends, and recovers it when it starts again"
             }
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
@@ -489,6 +499,9 @@ impl Event<'_> {
                     .field("error.type", not_stored(*error))
                     .field("suppressed", *left_out);
             }
+            Event::InboxBroken { what } => {
+                line.field("error.type", *what);
+            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
@@ -568,6 +581,7 @@ fn not_stored(error: AppendError) -> &'static str {
         AppendError::Inbox(InboxError::Failed) => "failed",
         AppendError::Inbox(InboxError::DiskFull) => "disk_full",
         AppendError::Inbox(InboxError::Broken) => "broken",
+        AppendError::Inbox(InboxError::Unreadable) => "unreadable",
         AppendError::Inbox(InboxError::Closed) => "closed",
     }
 }

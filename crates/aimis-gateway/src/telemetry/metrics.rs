@@ -19,6 +19,7 @@ use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, ListenerName, NO_API, NO_TENANT, OTHER_CODE, Origin,
     ReadyCheck, RejectReason, ReloadResult, RetryReason,
 };
+use crate::callback::inbox::InboxMetrics;
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
@@ -76,6 +77,8 @@ pub struct Metrics {
     pub answers: AnswerMetrics,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
+    /// What the inbox holds.
+    pub inbox: Arc<InboxMetrics>,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -319,6 +322,7 @@ impl Metrics {
                 .collect(),
             answers: AnswerMetrics::new(&maker, tenants),
             callbacks: CallbackMetrics::new(&maker),
+            inbox: Arc::new(InboxMetrics::new(&maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -485,7 +489,7 @@ fn resolve<T>(labels: &[&str], child: impl Fn(&str) -> T) -> Vec<T> {
 }
 
 /// Makes families under the prefix `aimis_` and registers them.
-pub(super) struct Maker {
+pub(crate) struct Maker {
     registry: Registry,
 }
 
@@ -506,11 +510,11 @@ impl Maker {
         self.register(IntCounterVec::new(Self::opts(name, help), labels))
     }
 
-    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
+    pub(crate) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.register(IntCounter::with_opts(Self::opts(name, help)))
     }
 
-    pub(super) fn gauge(&self, name: &str, help: &str) -> Gauge {
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> Gauge {
         self.register(Gauge::with_opts(Self::opts(name, help)))
     }
 
@@ -518,11 +522,11 @@ impl Maker {
         self.register(GaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(crate) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
-    pub(super) fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(crate) fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::with_opts(Self::opts(name, help)))
     }
 
@@ -531,7 +535,7 @@ impl Maker {
         self.register(HistogramVec::new(opts, labels))
     }
 
-    pub(super) fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+    pub(crate) fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
         self.register(Histogram::with_opts(opts))
     }

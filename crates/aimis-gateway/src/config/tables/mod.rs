@@ -7,6 +7,7 @@ pub(super) mod breaker;
 pub(super) mod callback;
 pub(super) mod client;
 pub(super) mod emptiness;
+pub(super) mod inbox;
 pub(super) mod lan;
 pub(super) mod platform;
 pub(super) mod process;
@@ -20,6 +21,7 @@ use breaker::Breaker;
 use callback::Callback;
 use client::Client;
 use emptiness::Emptiness;
+use inbox::Inbox;
 use lan::Lan;
 use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
@@ -59,6 +61,8 @@ section! {
         clock: Clock = table();
         /// When a rise of empty answers is worth a line.
         emptiness: Emptiness = table();
+        /// Where callbacks are kept until the HIS has them.
+        inbox: Inbox = table();
         /// How the process stops.
         drain: Drain = table();
         /// The log on standard output.
