@@ -37,6 +37,8 @@ pub mod sqlite;
 mod disk;
 mod keys;
 mod metrics;
+#[cfg(test)]
+mod model;
 mod receipt;
 mod rules;
 #[cfg(test)]
