@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::rules::Sharing;
 use super::sqlite::{KeyFiles, OpenError, Parts, Role, Settings, Sqlite};
-use super::{Filter, Inbox, InboxMetrics, Lease, Outcome, State, Summary};
+use super::{Filter, Inbox, Lease, Outcome, State, Summary};
 use crate::callback::event::{NewEvent, Payload, QuarantineReason, Signed, Tags};
 use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;

@@ -20,6 +20,8 @@ mod open;
 mod read;
 mod room;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::PathBuf;
