@@ -121,3 +121,32 @@ async fn a_stop_finishes_the_callbacks_that_run_and_readiness_tells_of_the_inbox
 
     assert!(stored.len() >= received, "{} {received}", stored.len());
 }
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_acknowledged_and_queries_go_on() {
+    let bed = Bed::start(|settings| {
+        settings
+            .with("callback", "link_hosts = \"pacs.qq.com\"")
+            .with("inbox", "max_bytes = \"16MiB\"\nquarantine_percent = 1")
+    })
+    .await;
+    // Forged ones may take a hundredth of the store.
+    let large = "x".repeat(60_000);
+    let mut replies = Vec::new();
+    for n in 0..5 {
+        let callback = Callback::demo().study(&format!("S{n}")).with("note", large.as_str());
+        replies.push(bed.sender().send(&callback).await.unwrap());
+    }
+    let last = replies.last().unwrap();
+
+    assert!(replies[0].is_received());
+    assert_eq!((last.status, last.code), (503, Some(800_202)));
+    let failed = replies.iter().filter(|reply| !reply.is_received()).count();
+    assert_eq!(bed.received("store_failed").await, failed as u64);
+    assert_eq!(bed.gateway.studies().await.status, 200);
+    let good = Callback::demo().with("h5Url", "").with("h5DetailUrl", "");
+    assert!(bed.sender().send(&good).await.unwrap().is_received());
+    let (stored, log) = bed.stop_with_log().await;
+    assert_eq!(stored.len(), 5 - failed + 1);
+    assert!(log.contains("\"callback_not_stored\"") && log.contains("\"error.type\":\"quarantine_full\""));
+}

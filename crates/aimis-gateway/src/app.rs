@@ -367,7 +367,8 @@ fn open_inbox(config: &Config, clock: &Clock, metrics: &Arc<Metrics>, log: &Log)
     let log = log.clone();
     let abort: Abort = Arc::new(move |what| {
         log.write(&Event::InboxBroken { what });
-        std::thread::sleep(LAST_WORDS);
+        // Whether the line is out cannot be asked, and a log that hangs must not keep the process.
+        std::thread::park_timeout(LAST_WORDS);
         std::process::abort();
     });
     let parts = sqlite::Parts {

@@ -32,7 +32,7 @@ pub fn lead_only_to(members: &Members, hosts: &[LinkHost]) -> bool {
             Given::Text(text) => !looks_like_link(text) || allowed(text),
             Given::Json(json) => {
                 let value: Value = serde_json::from_str(json).unwrap_or_default();
-                !(always && !value.is_null()) && all_texts(&value, &|text| !looks_like_link(text) || allowed(text))
+                (!always || value.is_null()) && all_texts(&value, &|text| !looks_like_link(text) || allowed(text))
             }
         }
     })

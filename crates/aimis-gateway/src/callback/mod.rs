@@ -50,6 +50,9 @@ use links::LinkHosts;
 use open::Patient;
 use rate::Rate;
 
+#[cfg(test)]
+mod tests;
+
 /// Everything that the road needs.
 pub struct Callbacks {
     /// The tenants.

@@ -1,10 +1,11 @@
 //! What surrounds every callback: its id, its lines in the log, its counters, and the net under a defect.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::header::CONNECTION;
@@ -24,6 +25,9 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::throttle::{Throttle, Throttles};
 use crate::worker::Service;
 
+/// How often the inbox forgets what it has kept for long enough.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
+
 /// What the service has beside the road.
 pub struct Surroundings {
     /// Makes ids of requests. Those of the caller are not taken over: answers to refusals are all alike.
@@ -41,13 +45,15 @@ pub struct Surroundings {
     /// `log.client_address`.
     pub log_client_address: bool,
     /// `log.repeat_interval_ms`.
-    pub repeat_interval: std::time::Duration,
+    pub repeat_interval: Duration,
 }
 
 /// The callback thread's service: what hyper calls for each request.
 pub struct CallbackService {
     road: Callbacks,
     ids: RefCell<RequestIds>,
+    /// When the inbox was last told to forget what it has kept for long enough.
+    retained: Cell<Moment>,
     around: Around,
 }
 
@@ -78,6 +84,7 @@ impl CallbackService {
         Self {
             road,
             ids: RefCell::new(ids),
+            retained: Cell::new(clock.moment()),
             around: Around {
                 refusals: Throttles::new(CallbackRefusal::ALL.len(), repeat_interval, &clock),
                 failures: Throttle::new(repeat_interval, clock.clone()),
@@ -128,6 +135,13 @@ impl Service for CallbackService {
 
     fn keep_house(&self) {
         self.road.rate.forget_quiet();
+        let now = self.around.clock.moment();
+        if now.since(self.retained.get()) >= RETAIN_EVERY {
+            self.retained.set(now);
+            // The inbox works on threads of its own. What fails is tried again in a minute, and where it goes on
+            // failing the disk budget tells.
+            tokio::task::spawn_local(self.road.inbox.retain());
+        }
     }
 }
 

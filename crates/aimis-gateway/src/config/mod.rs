@@ -32,7 +32,7 @@ mod tables;
 mod tests;
 mod tree;
 
-pub use check::{PLAIN_LAN, notices, takes_plain_http};
+pub use check::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 pub use environment::environment;
 pub use full::full_toml;
 pub use kind::address::ListenAddr;

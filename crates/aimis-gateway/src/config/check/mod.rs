@@ -21,7 +21,7 @@ use super::problem::{Problem, quoted};
 use super::section::Origins;
 use super::{Alias, Config};
 
-pub use notices::{PLAIN_LAN, notices, takes_plain_http};
+pub use notices::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 
 /// Complaints about values that are right alone and wrong together.
 pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
