@@ -11,6 +11,7 @@ mod answer_dialects;
 mod authorization;
 mod awkward_clients;
 mod broken_platform;
+mod callback;
 mod command_line;
 mod corpus;
 mod crowd;

@@ -38,6 +38,7 @@ pub mod local;
 pub mod prepare;
 pub mod rejection;
 pub mod secrets;
+pub mod sent;
 pub mod snapshot;
 pub mod sources;
 pub mod telemetry;

@@ -12,6 +12,7 @@ use aimis_core::token::{self, Fingerprint, Token};
 use http::{HeaderValue, Uri};
 use rustls_pki_types::ServerName;
 
+use crate::callback::{self, prepare::CallbackError};
 use crate::client;
 use crate::config::{self, Config, TokenSource};
 use crate::edge::tls::files::{FileError, Offer};
@@ -21,7 +22,9 @@ use crate::forward::cache_key::CacheKeys;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
+use crate::sent::Sent;
 use crate::snapshot::{MergeBounds, Snapshot};
+use crate::telemetry::labels::ListenerName;
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
 use crate::upstream::connect::{Connector, Http2};
@@ -65,6 +68,9 @@ pub enum PrepareError {
     /// A file of the LAN listener's TLS is not usable.
     #[error(transparent)]
     LanTls(#[from] FileError),
+    /// A file of the callback listener is not usable.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
     /// The host of the platform or a proxy cannot be a name in a certificate.
     #[error("{key}: {host} cannot be verified by TLS")]
     HostName {
@@ -91,6 +97,8 @@ pub struct Prepared {
     pub connector: Connector,
     /// What the LAN listener shows to callers, if it speaks TLS.
     pub lan_tls: Option<First>,
+    /// What callbacks are judged by, where they are taken.
+    pub callbacks: Option<callback::prepare::Prepared>,
     /// Which token each tenant has, in the configuration's order.
     pub fingerprints: Vec<Fingerprint>,
 }
@@ -112,7 +120,9 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
         let token = token(settings)?;
         fingerprints.push(token.fingerprint());
         let way = ways.of(index, settings)?;
-        tenants.push(Arc::new(tenant(index, settings, &token, &apis, &host, way)));
+        let mut tenant = tenant(index, settings, &token, &apis, &host, way);
+        tenant.sent = sent(config, settings);
+        tenants.push(Arc::new(tenant));
     }
     let tag_key = match &config.log.patient_tag_key_file {
         Some(path) => secrets::read_key(path).map_err(|error| PrepareError::TagKey {
@@ -121,13 +131,15 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
         })?,
         None => secrets::random_key()?,
     };
+    let tenants = Tenants::new(tenants);
     Ok(Prepared {
         connector: connector(config, ways, trust)?,
+        callbacks: callback::prepare::prepare(config, &tenants)?,
         lan_tls: lan_tls(&config.lan)?,
         fingerprints,
         snapshot: Snapshot {
             clients: client::clients(config, &apis),
-            tenants: Tenants::new(tenants),
+            tenants,
             codes: Codes::builtin(),
             cache_keys: CacheKeys::new(&tag_key),
             tagger: PatientTagger::new(&tag_key),
@@ -158,7 +170,7 @@ fn lan_tls(lan: &config::Lan) -> Result<Option<First>, FileError> {
     let offer = if lan.http2 { Offer::Http2 } else { Offer::Http1 };
     lan.tls
         .as_ref()
-        .map(|settings| First::read(settings, offer))
+        .map(|settings| First::read(settings, offer, ListenerName::Lan))
         .transpose()
 }
 
@@ -202,8 +214,20 @@ fn tenant(
         cipher: field_cipher(token, &settings.crypto),
         app_id_header: header(&settings.app_id),
         platform_host: host.clone(),
+        sent: None,
         uris: apis.names().into_iter().map(uri).collect(),
     }
+}
+
+/// Where callbacks are taken, what a tenant's requests are signed for is remembered for as long as a callback with such
+/// a signature would be fresh. A callback's timestamp has 13 digits, so requests signed by the second cannot be meant.
+fn sent(config: &Config, tenant: &config::Tenant) -> Option<Arc<Sent>> {
+    let callback = config.callback.as_ref()?;
+    if tenant.sign.timestamp_unit != config::TimestampUnit::Ms {
+        return None;
+    }
+    let window = (callback.past + callback.ahead).as_millis();
+    Some(Arc::new(Sent::new(u64::try_from(window).unwrap_or(u64::MAX))))
 }
 
 fn connector(config: &Config, ways: Ways, trust: Trust) -> Result<Connector, PrepareError> {

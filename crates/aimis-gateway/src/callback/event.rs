@@ -8,7 +8,7 @@ use std::fmt;
 use aimis_core::sign::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::telemetry::log::Loggable;
 use crate::tenant::TenantName;
@@ -47,6 +47,11 @@ impl Payload {
     /// The JSON object.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Wipes it before its time.
+    pub(super) fn wipe(&mut self) {
+        self.0.zeroize();
     }
 
     /// The buffer itself.
@@ -96,6 +101,8 @@ impl Verified {
 pub enum QuarantineReason {
     /// A link in it leads to a host that is not one of `callback.link_hosts`.
     LinkHost,
+    /// It is about another hospital than the tenant's.
+    Hospital,
     /// A personal field does not decrypt, or not to the shape of a number.
     Undecryptable,
     /// Another body came under the same signature before, too long ago for one millisecond's work.
@@ -108,6 +115,7 @@ impl QuarantineReason {
     /// Every member.
     pub const ALL: &'static [QuarantineReason] = &[
         QuarantineReason::LinkHost,
+        QuarantineReason::Hospital,
         QuarantineReason::Undecryptable,
         QuarantineReason::SharedLate,
         QuarantineReason::SharedOften,
@@ -117,6 +125,7 @@ impl QuarantineReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::LinkHost => "link_host",
+            Self::Hospital => "hospital",
             Self::Undecryptable => "undecryptable",
             Self::SharedLate => "shared_late",
             Self::SharedOften => "shared_often",

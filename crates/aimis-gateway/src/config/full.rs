@@ -21,10 +21,15 @@ pub fn full_toml() -> String {
         out.push('\n');
         match &field.form {
             Form::Value { .. } => value(&mut out, &field, Within::Table),
-            Form::Table { fields, .. } => {
+            Form::Table { fields, optional, .. } => {
                 comment(&mut out, &field.about);
-                out.push_str(&format!("[{}]\n", field.key));
-                fields.iter().for_each(|field| value(&mut out, field, Within::Table));
+                let (mark, within) = if *optional {
+                    ("# ", Within::Offer)
+                } else {
+                    ("", Within::Table)
+                };
+                out.push_str(&format!("{mark}[{}]\n", field.key));
+                fields.iter().for_each(|field| value(&mut out, field, within));
                 fields.iter().for_each(|inner| offer(&mut out, field.key, inner));
             }
             Form::Tables {

@@ -32,7 +32,7 @@ mod tables;
 mod tests;
 mod tree;
 
-pub use check::{PLAIN_LAN, notices, takes_plain_http};
+pub use check::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 pub use environment::environment;
 pub use full::full_toml;
 pub use kind::address::ListenAddr;
@@ -61,6 +61,7 @@ pub use tables::callback::{Callback, CallbackSignature, TenantCallback};
 pub use tables::client::Client;
 pub use tables::delivery::{Delivery, TargetCharset};
 pub use tables::emptiness::Emptiness;
+pub use tables::inbox::Inbox;
 pub use tables::lan::{AnswerCharset, AnswerStatus, Lan, Language, UnknownFields};
 pub use tables::platform::Platform;
 pub use tables::process::{Drain, Log, LogFormat, LogLevel, Runtime, Telemetry};

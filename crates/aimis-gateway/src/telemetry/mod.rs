@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod deliveries;
+pub mod callbacks;
 pub mod empty_share;
 pub mod event;
 pub mod exchange;

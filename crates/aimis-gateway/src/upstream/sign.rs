@@ -112,6 +112,7 @@ impl<S> Sign<S> {
         } = attempt;
         let tenant = request.tenant();
         let signed = tenant.sign(at);
+        tenant.note_sent(at);
         let mut out = Request::new(Full::new(request.body()));
         *out.method_mut() = Method::POST;
         *out.uri_mut() = tenant.uri(request.api());

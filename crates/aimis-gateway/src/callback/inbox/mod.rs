@@ -32,7 +32,17 @@
 //!    only states, times, the tenant's name and keyed tags.
 //! 8. After a failed commit of unknown outcome nothing more is acknowledged, and the process ends.
 
+pub mod sqlite;
+
+mod disk;
+mod keys;
+mod metrics;
+#[cfg(test)]
+mod model;
 mod receipt;
+mod rules;
+#[cfg(test)]
+mod testing;
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
@@ -45,7 +55,11 @@ use tokio::sync::watch;
 use super::event::{EventId, NewEvent, Payload, QuarantineReason, Tags, Verified};
 use crate::tenant::TenantName;
 
+pub use keys::{KeyError, KeyId};
+pub use metrics::InboxMetrics;
 pub use receipt::Receipt;
+pub use rules::Sharing;
+pub use sqlite::Sqlite;
 
 /// Keeps events. Every method may be called from any runtime; the work is done on threads of the inbox.
 pub trait Inbox: Send + Sync {
@@ -152,6 +166,9 @@ pub enum InboxError {
     /// The store refused a statement; it was undone.
     #[error("the store failed")]
     Failed,
+    /// The payload does not open: it was changed on the disk.
+    #[error("the payload does not open")]
+    Unreadable,
     /// There is no room left on the disk, not even to note what became of an event.
     #[error("the disk is full")]
     DiskFull,
@@ -257,6 +274,11 @@ impl Reason {
     /// A code in the answer of a HIS: `code_17`.
     pub fn code(code: i64) -> Self {
         Self(Cow::Owned(format!("code_{code}")))
+    }
+
+    /// A word from a store.
+    fn stored(word: String) -> Self {
+        Self(Cow::Owned(word))
     }
 
     /// The word.

@@ -7,7 +7,7 @@ use crate::config::{Callback, CallbackSignature, ClientAuth, Config, ListenAddr,
 impl Check<'_> {
     pub(super) fn callbacks(&mut self, config: &Config) {
         let Some(callback) = &config.callback else {
-            return self.unheard();
+            return self.unheard(config);
         };
         for address in callback.listen.iter().filter(|address| !address.is_loopback()) {
             if proves_by_certificate(callback, address) {
@@ -25,13 +25,25 @@ impl Check<'_> {
         }
     }
 
-    /// What tenants say about callbacks that nobody listens to.
-    fn unheard(&mut self) {
-        let key = |key: &&String| key.starts_with("tenants[") && key.contains("].callback.");
-        let keys: Vec<String> = self.origins.keys().filter(key).cloned().collect();
-        for key in keys {
-            let reason = "is without effect: there is no [callback] that listens";
-            self.refuse(&key, "this".to_owned(), reason);
+    /// What tenants ask of callbacks that nobody listens to.
+    fn unheard(&mut self, config: &Config) {
+        for (index, tenant) in config.tenants.iter().enumerate() {
+            let TenantCallback {
+                signature,
+                secret_file,
+                networks,
+                link_hosts,
+            } = &tenant.callback;
+            let asked = [
+                ("signature", *signature != CallbackSignature::IfPresent),
+                ("secret_file", secret_file.is_some()),
+                ("networks", networks.is_some()),
+                ("link_hosts", link_hosts.is_some()),
+            ];
+            for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
+                let reason = "is without effect: there is no section [callback], so nobody listens";
+                self.refuse(&format!("tenants[{index}].callback.{key}"), "this".to_owned(), reason);
+            }
         }
     }
 }

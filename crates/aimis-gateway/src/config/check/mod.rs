@@ -23,7 +23,7 @@ use super::problem::{Problem, quoted};
 use super::section::Origins;
 use super::{Alias, Config};
 
-pub use notices::{PLAIN_LAN, notices, takes_plain_http};
+pub use notices::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 
 /// Complaints about values that are right alone and wrong together.
 pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
@@ -39,6 +39,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.proxies(config);
     check.dates(config);
     check.emptiness(config);
+    check.inbox(config);
     check.tenants(config);
     check.clients(config);
     check.callbacks(config);
@@ -92,6 +93,18 @@ impl Check<'_> {
         if baseline < window {
             let reason = format!("is less than window_s, which is {window}: nothing could be told from it");
             self.refuse("emptiness.baseline_s", baseline.to_string(), &reason);
+        }
+    }
+
+    fn inbox(&mut self, config: &Config) {
+        let inbox = &config.inbox;
+        if inbox.delivered_record < inbox.delivered_body {
+            let reason = "is less than delivered_body_hours: the content would be kept longer than the record of it";
+            self.refuse(
+                "inbox.delivered_record_hours",
+                inbox.delivered_record.to_string(),
+                reason,
+            );
         }
     }
 

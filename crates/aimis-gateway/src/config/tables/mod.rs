@@ -8,6 +8,7 @@ pub(super) mod callback;
 pub(super) mod client;
 pub(super) mod delivery;
 pub(super) mod emptiness;
+pub(super) mod inbox;
 pub(super) mod lan;
 pub(super) mod platform;
 pub(super) mod process;
@@ -22,6 +23,7 @@ use callback::Callback;
 use client::Client;
 use delivery::Delivery;
 use emptiness::Emptiness;
+use inbox::Inbox;
 use lan::Lan;
 use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
@@ -63,6 +65,8 @@ section! {
         emptiness: Emptiness = table();
         /// How events are brought to the HIS.
         delivery: Delivery = table();
+        /// Where callbacks are kept until the HIS has them.
+        inbox: Inbox = table();
         /// How the process stops.
         drain: Drain = table();
         /// The log on standard output.
