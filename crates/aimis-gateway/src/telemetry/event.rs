@@ -126,6 +126,11 @@ pub enum Event<'a> {
         /// Which.
         address: SocketAddr,
     },
+    /// A write of the inbox failed, and what is on its disk is unknown: the process ends.
+    InboxBroken {
+        /// What failed.
+        what: &'static str,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -212,6 +217,7 @@ impl Event<'_> {
                 state: CertificateState::Expired,
                 ..
             }
+            | Event::InboxBroken { .. }
             | Event::Panicked { .. } => Level::Error,
         }
     }
@@ -236,6 +242,7 @@ impl Event<'_> {
             Event::ClockOffset { .. } => "clock_offset",
             Event::DnsFailed { .. } => "dns_failed",
             Event::AddressEjected { .. } => "address_ejected",
+            Event::InboxBroken { .. } => "inbox_broken",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -287,6 +294,7 @@ impl Event<'_> {
             Event::AddressEjected { .. } => {
                 "an address on the way to the platform takes no connections: it is left out for platform.eject_ms"
             }
+            Event::InboxBroken { what } => what,
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
@@ -368,7 +376,11 @@ impl Event<'_> {
             Event::Panicked { file, line: at } => {
                 line.field("code.file.path", *file).field("code.line.number", *at);
             }
-            Event::UnaskedAnswer | Event::Draining | Event::Stopped | Event::Notice { .. } => {}
+            Event::UnaskedAnswer
+            | Event::InboxBroken { .. }
+            | Event::Draining
+            | Event::Stopped
+            | Event::Notice { .. } => {}
         }
     }
 }
