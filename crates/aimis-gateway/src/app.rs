@@ -17,6 +17,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
+use crate::callback::deliver::{self, Deliverer};
 use crate::callback;
 use crate::callback::inbox::sqlite::{self, Abort, KeyFiles, OpenError, Role};
 use crate::callback::inbox::{Inbox, Sqlite};
@@ -110,7 +111,7 @@ impl Gateway {
             instance,
         } = surroundings;
         let prepared = crate::prepare::prepare(config)?;
-        let connector = prepared.connector.with_resolver(resolver);
+        let connector = prepared.connector.with_resolver(resolver.clone());
         let lan = bind(
             &config.lan.listen,
             Some(config.lan.socket_mode),
@@ -198,10 +199,24 @@ impl Gateway {
 
         let mut callback_worker = None;
         let mut callback_tls = None;
+        let targets = prepared.targets;
         if let (Some(settings), Some(mut prepared)) = (&config.callback, prepared.callbacks) {
             let inbox = open_inbox(config, &clock, &metrics, &log)?;
             health.set(ReadyCheck::Inbox, true);
             callback_tls = prepared.tls.take().map(live);
+            let deliverer = Deliverer::new(
+                targets,
+                &config.delivery,
+                &inbox,
+                &deliver::Surroundings {
+                    clock: clock.clone(),
+                    metrics: Arc::clone(&metrics),
+                    log: log.own_lane(),
+                    repeat_interval: config.log.repeat_interval,
+                    resolver,
+                },
+            )?;
+            threads.push(deliverer.start(controls.stop.subscribe(), controls.abort.subscribe())?);
             let lane = log.own_lane();
             let (worker, thread) = callback::start::start(
                 settings,

@@ -12,6 +12,7 @@ use aimis_core::token::{self, Fingerprint, Token};
 use http::{HeaderValue, Uri};
 use rustls_pki_types::ServerName;
 
+use crate::callback::deliver::{Target, TargetError};
 use crate::callback::{self, prepare::CallbackError};
 use crate::client;
 use crate::config::{self, Config, TokenSource};
@@ -68,6 +69,9 @@ pub enum PrepareError {
     /// A file of the LAN listener's TLS is not usable.
     #[error(transparent)]
     LanTls(#[from] FileError),
+    /// A target of events is not usable.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// A file of the callback listener is not usable.
     #[error(transparent)]
     Callback(#[from] CallbackError),
@@ -99,6 +103,8 @@ pub struct Prepared {
     pub lan_tls: Option<First>,
     /// What callbacks are judged by, where they are taken.
     pub callbacks: Option<callback::prepare::Prepared>,
+    /// Where events are delivered to, where callbacks are taken.
+    pub targets: Vec<Target>,
     /// Which token each tenant has, in the configuration's order.
     pub fingerprints: Vec<Fingerprint>,
 }
@@ -135,6 +141,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     Ok(Prepared {
         connector: connector(config, ways, trust)?,
         callbacks: callback::prepare::prepare(config, &tenants)?,
+        targets: targets(config)?,
         lan_tls: lan_tls(&config.lan)?,
         fingerprints,
         snapshot: Snapshot {
@@ -217,6 +224,11 @@ fn tenant(
         sent: None,
         uris: apis.names().into_iter().map(uri).collect(),
     }
+}
+
+fn targets(config: &Config) -> Result<Vec<Target>, TargetError> {
+    let targets = config.tenants.iter().filter_map(|tenant| Target::read(tenant).transpose());
+    targets.collect()
 }
 
 /// Where callbacks are taken, what a tenant's requests are signed for is remembered for as long as a callback with such

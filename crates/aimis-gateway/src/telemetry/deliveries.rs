@@ -20,8 +20,8 @@ pub struct DeliveryMetrics {
 }
 
 impl DeliveryMetrics {
-    pub(super) fn new(maker: &Maker) -> Self {
-        Self {
+    pub(super) fn new(maker: &Maker, tenants: &[&str]) -> Self {
+        let metrics = Self {
             deliveries: maker.counters(
                 "deliveries_total",
                 "Attempts to deliver an event to the HIS, by what became of them.",
@@ -38,7 +38,12 @@ impl DeliveryMetrics {
                 "1 for the state that the target is in.",
                 &["target", "state"],
             ),
+        };
+        for tenant in tenants {
+            // Known to exist, so exported from the start.
+            drop(metrics.of(tenant));
         }
+        metrics
     }
 
     /// The series of a target, which is called as its tenant.

@@ -229,7 +229,7 @@ pub enum Event<'a> {
         /// Lines left out since the last.
         left_out: u64,
     },
-    /// What the disk holds of the inbox is unknown: the process ends.
+    /// A write of the inbox failed, and what is on its disk is unknown: the process ends.
     InboxBroken {
         /// What failed.
         what: &'static str,
@@ -339,6 +339,7 @@ impl Event<'_> {
                 state: CertificateState::Expired,
                 ..
             }
+            | Event::InboxBroken { .. }
             | Event::Panicked { .. } => Level::Error,
         }
     }
@@ -463,9 +464,7 @@ impl Event<'_> {
             Event::CallbackNotStored { .. } => {
                 "a callback could not be stored and was not acknowledged: the platform may not send it again"
             }
-            Event::InboxBroken { .. } => {
-                "the inbox failed in a way that leaves its state unknown: the process ends, and recovers it when it starts again"
-            }
+            Event::InboxBroken { what } => what,
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
@@ -567,7 +566,7 @@ impl Event<'_> {
                 line.field("tenant", *tenant)
                     .field("event.id", *event)
                     .field("attempt", *attempt)
-                    .field("reason", *reason)
+                    .field("error.type", *reason)
                     .field("next_s", *next)
                     .field("suppressed", *left_out);
             }
@@ -580,7 +579,7 @@ impl Event<'_> {
                 line.field("tenant", *tenant)
                     .field("event.id", *event)
                     .field("attempt", *attempt)
-                    .field("reason", *reason);
+                    .field("error.type", *reason);
             }
             Event::DeliveryParked { tenant }
             | Event::DeliverySuspended { tenant }
@@ -631,16 +630,17 @@ impl Event<'_> {
                     .field("error.type", not_stored(*error))
                     .field("suppressed", *left_out);
             }
-            Event::InboxBroken { what } => {
-                line.field("error.type", *what);
-            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
             Event::Panicked { file, line: at } => {
                 line.field("code.file.path", *file).field("code.line.number", *at);
             }
-            Event::UnaskedAnswer | Event::Draining | Event::Stopped | Event::Notice { .. } => {}
+            Event::UnaskedAnswer
+            | Event::InboxBroken { .. }
+            | Event::Draining
+            | Event::Stopped
+            | Event::Notice { .. } => {}
         }
     }
 }

@@ -324,7 +324,7 @@ impl Metrics {
                 .map(|l| certificate_not_after.with_label_values(&[l.as_str()]))
                 .collect(),
             answers: AnswerMetrics::new(&maker, tenants),
-            deliveries: DeliveryMetrics::new(&maker),
+            deliveries: DeliveryMetrics::new(&maker, tenants),
             callbacks: CallbackMetrics::new(&maker),
             inbox: Arc::new(InboxMetrics::new(&maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
@@ -526,7 +526,6 @@ impl Maker {
         self.register(GaugeVec::new(Self::opts(name, help), labels))
     }
 
-    pub(super) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     pub(crate) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Self::opts(name, help), labels))
     }

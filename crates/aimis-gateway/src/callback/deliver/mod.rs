@@ -39,6 +39,7 @@ mod webhook;
 
 use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -122,5 +123,20 @@ impl Deliverer {
             couriers.spawn(courier.run(stop.clone(), abort.clone()));
         }
         while couriers.join_next().await.is_some() {}
+    }
+
+    /// Does the same on a thread of its own, so that neither queries nor callbacks wait for it.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no timer.
+    pub fn start(self, stop: watch::Receiver<bool>, abort: watch::Receiver<bool>) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new()
+            .name("aimis-delivery".to_owned())
+            .spawn(move || {
+                runtime.block_on(self.run(stop, abort));
+                // A name that is being looked up must not hold up the stop.
+                runtime.shutdown_background();
+            })
     }
 }

@@ -9,11 +9,13 @@
 //! | `deliver` | lease, settle, resume |
 //! | `many` | redeliver, release, remove, retention |
 //! | `read` | list, show, stats, verify, on a thread and a connection of their own |
+//! | `clock_steps` | what is due, when somebody sets the machine's clock |
 //! | `room` | the disk budget and the write-ahead log |
 //!
 //! Payloads are sealed and opened by the caller's thread, so that the writer has little to do but to write.
 
 mod arrive;
+mod clock_steps;
 mod deliver;
 mod many;
 mod open;
