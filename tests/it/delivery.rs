@@ -126,7 +126,7 @@ async fn a_his_of_old_gets_its_charset() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_study_keeps_its_order_with_a_his_that_fails_one_in_five() {
     const STUDIES: usize = 1_000;
     const STATUSES: i64 = 10;
@@ -160,7 +160,7 @@ async fn each_study_keeps_its_order_with_a_his_that_fails_one_in_five() {
     assert_eq!(bed.count("delivered").await, STUDIES * 10);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_loses_nothing_and_repeats_nothing() {
     let (bed, his) = (Bed::new().await, his().await);
     bed.keep(20, 10).await;
