@@ -96,7 +96,7 @@ impl Bed {
                     })
                 });
                 for appended in join_all(appended).await {
-                    drop(appended.unwrap());
+                    assert!(appended.is_ok());
                 }
             }
         }

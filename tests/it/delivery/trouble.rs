@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::bed::{Bed, Standing, TENANT, by_id, call_back, call_back_of, counted, his};
+use crate::log_fields::checked;
 
 fn failing(code: u16) -> Fault {
     Fault::Status { code, envelope: false }
@@ -40,6 +41,7 @@ async fn what_is_never_taken_becomes_a_dead_letter_with_its_reason() {
 
         counted(&gateway, "dead", 1.0).await;
         let log = gateway.stop();
+        checked(&log);
 
         let attempts = his.deliveries();
         assert_eq!((attempts.len(), by_id(&attempts).len()), (3, 1), "{fault:?}");
@@ -88,6 +90,7 @@ async fn status_410_parks_the_target() {
     let parked = format!("aimis_delivery_target_state{{state=\"parked\",target=\"{TENANT}\"}}");
     while gateway.metric(&parked).await != Some(1.0) {}
     let log = gateway.stop();
+    checked(&log);
     assert_eq!(his.delivery_count(), 1);
     assert_eq!(log.matches("\"event.name\":\"delivery_parked\"").count(), 1, "{log}");
 
@@ -204,6 +207,7 @@ async fn while_the_his_is_down_no_attempts_are_used_up() {
     let his = His::start(address).await.unwrap();
     his.wait_for_deliveries(80).await;
     let log = gateway.stop();
+    checked(&log);
 
     assert_eq!(bed.count("delivered").await, 80);
     assert_eq!((his.accepted().len(), by_id(&his.deliveries()).len()), (80, 80));
