@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::log_fields::checked;
-use bed::{Bed, by_id, call_back, his};
+use bed::{Bed, arrived, by_id, call_back, his};
 
 /// HMAC-SHA256 from its definition (RFC 2104), so that this reader shares nothing with the signer.
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
@@ -48,7 +48,7 @@ async fn the_his_gets_exactly_what_the_documents_say() {
         .start();
 
     call_back(&gateway, &Callback::demo().with("studyName", "胸部CT平扫")).await;
-    his.wait_for_deliveries(1).await;
+    arrived(&his, 1).await;
     let log = gateway.stop();
 
     let delivery = his.only_delivery();
@@ -112,7 +112,7 @@ async fn a_his_of_old_gets_its_charset() {
             .start();
 
         call_back(&gateway, &Callback::demo().with("studyName", "胸部CT平扫🩻")).await;
-        his.wait_for_deliveries(1).await;
+        arrived(&his, 1).await;
         gateway.stop();
 
         let delivery = his.only_delivery();
@@ -170,11 +170,11 @@ async fn a_restart_loses_nothing_and_repeats_nothing() {
     let settings = bed.patient(&his.url());
 
     let gateway = settings.start();
-    his.wait_for_deliveries(50).await;
+    arrived(&his, 50).await;
     gateway.stop();
     let so_far = his.delivery_count();
     let gateway = settings.start();
-    his.wait_for_deliveries(200).await;
+    arrived(&his, 200).await;
     gateway.stop();
 
     assert!((50..200).contains(&so_far), "{so_far}");
