@@ -4,6 +4,7 @@
 //! control thread            worker threads, one a core
 //!   accept lan  ──────────>  connection -> forward road -> platform
 //!   telemetry                  (own runtime, own pool, own log lane)
+//!   accept callback ──────>  callback worker: one thread, the callback road, the inbox
 //! log thread: empties all lanes
 //! ```
 
@@ -17,15 +18,19 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::admin::Admin;
+use crate::callback;
+use crate::callback::deliver::{self, Deliverer};
+use crate::callback::inbox::sqlite::{self, Abort, KeyFiles, OpenError, Role};
+use crate::callback::inbox::{Inbox, Sqlite};
 use crate::client::failures::Failures;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, FileMode, ListenAddr};
 use crate::control;
 use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
 use crate::edge::request_id::RequestIds;
 use crate::edge::tls::door::{Door, Live};
-use crate::edge::tls::reload::Reloader;
+use crate::edge::tls::reload::{First, Reloader};
 use crate::emptiness;
 use crate::forward::Road;
 use crate::forward::ask::Asker;
@@ -66,6 +71,9 @@ pub enum StartError {
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The inbox cannot be opened.
+    #[error(transparent)]
+    Inbox(#[from] OpenError),
     /// The system denied a thread, a timer or randomness.
     #[error("the system denied a resource: {}", .0.kind())]
     System(#[from] io::Error),
@@ -74,6 +82,7 @@ pub enum StartError {
 /// A gateway that runs. Dropping it stops it at once; [`Gateway::drain`] stops it well.
 pub struct Gateway {
     lan: Vec<SocketAddr>,
+    callback: Vec<SocketAddr>,
     telemetry: Vec<SocketAddr>,
     admin: Vec<SocketAddr>,
     controls: control::Controls,
@@ -108,37 +117,24 @@ impl Gateway {
             instance,
         } = surroundings;
         let prepared = crate::prepare::prepare(config)?;
-        let connector = prepared.connector.with_resolver(resolver);
-        let lan = config
-            .lan
-            .listen
-            .iter()
-            .map(|address| {
-                let listener = Listener::bind(address, Some(config.lan.socket_mode))?;
-                Ok(match &prepared.lan_tls {
-                    Some(_) => listener.with_tls(address),
-                    None => listener,
-                })
-            })
-            .collect::<Result<Vec<_>, BindError>>()?;
-        let telemetry = config
-            .telemetry
-            .listen
-            .iter()
-            .map(|address| Listener::bind(address, None))
-            .collect::<Result<Vec<_>, _>>()?;
-        let admin = config
-            .admin
-            .iter()
-            .flat_map(|admin| {
-                admin
-                    .listen
-                    .iter()
-                    .map(|address| Listener::bind(address, Some(admin.socket_mode)))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let connector = prepared.connector.with_resolver(resolver.clone());
+        let lan = bind(
+            &config.lan.listen,
+            Some(config.lan.socket_mode),
+            prepared.lan_tls.is_some(),
+        )?;
+        let callback = match &config.callback {
+            Some(settings) => bind(&settings.listen, Some(settings.socket_mode), settings.tls.is_some())?,
+            None => Vec::new(),
+        };
+        let telemetry = bind(&config.telemetry.listen, None, false)?;
+        let admin = match &config.admin {
+            Some(admin) => bind(&admin.listen, Some(admin.socket_mode), false)?,
+            None => Vec::new(),
+        };
         let addresses = |listeners: &[Listener]| listeners.iter().filter_map(Listener::address).collect::<Vec<_>>();
         let (lan_addresses, telemetry_addresses) = (addresses(&lan), addresses(&telemetry));
+        let callback_addresses = addresses(&callback);
         let admin_addresses = addresses(&admin);
 
         let (log, log_guard) = Log::start(clock.clone(), level(config), instance, log_output)?;
@@ -161,14 +157,20 @@ impl Gateway {
             metrics.secret_loaded(tenant.name.as_str(), clock.now().as_millis() as f64 / 1000.0);
         }
 
-        let tls = prepared.lan_tls.map(|first| {
-            let live: Live = Arc::new(ArcSwap::new(Arc::clone(&first.identity.config)));
-            (live, first)
-        });
+        let tls = prepared.lan_tls.map(live);
         let throttles = Throttles::new(HandshakeFailure::ALL.len(), config.log.repeat_interval, &clock);
         let throttles = Arc::new(throttles);
         let controls = control::Controls::new();
         let signing_clock = clock.shifted(config.clock.offset_ms);
+        let door = |live: &Live, timeout, log| Door {
+            live: Arc::clone(live),
+            timeout,
+            metrics: Arc::clone(&metrics),
+            log,
+            log_client_address: config.log.client_address,
+            throttles: Arc::clone(&throttles),
+            clock: clock.clone(),
+        };
         let shared = Shared::new(config, &snapshot, &clock, &metrics, &log)?;
         let limits = Limits::new(config, &snapshot, &clock, &metrics, &log);
         let failures = Arc::new(Failures::new(
@@ -197,15 +199,10 @@ impl Gateway {
             let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
                 bounds: lan_bounds(config),
-                door: tls.as_ref().map(|(live, _)| Door {
-                    live: Arc::clone(live),
-                    timeout: config.lan.handshake_timeout,
-                    metrics: Arc::clone(&metrics),
-                    log: log.clone(),
-                    log_client_address: config.log.client_address,
-                    throttles: Arc::clone(&throttles),
-                    clock: clock.clone(),
-                }),
+                door: tls
+                    .as_ref()
+                    .map(|(live, _)| door(live, config.lan.handshake_timeout, log.clone())),
+                connections: metrics.lan_connections.clone(),
                 clock: clock.clone(),
                 metrics: Arc::clone(&metrics),
                 stop: controls.stop.subscribe(),
@@ -217,12 +214,69 @@ impl Gateway {
                     RoadService::new(road, ids, clock, log, metrics, health, draining)
                 }),
             };
-            let (worker, thread) = Worker::start(index, parts)?;
+            let (worker, thread) = Worker::start(format!("aimis-worker-{index}"), parts)?;
             workers.push(worker);
             threads.push(thread);
         }
 
-        for (listener, listeners) in [("lan", &lan), ("telemetry", &telemetry), ("admin", &admin)] {
+        let mut callback_worker = None;
+        let mut callback_tls = None;
+        let targets = prepared.targets;
+        if let (Some(settings), Some(mut prepared)) = (&config.callback, prepared.callbacks) {
+            let inbox = open_inbox(config, &clock, &metrics, &log)?;
+            health.set(ReadyCheck::Inbox, true);
+            callback_tls = prepared.tls.take().map(live);
+            let deliverer = Deliverer::new(
+                targets,
+                &config.delivery,
+                &inbox,
+                &deliver::Surroundings {
+                    clock: clock.clone(),
+                    metrics: Arc::clone(&metrics),
+                    log: log.own_lane(),
+                    repeat_interval: config.log.repeat_interval,
+                    resolver,
+                },
+            )?;
+            threads.push(deliverer.start(controls.stop.subscribe(), controls.abort.subscribe())?);
+            let lane = log.own_lane();
+            let (worker, thread) = callback::start::start(
+                settings,
+                callback::start::Parts {
+                    prepared,
+                    inbox,
+                    invalidate: Vec::new(),
+                    signing_clock: signing_clock.clone(),
+                    door: callback_tls
+                        .as_ref()
+                        .map(|(live, _)| door(live, settings.handshake_timeout, lane.clone())),
+                    stop: controls.stop.subscribe(),
+                    abort: controls.abort.subscribe(),
+                    surroundings: callback::service::Surroundings {
+                        ids: RequestIds::new(clock.clone())?,
+                        clock: clock.clone(),
+                        log: lane,
+                        metrics: Arc::clone(&metrics),
+                        health: health.clone(),
+                        draining: Arc::clone(&controls.refuse),
+                        log_client_address: config.log.client_address,
+                        repeat_interval: config.log.repeat_interval,
+                    },
+                },
+            )?;
+            callback_worker = Some(worker);
+            threads.push(thread);
+        } else {
+            // Nothing is taken, so nothing is to be kept.
+            health.set(ReadyCheck::Inbox, true);
+        }
+
+        for (listener, listeners) in [
+            ("lan", &lan),
+            ("callback", &callback),
+            ("telemetry", &telemetry),
+            ("admin", &admin),
+        ] {
             for bound in listeners.iter().map(Listener::bound) {
                 log.write(&Event::Listening {
                     listener,
@@ -247,10 +301,13 @@ impl Gateway {
             health: health.clone(),
             log: log.clone(),
         };
-        let reloader = tls.zip(config.lan.tls.clone()).map(|((live, first), settings)| {
+        let callback_settings = config.callback.as_ref().and_then(|callback| callback.tls.clone());
+        let watched = [tls.zip(config.lan.tls.clone()), callback_tls.zip(callback_settings)];
+        let reloaders = watched.into_iter().flatten().map(|((live, first), settings)| {
             let (metrics, log, clock) = (Arc::clone(&metrics), log.clone(), clock.clone());
             Reloader::new(settings, live, &first, metrics, log, clock)
         });
+        let reloaders = reloaders.collect();
         let control = control::start(control::Parts {
             lan,
             telemetry,
@@ -258,14 +315,17 @@ impl Gateway {
             operator: Admin::new(Arc::clone(&cache), snapshot, log.clone()),
             served,
             workers,
+            callback,
+            callback_worker,
             config: config.clone(),
             controls: controls.clone(),
             emptiness,
             clock,
-            reloader,
+            reloaders,
         })?;
         Ok(Self {
             lan: lan_addresses,
+            callback: callback_addresses,
             telemetry: telemetry_addresses,
             admin: admin_addresses,
             controls,
@@ -284,6 +344,11 @@ impl Gateway {
     /// Addresses that the HIS can use, in the configuration's order.
     pub fn lan(&self) -> &[SocketAddr] {
         &self.lan
+    }
+
+    /// Addresses that the platform's callbacks come to; none without `[callback]`.
+    pub fn callback(&self) -> &[SocketAddr] {
+        &self.callback
     }
 
     /// Addresses of metrics and probes.
@@ -348,6 +413,42 @@ impl Drop for Gateway {
             let _ = worker.join();
         }
     }
+}
+
+/// How long the log has for its last lines before the process ends by itself.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Opens the inbox. When its state becomes unknown the process ends, and the next one recovers it.
+fn open_inbox(config: &Config, clock: &Clock, metrics: &Arc<Metrics>, log: &Log) -> Result<Arc<dyn Inbox>, OpenError> {
+    let log = log.clone();
+    let abort: Abort = Arc::new(move |what| {
+        log.write(&Event::InboxBroken { what });
+        // Whether the line is out cannot be asked, and a log that hangs must not keep the process.
+        std::thread::park_timeout(LAST_WORDS);
+        std::process::abort();
+    });
+    let parts = sqlite::Parts {
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics.inbox),
+        abort,
+    };
+    let settings = sqlite::Settings::from(&config.inbox);
+    let keys = KeyFiles::from(&config.inbox);
+    Ok(Arc::new(Sqlite::open(settings, &keys, Role::Gateway, parts)?))
+}
+
+/// Binds the addresses of one listener.
+fn bind(listen: &[ListenAddr], mode: Option<FileMode>, tls: bool) -> Result<Vec<Listener>, BindError> {
+    let one = |address: &ListenAddr| {
+        let listener = Listener::bind(address, mode)?;
+        Ok(if tls { listener.with_tls(address) } else { listener })
+    };
+    listen.iter().map(one).collect()
+}
+
+/// A listener's first identity, and what handshakes use from then on.
+fn live(first: First) -> (Live, First) {
+    (Arc::new(ArcSwap::new(Arc::clone(&first.identity.config))), first)
 }
 
 fn level(config: &Config) -> Level {

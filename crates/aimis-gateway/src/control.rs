@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use http::Response;
 use http_body_util::BodyExt;
+use prometheus::IntCounter;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -32,7 +33,7 @@ use crate::rejection::{self, Rejection};
 use crate::sources::{SourceFull, Sources};
 use crate::telemetry::event::Event;
 use crate::telemetry::http::Telemetry;
-use crate::telemetry::labels::{Origin, RefusedConnection};
+use crate::telemetry::labels::{ListenerName, Origin, RefusedConnection};
 use crate::telemetry::throttle::{Throttle, Throttles};
 use crate::worker::Worker;
 
@@ -96,11 +97,14 @@ pub(crate) struct Parts {
     /// What `admin` answers with.
     pub(crate) operator: Admin,
     pub(crate) workers: Vec<Worker>,
+    /// Where callbacks are taken; none without a callback worker.
+    pub(crate) callback: Vec<Listener>,
+    pub(crate) callback_worker: Option<Worker>,
     pub(crate) config: Config,
     pub(crate) controls: Controls,
     pub(crate) clock: Clock,
-    /// Watches over the LAN listener's certificate, if it has one.
-    pub(crate) reloader: Option<Reloader>,
+    /// Watch over the listeners' certificates.
+    pub(crate) reloaders: Vec<Reloader>,
     pub(crate) emptiness: emptiness::Watch,
 }
 
@@ -128,43 +132,74 @@ async fn run(parts: Parts, ids: RequestIds) {
         served,
         operator,
         workers,
+        callback,
+        callback_worker,
         config,
         controls,
         clock,
-        reloader,
+        reloaders,
         emptiness,
     } = parts;
     // Ends with this thread's runtime.
     tokio::task::spawn_local(emptiness.run());
-    let accept_lan = watch::Sender::new(false);
+    let accept_more = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
-    let workers = Rc::new(Workers {
-        all: workers,
-        most: config.lan.max_connections,
-        sources: Sources::new(config.lan.max_connections_per_source),
-        refusals: Throttles::new(RefusedConnection::ALL.len(), config.log.repeat_interval, &clock),
-        log_client_address: config.log.client_address,
-        served: served.clone(),
-        ids: RefCell::new(ids),
-        language: config.lan.language,
-        farewells: Rc::default(),
-    });
+    let ids = Rc::new(RefCell::new(ids));
+    let group = |listener, all, most, per_source, refused: &IntCounter| {
+        Rc::new(Workers {
+            listener,
+            all,
+            most,
+            sources: Sources::new(per_source),
+            refused: refused.clone(),
+            refusals: Throttles::new(RefusedConnection::ALL.len(), config.log.repeat_interval, &clock),
+            log_client_address: config.log.client_address,
+            served: served.clone(),
+            ids: Rc::clone(&ids),
+            language: config.lan.language,
+            farewells: Rc::default(),
+        })
+    };
+    let mut groups = vec![(
+        lan,
+        group(
+            ListenerName::Lan,
+            workers,
+            config.lan.max_connections,
+            config.lan.max_connections_per_source,
+            &served.metrics.lan_connections_refused,
+        ),
+    )];
+    if let (Some(settings), Some(worker)) = (&config.callback, callback_worker) {
+        let callbacks = group(
+            ListenerName::Callback,
+            vec![worker],
+            settings.max_connections,
+            settings.max_connections_per_source,
+            &served.metrics.callbacks.connections_refused,
+        );
+        groups.push((callback, callbacks));
+    }
 
-    if let Some(reloader) = reloader {
+    for reloader in reloaders {
         // Ends with this thread.
         tokio::task::spawn_local(reloader.run());
     }
     let throttle = || Throttle::new(config.log.repeat_interval, clock.clone());
-    let mut lan_loops = JoinSet::new();
-    for listener in lan {
-        let (stop, log, workers) = (accept_lan.subscribe(), served.log.clone(), Rc::clone(&workers));
-        let throttle = throttle();
-        lan_loops.spawn_local(async move {
-            listener::accept(listener, "lan", stop, log, throttle, |connection| {
-                workers.take(connection);
-            })
-            .await
-        });
+    let mut accept_loops = JoinSet::new();
+    let mut workers = Vec::new();
+    for (listeners, group) in groups {
+        for listener in listeners {
+            let (stop, log, group) = (accept_more.subscribe(), served.log.clone(), Rc::clone(&group));
+            let throttle = throttle();
+            accept_loops.spawn_local(async move {
+                listener::accept(listener, group.listener.as_str(), stop, log, throttle, |connection| {
+                    group.take(connection);
+                })
+                .await
+            });
+        }
+        workers.push(group);
     }
     let mut side_doors = JoinSet::new();
     let mut open = |listener, name, most, timeout, answerer| {
@@ -200,8 +235,8 @@ async fn run(parts: Parts, ids: RequestIds) {
         () = tokio::time::sleep(config.drain.delay.max(SETTLE)) => {}
         () = aborted(&controls) => {}
     }
-    accept_lan.send_replace(true);
-    while lan_loops.join_next().await.is_some() {}
+    accept_more.send_replace(true);
+    while accept_loops.join_next().await.is_some() {}
     tokio::select! {
         () = tokio::time::sleep(LAST_ACCEPTED) => {}
         () = aborted(&controls) => {}
@@ -209,10 +244,9 @@ async fn run(parts: Parts, ids: RequestIds) {
     controls.refuse.store(true, Ordering::Relaxed);
     controls.stop.send_replace(true);
     // The workers end when nobody can hand them a connection any more and theirs are done.
-    let open = Rc::clone(&workers);
-    drop(workers);
     let idle = async {
-        while open.all.iter().any(|worker| worker.open() > 0) {
+        let busy = |group: &Rc<Workers>| group.all.iter().any(|worker| worker.open() > 0);
+        while workers.iter().any(busy) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -229,15 +263,17 @@ async fn aborted(controls: &Controls) {
     let _ = abort.wait_for(|abort| *abort).await;
 }
 
-/// Spreads connections over the workers.
+/// Spreads the connections of one listener over its workers.
 struct Workers {
+    listener: ListenerName,
     all: Vec<Worker>,
     most: usize,
     sources: Sources,
+    refused: IntCounter,
     refusals: Throttles,
     log_client_address: bool,
     served: Telemetry,
-    ids: RefCell<RequestIds>,
+    ids: Rc<RefCell<RequestIds>>,
     language: Language,
     farewells: Rc<()>,
 }
@@ -256,9 +292,10 @@ impl Workers {
     }
 
     fn refuse(&self, connection: Accepted, reason: RefusedConnection) {
-        self.served.metrics.lan_connections_refused.inc();
+        self.refused.inc();
         if let Some(left_out) = self.refusals.pass(reason.index()) {
             self.served.log.write(&Event::ConnectionRefused {
+                listener: self.listener,
                 reason,
                 client: connection.source().filter(|_| self.log_client_address),
                 left_out,

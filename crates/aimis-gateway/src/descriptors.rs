@@ -27,9 +27,15 @@ pub fn needed(config: &Config, workers: usize) -> u64 {
     let upstream = workers
         .saturating_mul(config.platform.max_connections_per_worker)
         .min(config.lan.max_connections);
-    [config.lan.max_connections, config.telemetry.max_connections, upstream]
-        .into_iter()
-        .fold(SPARE, |sum, part| sum.saturating_add(part as u64))
+    let callback = config.callback.as_ref().map_or(0, |callback| callback.max_connections);
+    [
+        config.lan.max_connections,
+        config.telemetry.max_connections,
+        upstream,
+        callback,
+    ]
+    .into_iter()
+    .fold(SPARE, |sum, part| sum.saturating_add(part as u64))
 }
 
 /// Raises the process's soft limit to `needed`, as far as the hard limit allows.

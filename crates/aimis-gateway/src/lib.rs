@@ -8,6 +8,7 @@
 //! | question | module |
 //! |---|---|
 //! | what happens to a request? | [`forward`], read along its `mod.rs` |
+//! | what happens to a callback? | [`callback`], read along its `mod.rs` |
 //! | how is the platform reached? | [`upstream`], a layer a file |
 //! | what does a refusal say? | [`rejection`] |
 //! | who may ask what? | [`client`] |
@@ -24,6 +25,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod callback;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -35,12 +37,14 @@ pub mod edge;
 mod emptiness;
 pub mod explain;
 pub mod forward;
+mod json_charset;
 pub mod limit;
 pub mod listener;
 pub mod local;
 pub mod prepare;
 pub mod rejection;
 pub mod secrets;
+pub mod sent;
 pub mod snapshot;
 pub mod sources;
 pub mod telemetry;

@@ -15,6 +15,8 @@ use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
+use crate::callback::deliver::{Target, TargetError};
+use crate::callback::{self, prepare::CallbackError};
 use crate::client;
 use crate::config::{self, Config, TokenSource};
 use crate::edge::tls::files::{FileError, Offer};
@@ -25,7 +27,9 @@ use crate::forward::cache::terms::Terms;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::secrets::{self, SecretError};
+use crate::sent::Sent;
 use crate::snapshot::{MergeBounds, Snapshot};
+use crate::telemetry::labels::ListenerName;
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
 use crate::upstream::connect::{Bounds, Connector};
@@ -70,6 +74,12 @@ pub enum PrepareError {
     /// A file of the LAN listener's TLS is not usable.
     #[error(transparent)]
     LanTls(#[from] FileError),
+    /// A target of events is not usable.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A file of the callback listener is not usable.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
     /// The host of the platform or a proxy cannot be a name in a certificate.
     #[error("{key}: {host} cannot be verified by TLS")]
     HostName {
@@ -96,6 +106,10 @@ pub struct Prepared {
     pub connector: Connector,
     /// What the LAN listener shows to callers, if it speaks TLS.
     pub lan_tls: Option<First>,
+    /// What callbacks are judged by, where they are taken.
+    pub callbacks: Option<callback::prepare::Prepared>,
+    /// Where events are delivered to, where callbacks are taken.
+    pub targets: Vec<Target>,
     /// Which token each tenant has, in the configuration's order.
     pub fingerprints: Vec<Fingerprint>,
 }
@@ -114,16 +128,21 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
         let token = token(settings)?;
         fingerprints.push(token.fingerprint());
         let way = way_out.of_tenants[index];
-        tenants.push(Arc::new(tenant(index, settings, &token, &apis, &host, way)));
+        let mut tenant = tenant(index, settings, &token, &apis, &host, way);
+        tenant.sent = sent(config, settings);
+        tenants.push(Arc::new(tenant));
     }
     let tag_key = tag_key(config)?;
+    let tenants = Tenants::new(tenants);
     Ok(Prepared {
         connector: way_out.connector,
+        callbacks: callback::prepare::prepare(config, &tenants)?,
+        targets: targets(config)?,
         lan_tls: lan_tls(&config.lan)?,
         fingerprints,
         snapshot: Snapshot {
             clients: client::clients(config, &apis),
-            tenants: Tenants::new(tenants),
+            tenants,
             codes: codes(config),
             cache_keys: Arc::new(CacheKeys::new(&tag_key)),
             tagger: PatientTagger::new(&tag_key),
@@ -201,7 +220,7 @@ pub(crate) fn lan_tls(lan: &config::Lan) -> Result<Option<First>, FileError> {
     let offer = if lan.http2 { Offer::Http2 } else { Offer::Http1 };
     lan.tls
         .as_ref()
-        .map(|settings| First::read(settings, offer))
+        .map(|settings| First::read(settings, offer, ListenerName::Lan))
         .transpose()
 }
 
@@ -252,6 +271,7 @@ pub(crate) fn tenant(
         cipher: field_cipher(token, &settings.crypto),
         app_id_header: header(&settings.app_id),
         platform_host: host.clone(),
+        sent: None,
         uris: apis.names().into_iter().map(uri).collect(),
     }
 }
@@ -272,6 +292,25 @@ fn terms(settings: &config::TenantCache, api: &str) -> Terms {
             settings.stale_while_revalidate,
         ),
     }
+}
+
+fn targets(config: &Config) -> Result<Vec<Target>, TargetError> {
+    let targets = config
+        .tenants
+        .iter()
+        .filter_map(|tenant| Target::read(tenant).transpose());
+    targets.collect()
+}
+
+/// Where callbacks are taken, what a tenant's requests are signed for is remembered for as long as a callback with such
+/// a signature would be fresh. A callback's timestamp has 13 digits, so requests signed by the second cannot be meant.
+fn sent(config: &Config, tenant: &config::Tenant) -> Option<Arc<Sent>> {
+    let callback = config.callback.as_ref()?;
+    if tenant.sign.timestamp_unit != config::TimestampUnit::Ms {
+        return None;
+    }
+    let window = (callback.past + callback.ahead).as_millis();
+    Some(Arc::new(Sent::new(u64::try_from(window).unwrap_or(u64::MAX))))
 }
 
 fn connector(config: &Config, ways: Ways, trust: Trust) -> Result<Connector, PrepareError> {

@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 /// Longest secret file that is read: a token has 32 bytes, and a wrong file should not fill the memory.
 const MAX_BYTES: usize = 4096;
 
+/// Longest secret that is a part of a path.
+const MOST_PATH_SECRET: usize = 128;
+
 /// Why a secret is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -27,6 +30,11 @@ pub enum SecretError {
     /// A line end, most likely.
     #[error("has a line end or another control character in it; write the password alone, as with printf %s")]
     PasswordControl,
+    /// Not what can be the last part of a path.
+    #[error(
+        "is not 16 to {MOST_PATH_SECRET} of A-Za-z0-9._~-, and nothing else, no line end either (as with printf %s)"
+    )]
+    NoPathSecret,
     /// A key is too short.
     #[error("has {found} bytes; a key needs 32 or more")]
     ShortKey {
@@ -82,6 +90,29 @@ pub fn read_password(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         return Err(SecretError::PasswordControl);
     }
     Ok(text)
+}
+
+/// Reads a secret that is a part of a path: characters that no program on the way writes in another form (RFC 3986,
+/// section 2.3).
+///
+/// # Errors
+/// When the file cannot be read, or is not 16 to 128 of these.
+pub fn read_path_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let text = read(path)?;
+    let unreserved = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-');
+    if (16..=MOST_PATH_SECRET).contains(&text.len()) && text.iter().all(unreserved) {
+        Ok(text)
+    } else {
+        Err(SecretError::NoPathSecret)
+    }
+}
+
+/// Reads a secret as it is; what it has to look like is the caller's affair.
+///
+/// # Errors
+/// When the file cannot be read or is far too long.
+pub fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    read(path)
 }
 
 /// A new random key, for a process that was given none.

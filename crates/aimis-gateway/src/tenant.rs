@@ -9,6 +9,7 @@ use aimis_core::sign::{Signed, Signer, Timestamp};
 use http::{HeaderValue, Uri};
 
 use crate::forward::cache::terms::Terms;
+use crate::sent::Sent;
 use crate::telemetry::log::Loggable;
 
 /// A tenant's name from the configuration: lower-case letters, digits and dashes, at most 32. It is
@@ -56,6 +57,8 @@ pub struct Tenant {
     pub(crate) cipher: FieldCipher,
     pub(crate) app_id_header: HeaderValue,
     pub(crate) platform_host: HeaderValue,
+    /// What its requests were signed for; kept where callbacks are taken.
+    pub(crate) sent: Option<Arc<Sent>>,
     /// One for each API.
     pub(crate) uris: Vec<Uri>,
 }
@@ -64,6 +67,13 @@ impl Tenant {
     /// Signature and timestamp for a request of this tenant at `now`.
     pub fn sign(&self, now: Timestamp) -> Signed {
         self.signer.sign(&self.app_id, now)
+    }
+
+    /// Notes that a request signed for `at` is about to leave.
+    pub fn note_sent(&self, at: Timestamp) {
+        if let Some(sent) = &self.sent {
+            sent.remember(at);
+        }
     }
 
     /// The cipher of its personal fields.

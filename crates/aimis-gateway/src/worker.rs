@@ -1,7 +1,7 @@
 //! A worker: one thread, one runtime, its own connections to the platform, nothing shared on the way.
 //!
 //! The forward road runs on as many of these as there are cores. Whatever else the process does lives on
-//! the control thread (`app`), so that nothing there can delay a query.
+//! the control thread or a thread of its own (`app`), so that nothing there can delay a query.
 
 use std::io;
 use std::net::IpAddr;
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use http::Response;
 use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
@@ -18,10 +19,9 @@ use tokio::task::LocalSet;
 use tokio_rustls::server::TlsStream;
 
 use crate::clock::Clock;
-use crate::edge::connection::{self, Bounds, Protocol};
+use crate::edge::connection::{self, Asked, Body, Bounds, Protocol};
 use crate::edge::peer::{Peer, PeerCertificate};
 use crate::edge::tls::door::{Door, Secured};
-use crate::forward::service::RoadService;
 use crate::listener::{Accepted, Wire};
 use crate::sources::Seat;
 use crate::telemetry::metrics::Metrics;
@@ -32,6 +32,15 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Time for what is being answered when its client's certificate expires; then the connection is cut.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
+/// What a worker does with requests; it has one of its own, on its own thread.
+pub trait Service: 'static {
+    /// Answers one request of `peer`, whatever happens.
+    fn answer(&self, asked: Asked, peer: &Peer) -> impl Future<Output = Response<Body>>;
+
+    /// Closes or forgets what waited for too long; called about once a second.
+    fn keep_house(&self);
+}
+
 /// The control thread's handle on a worker.
 pub struct Worker {
     connections: mpsc::UnboundedSender<(Accepted, Open)>,
@@ -40,14 +49,16 @@ pub struct Worker {
 }
 
 /// What a worker is made of.
-pub struct Parts {
+pub struct Parts<S> {
     /// Makes the service, on the worker's own thread. It cannot fail there: a worker without a service would
     /// still be given connections, and close them unanswered.
-    pub service: Box<dyn FnOnce() -> RoadService + Send>,
+    pub service: Box<dyn FnOnce() -> S + Send>,
     /// Bounds of its connections.
     pub bounds: Bounds,
     /// Does the handshake on addresses that speak TLS.
     pub door: Option<Door>,
+    /// Shows its open connections.
+    pub connections: IntGauge,
     /// For housekeeping.
     pub clock: Clock,
     /// For counting.
@@ -78,12 +89,12 @@ impl Worker {
     ///
     /// # Errors
     /// When the system gives no thread or no timer.
-    pub fn start(index: usize, parts: Parts) -> io::Result<(Self, JoinHandle<()>)> {
+    pub fn start<S: Service>(name: String, parts: Parts<S>) -> io::Result<(Self, JoinHandle<()>)> {
         let (connections, incoming) = mpsc::unbounded_channel();
-        let gauge = parts.metrics.lan_connections.clone();
+        let gauge = parts.connections.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new()
-            .name(format!("aimis-worker-{index}"))
+            .name(name)
             .spawn(move || LocalSet::new().block_on(&runtime, work(parts, incoming)))?;
         Ok((
             Self {
@@ -100,7 +111,7 @@ impl Worker {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Hands a connection over. The channel's length is bounded by `lan.max_connections`, which the
+    /// Hands a connection over. The channel's length is bounded by the listener's `max_connections`, which the
     /// caller keeps.
     pub fn take(&self, connection: Accepted, seat: Option<Seat>) {
         self.open.fetch_add(1, Ordering::Relaxed);
@@ -115,7 +126,7 @@ impl Worker {
     }
 }
 
-async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Open)>) {
+async fn work<S: Service>(parts: Parts<S>, mut incoming: mpsc::UnboundedReceiver<(Accepted, Open)>) {
     let Parts {
         service,
         bounds,
@@ -124,6 +135,7 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
         metrics,
         stop,
         mut abort,
+        ..
     } = parts;
     let service = Rc::new(service());
     tokio::task::spawn_local(keep_house(Rc::clone(&service), clock, metrics));
@@ -173,13 +185,13 @@ async fn work(parts: Parts, mut incoming: mpsc::UnboundedReceiver<(Accepted, Ope
 
 /// Serves a connection behind its handshake, until its client's certificate expires at the latest. One that is not
 /// through the handshake when the stop comes is closed, as one that waits for a request is.
-async fn serve_secured(
+async fn serve_secured<R: Service>(
     door: &Door,
     stream: tokio::net::TcpStream,
     address: IpAddr,
     bounds: Bounds,
     mut stop: watch::Receiver<bool>,
-    service: Rc<RoadService>,
+    service: Rc<R>,
 ) {
     let admitted = tokio::select! {
         // The handshake is larger than what follows it and over at once.
@@ -217,7 +229,7 @@ async fn serve_secured(
 
 /// Whoever a certificate names is known no longer than it holds; what is being answered then is answered.
 #[expect(clippy::too_many_arguments, reason = "what `serve_secured` has in hand, once")]
-async fn serve_certified(
+async fn serve_certified<R: Service>(
     door: &Door,
     stream: Box<TlsStream<tokio::net::TcpStream>>,
     peer: Peer,
@@ -225,7 +237,7 @@ async fn serve_certified(
     bounds: Bounds,
     protocol: Protocol,
     mut stop: watch::Receiver<bool>,
-    service: Rc<RoadService>,
+    service: Rc<R>,
 ) {
     let (end, ended) = watch::channel(false);
     let ending = async {
@@ -247,15 +259,16 @@ async fn serve_certified(
     }
 }
 
-async fn serve<S>(
+async fn serve<S, R>(
     stream: S,
     peer: Peer,
     bounds: Bounds,
     protocol: Protocol,
     stop: watch::Receiver<bool>,
-    service: Rc<RoadService>,
+    service: Rc<R>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
+    R: Service,
 {
     let peer = Rc::new(peer);
     connection::serve(stream, bounds, protocol, stop, |request| {
@@ -265,13 +278,13 @@ async fn serve<S>(
     .await;
 }
 
-/// Closes idle connections to the platform, and measures how late this loop's own timer fires.
-async fn keep_house(service: Rc<RoadService>, clock: Clock, metrics: Arc<Metrics>) {
+/// Has the service keep house, and measures how late this loop's own timer fires.
+async fn keep_house<S: Service>(service: Rc<S>, clock: Clock, metrics: Arc<Metrics>) {
     loop {
         let due = clock.moment();
         tokio::time::sleep(HOUSEKEEPING).await;
         let late = clock.moment().since(due).saturating_sub(HOUSEKEEPING);
         metrics.schedule_delay.observe(late.as_secs_f64());
-        service.close_idle();
+        service.keep_house();
     }
 }

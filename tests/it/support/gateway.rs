@@ -12,6 +12,7 @@ use aimis_gateway::upstream::addresses::Resolver;
 use aimis_simulator::{Account, Platform};
 
 use super::client::{self, Answer};
+use super::directory::Directory;
 
 /// The made-up patient of the vectors.
 pub const PHONE: &str = "13800138000";
@@ -75,6 +76,24 @@ impl Settings {
     /// Adds a line to a section: `with("lan", "max_body = 1024")`.
     pub fn with(mut self, section: &str, line: &str) -> Self {
         self.sections.push((section.to_owned(), line.to_owned()));
+        self
+    }
+
+    /// Callbacks are taken as well, on a free port, and kept in `directory`.
+    pub fn callbacks(self, directory: &Directory) -> Self {
+        let file = |name: &str| directory.path().join(name).display().to_string();
+        self.with("callback", "listen = \"127.0.0.1:0\"")
+            .with("inbox", &format!("path = \"{}\"", file("inbox.db")))
+            .with("inbox", &format!("key_file = \"{}\"", file("inbox.key")))
+    }
+
+    /// Other addresses for callbacks than a free port, in TOML.
+    pub fn callback_listen(mut self, listen: &str) -> Self {
+        for (section, line) in &mut self.sections {
+            if section == "callback" && line.starts_with("listen") {
+                *line = format!("listen = {listen}");
+            }
+        }
         self
     }
 
@@ -194,6 +213,7 @@ impl Settings {
         let gateway = app::Gateway::start(&loaded.config, surroundings).unwrap();
         Gateway {
             lan: gateway.lan()[0],
+            callback: gateway.callback().first().copied(),
             all_lan: gateway.lan().to_vec(),
             telemetry: gateway.telemetry()[0],
             admin: gateway.admin().first().copied(),
@@ -209,6 +229,8 @@ pub struct Gateway {
     pub lan: SocketAddr,
     /// All its TCP addresses, that one first.
     pub all_lan: Vec<SocketAddr>,
+    /// Where callbacks come to, if they are taken.
+    pub callback: Option<SocketAddr>,
     /// Where metrics and probes are.
     pub telemetry: SocketAddr,
     /// Where its operator asks, if it has `[admin]`.

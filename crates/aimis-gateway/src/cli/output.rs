@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::app::StartError;
+use crate::callback::prepare::CallbackError;
 use crate::config::ConfigError;
 use crate::prepare::PrepareError;
 
@@ -46,6 +47,7 @@ impl From<StartError> for Failure {
         match error {
             StartError::Bind(error) => Self::Bind(error.to_string()),
             StartError::System(_) => Self::Problem(error.to_string()),
+            StartError::Inbox(_) => Self::Config(error.to_string()),
             StartError::Prepare(error) => error.into(),
         }
     }
@@ -54,12 +56,16 @@ impl From<StartError> for Failure {
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
         match error {
-            PrepareError::System(_) => Self::Problem(error.to_string()),
+            PrepareError::System(_) | PrepareError::Callback(CallbackError::System(_)) => {
+                Self::Problem(error.to_string())
+            }
             PrepareError::Token { .. }
             | PrepareError::TagKey { .. }
             | PrepareError::PlatformTls(_)
             | PrepareError::ProxyPassword { .. }
             | PrepareError::LanTls(_)
+            | PrepareError::Target(_)
+            | PrepareError::Callback(CallbackError::Secret { .. } | CallbackError::Tls(_))
             | PrepareError::HostName { .. } => Self::Config(error.to_string()),
         }
     }

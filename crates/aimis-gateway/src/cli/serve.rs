@@ -45,6 +45,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if config::takes_plain_http(&loaded.config) {
         gateway.notice(config::PLAIN_LAN);
     }
+    if config::takes_unsigned_callbacks(&loaded.config) {
+        gateway.notice(config::UNSIGNED_CALLBACKS);
+    }
     runtime.block_on(signals.stop(|| gateway.notice(NO_RELOAD)));
     gateway.drain();
     Ok(())

@@ -98,7 +98,31 @@ fn heir(out: &mut String, list: &str, field: &Field) {
         &format!("{} What is not said here is taken from [{}].", field.about, field.key),
     );
     out.push_str(&format!("# [{list}.{}]\n", field.key));
-    fields.iter().for_each(|field| value(out, field, Within::Comment));
+    let own: Vec<&str> = own_keys(field).iter().map(|field| field.key).collect();
+    for field in fields {
+        let within = if own.contains(&field.key) {
+            Within::Offer
+        } else {
+            Within::Comment
+        };
+        value(out, field, within);
+    }
+}
+
+/// The keys of a table that takes from the global one of its name, without those that the global one has.
+pub(super) fn own_keys(heir: &Field) -> Vec<&Field> {
+    let Form::Table {
+        fields, inherits: true, ..
+    } = &heir.form
+    else {
+        return Vec::new();
+    };
+    let global = Config::fields().into_iter().find(|field| field.key == heir.key);
+    let common: Vec<&str> = match global.map(|field| field.form) {
+        Some(Form::Table { fields, .. }) => fields.iter().map(|field| field.key).collect(),
+        _ => Vec::new(),
+    };
+    fields.iter().filter(|field| !common.contains(&field.key)).collect()
 }
 
 /// A table inside a section.

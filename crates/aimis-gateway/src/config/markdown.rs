@@ -1,6 +1,7 @@
 //! `docs/configuration.md`: how the configuration works, and every key in tables.
 
 use super::Config;
+use super::full::own_keys;
 use super::section::{Field, Form, Presence, Section};
 
 /// The part that is prose.
@@ -28,7 +29,7 @@ pub fn markdown() -> String {
     out
 }
 
-fn keys(out: &mut String, fields: &[Field]) {
+fn keys<'a>(out: &mut String, fields: impl IntoIterator<Item = &'a Field>) {
     out.push_str("\n| key | default | allowed | meaning |\n|---|---|---|---|\n");
     for field in fields {
         let Form::Value { shape, presence } = &field.form else {
@@ -82,5 +83,15 @@ fn heirs(out: &mut String, list: &str, fields: &[Field]) {
         out.push_str(&format!(
             "\nEach entry may have tables of its own, {tables}, with the keys of the global sections.\n"
         ));
+    }
+    for field in fields {
+        let own = own_keys(field);
+        if !own.is_empty() {
+            out.push_str(&format!(
+                "\n### `[{list}.{}]`\n\nKeys that only an entry has:\n",
+                field.key
+            ));
+            keys(out, own);
+        }
     }
 }

@@ -5,10 +5,9 @@
 //! is between the characters of the text does not change: numbers, order, unknown members stay as they are.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use bytes::Bytes;
-use encoding_rs::{EncoderResult, Encoding, GB18030, GBK};
+use encoding_rs::{GB18030, GBK};
 use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -18,6 +17,7 @@ use super::notes::Notes;
 use crate::client::Answers;
 use crate::config::{AnswerCharset, AnswerStatus};
 use crate::edge::connection::Body;
+use crate::json_charset::{encoded, escape};
 
 /// What was done to an answer that is not the platform's byte for byte.
 const X_AIMIS_ANSWER: HeaderName = HeaderName::from_static("x-aimis-answer");
@@ -92,34 +92,6 @@ fn escaped(text: &str) -> String {
         }
     }
     out
-}
-
-fn escape(character: char, out: &mut String) {
-    for unit in character.encode_utf16(&mut [0; 2]) {
-        write!(out, "\\u{unit:04x}").expect("a String takes every character");
-    }
-}
-
-/// JSON in another charset; characters that it lacks are escaped.
-fn encoded(text: &str, encoding: &'static Encoding) -> Vec<u8> {
-    let mut encoder = encoding.new_encoder();
-    let mut out = Vec::with_capacity(text.len() + 16);
-    let mut rest = text;
-    loop {
-        // Room for all that is left, or for one character and its escape at least.
-        out.reserve(rest.len() + 16);
-        let (result, read) = encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut out, true);
-        rest = &rest[read..];
-        match result {
-            EncoderResult::InputEmpty => return out,
-            EncoderResult::OutputFull => {}
-            EncoderResult::Unmappable(character) => {
-                let mut escape_of = String::with_capacity(12);
-                escape(character, &mut escape_of);
-                out.extend_from_slice(escape_of.as_bytes());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

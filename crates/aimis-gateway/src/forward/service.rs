@@ -26,6 +26,7 @@ use crate::telemetry::health::Health;
 use crate::telemetry::labels::{CodeClass, Origin};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
+use crate::worker::Service;
 
 const X_AIMIS_ORIGIN: HeaderName = HeaderName::from_static("x-aimis-origin");
 const X_AIMIS_REPAIRS: HeaderName = HeaderName::from_static("x-aimis-repairs");
@@ -159,9 +160,14 @@ impl RoadService {
             self.log.write(&Event::Request(exchange));
         }
     }
+}
 
-    /// Closes what waited for too long and frees what is too old; called now and then by the worker.
-    pub fn close_idle(&self) {
+impl Service for RoadService {
+    fn answer(&self, asked: Asked, peer: &Peer) -> impl Future<Output = Response<Body>> {
+        self.answer(asked, peer)
+    }
+
+    fn keep_house(&self) {
         self.road.asker.platform().close_idle();
         self.road.asker.limits().show();
         self.road.asker.cache().sweep();

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use super::empty_share::Jump;
 use super::exchange::Exchange;
-use super::labels::RefusedConnection;
+use super::labels::{CallbackRefusal, ListenerName, RefusedConnection};
 use super::log::{Level, Line, Loggable};
+use crate::callback::event::{EventId, QuarantineReason, Verified};
+use crate::callback::inbox::{AppendError, InboxError, Kind, Reason};
+use crate::edge::request_id::RequestId;
 use crate::edge::tls::failure::Failure;
 use crate::edge::tls::files::{FileError, FileFault};
 use crate::listener::Bound;
 use crate::tenant::TenantName;
 use aimis_core::token::Fingerprint;
-
-/// The one certificate there is, in lines as in metrics.
-const LAN: &str = "lan";
 
 /// One thing worth a line.
 pub enum Event<'a> {
@@ -54,6 +54,8 @@ pub enum Event<'a> {
     },
     /// A caller was closed as soon as it was accepted.
     ConnectionRefused {
+        /// Where.
+        listener: ListenerName,
         /// Why.
         reason: RefusedConnection,
         /// Who; `None` on a unix socket.
@@ -70,18 +72,22 @@ pub enum Event<'a> {
         /// Lines left out since the last.
         left_out: u64,
     },
-    /// Certificate, key and client authorities of the LAN listener were replaced.
+    /// Certificate, key and client authorities of a listener were replaced.
     TlsReloaded {
+        /// Whose.
+        listener: ListenerName,
         /// Days until the certificate expires.
         days: i64,
     },
-    /// Files of the LAN listener's TLS changed and are of no use.
+    /// Files of a listener's TLS changed and are of no use.
     TlsReloadFailed {
         /// Which file, and what is wrong.
         error: &'a FileError,
     },
-    /// The LAN listener's certificate expires soon, or has.
+    /// A listener's certificate expires soon, or has.
     CertificateExpires {
+        /// Whose.
+        listener: ListenerName,
         /// Soon, or already.
         state: CertificateState,
         /// Days until then; below 0 since then.
@@ -138,6 +144,107 @@ pub enum Event<'a> {
     },
     /// An operator dropped kept answers.
     CachePurged(Purge<'a>),
+    /// The HIS has an event.
+    Delivered {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        event: EventId,
+        /// At which attempt.
+        attempt: u32,
+        /// From its arrival until now.
+        lag: Duration,
+    },
+    /// The HIS does not have an event; it is tried again.
+    DeliveryFailed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        event: EventId,
+        /// At which attempt.
+        attempt: u32,
+        /// Why.
+        reason: &'a Reason,
+        /// Until the next attempt; zero: with the next try whether the target is back.
+        next: Duration,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
+    /// An event is a dead letter.
+    DeliveryDead {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        event: EventId,
+        /// At which attempt.
+        attempt: u32,
+        /// Why.
+        reason: &'a Reason,
+    },
+    /// The target said that it wants nothing more (410).
+    DeliveryParked {
+        /// Whose.
+        tenant: &'a TenantName,
+    },
+    /// The target fails, and is tried with one event at a time.
+    DeliverySuspended {
+        /// Whose.
+        tenant: &'a TenantName,
+    },
+    /// The target takes events again.
+    DeliveryResumed {
+        /// Whose.
+        tenant: &'a TenantName,
+    },
+    /// The inbox did not do what a delivery asked it.
+    DeliveryStoreFailed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
+    /// A callback is durable; also one that was so before.
+    CallbackStored {
+        /// Its id.
+        request: RequestId,
+        /// Whose.
+        tenant: Option<&'a TenantName>,
+        /// The stored event.
+        event: EventId,
+        /// How it was taken.
+        kind: Kind,
+        /// What is known of its signature.
+        verified: Verified,
+        /// From its head to here.
+        duration: std::time::Duration,
+    },
+    /// A callback was refused.
+    CallbackRefused {
+        /// Its id.
+        request: RequestId,
+        /// Whose it would be.
+        tenant: Option<&'a TenantName>,
+        /// Why; the caller is not told.
+        reason: CallbackRefusal,
+        /// Who.
+        client: Option<IpAddr>,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
+    /// A callback could not be kept.
+    CallbackNotStored {
+        /// Whose.
+        tenant: Option<&'a TenantName>,
+        /// Why.
+        error: AppendError,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
+    /// A write of the inbox failed, and what is on its disk is unknown: the process ends.
+    InboxBroken {
+        /// What failed.
+        what: &'static str,
+    },
     /// A signal to stop came.
     Draining,
     /// Requests were still running when the time to finish was over.
@@ -195,8 +302,22 @@ impl Event<'_> {
                 ..
             }
             | Event::CachePurged(_)
+            | Event::Delivered { .. }
+            | Event::DeliveryResumed { .. }
             | Event::Draining
             | Event::Stopped => Level::Info,
+            Event::CallbackStored {
+                kind: Kind::Quarantined(_),
+                ..
+            } => Level::Warn,
+            Event::CallbackStored { .. } => Level::Info,
+            Event::CallbackRefused {
+                reason: CallbackRefusal::Reflected,
+                ..
+            }
+            | Event::InboxBroken { .. }
+            | Event::CallbackNotStored { .. } => Level::Error,
+            Event::CallbackRefused { .. } => Level::Warn,
             Event::Request(exchange) => exchange.level(),
             Event::UnaskedAnswer
             | Event::BreakerOpened { .. }
@@ -215,9 +336,14 @@ impl Event<'_> {
                 state: CertificateState::Expiring,
                 ..
             }
+            | Event::DeliveryFailed { .. }
+            | Event::DeliverySuspended { .. }
             | Event::DrainTimedOut { .. }
             | Event::Notice { .. } => Level::Warn,
             Event::TlsReloadFailed { .. }
+            | Event::DeliveryDead { .. }
+            | Event::DeliveryParked { .. }
+            | Event::DeliveryStoreFailed { .. }
             | Event::ClockOffset {
                 state: ClockState::Alarm,
                 ..
@@ -252,6 +378,25 @@ impl Event<'_> {
             Event::DnsFailed { .. } => "dns_failed",
             Event::AddressEjected { .. } => "address_ejected",
             Event::CachePurged(_) => "cache_purged",
+            Event::Delivered { .. } => "delivered",
+            Event::DeliveryFailed { .. } => "delivery_failed",
+            Event::DeliveryDead { .. } => "delivery_dead",
+            Event::DeliveryParked { .. } => "delivery_parked",
+            Event::DeliverySuspended { .. } => "delivery_suspended",
+            Event::DeliveryResumed { .. } => "delivery_resumed",
+            Event::DeliveryStoreFailed { .. } => "delivery_store_failed",
+            Event::CallbackStored {
+                kind: Kind::Quarantined(_),
+                ..
+            } => "callback_quarantined",
+            Event::CallbackStored { .. } => "callback",
+            Event::CallbackRefused {
+                reason: CallbackRefusal::Reflected,
+                ..
+            } => "callback_reflected",
+            Event::CallbackRefused { .. } => "callback_refused",
+            Event::CallbackNotStored { .. } => "callback_not_stored",
+            Event::InboxBroken { .. } => "inbox_broken",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
@@ -268,18 +413,24 @@ impl Event<'_> {
             Event::SecretLoaded { .. } => "token loaded",
             Event::Request(exchange) => exchange.message(),
             Event::AcceptFailed { .. } => "could not accept a connection, trying again",
-            Event::ConnectionRefused { reason, .. } => match reason {
-                RefusedConnection::Full => "a connection was closed: lan.max_connections are open",
-                RefusedConnection::Source => {
+            Event::ConnectionRefused { listener, reason, .. } => match (listener, reason) {
+                (ListenerName::Lan, RefusedConnection::Full) => "a connection was closed: lan.max_connections are open",
+                (ListenerName::Lan, RefusedConnection::Source) => {
                     "a connection was closed: lan.max_connections_per_source are open from its address"
+                }
+                (ListenerName::Callback, RefusedConnection::Full) => {
+                    "a connection was closed: callback.max_connections are open"
+                }
+                (ListenerName::Callback, RefusedConnection::Source) => {
+                    "a connection was closed: callback.max_connections_per_source are open from its address"
                 }
             },
             Event::TlsHandshakeFailed { failure, .. } => failure.message,
             Event::TlsReloaded { .. } => "new connections use the TLS files as they are now",
             Event::TlsReloadFailed { .. } => "the TLS files have changed and cannot be used: what was before is kept",
             Event::CertificateExpires { state, .. } => match state {
-                CertificateState::Expiring => "the certificate of the LAN listener expires within 14 days: renew it",
-                CertificateState::Expired => "the certificate of the LAN listener has expired: callers refuse it",
+                CertificateState::Expiring => "the certificate of a listener expires within 14 days: renew it",
+                CertificateState::Expired => "the certificate of a listener has expired: callers refuse it",
             },
             Event::UnaskedAnswer => {
                 "the platform, or a proxy in between, sent an answer that nobody asked for: connections are not reused for platform.distrust_ms; if it goes on, set platform.max_requests_per_connection = 1"
@@ -307,6 +458,32 @@ impl Event<'_> {
                 "an address on the way to the platform takes no connections: it is left out for platform.eject_ms"
             }
             Event::CachePurged(_) => "kept answers were dropped by order of an operator",
+            Event::Delivered { .. } => "an event was delivered",
+            Event::DeliveryFailed { .. } => "the HIS did not take an event: it is tried again",
+            Event::DeliveryDead { .. } => {
+                "the HIS did not take an event, and it was tried as often as delivery.schedule_ms says: see to the cause, then redeliver it"
+            }
+            Event::DeliveryParked { .. } => {
+                "the HIS wants no more events (status 410): they are kept and none is sent until delivery is resumed"
+            }
+            Event::DeliverySuspended { .. } => {
+                "the HIS takes no events: it is tried with one at a time until it does, and the others wait"
+            }
+            Event::DeliveryResumed { .. } => "events are sent to the HIS again",
+            Event::DeliveryStoreFailed { .. } => {
+                "the inbox failed while events were delivered: what could not be noted is delivered again, under the same id"
+            }
+            Event::CallbackStored { kind, .. } => match kind {
+                Kind::Accepted => "a callback is in the inbox",
+                Kind::Duplicate => "a callback came again, and is in the inbox already",
+                Kind::Updated => "a callback with another body than before is in the inbox",
+                Kind::Quarantined(reason) => quarantined(*reason),
+            },
+            Event::CallbackRefused { reason, .. } => refused(*reason),
+            Event::CallbackNotStored { .. } => {
+                "a callback could not be stored and was not acknowledged: the platform may not send it again"
+            }
+            Event::InboxBroken { what } => what,
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
@@ -338,11 +515,13 @@ impl Event<'_> {
                     .field("suppressed", *left_out);
             }
             Event::ConnectionRefused {
+                listener,
                 reason,
                 client,
                 left_out,
             } => {
-                line.field("reason", reason.as_str())
+                line.field("listener", listener.as_str())
+                    .field("reason", reason.as_str())
                     .maybe("client.address", *client)
                     .field("suppressed", *left_out);
             }
@@ -355,14 +534,16 @@ impl Event<'_> {
                     .maybe("client.address", *client)
                     .field("suppressed", *left_out);
             }
-            Event::TlsReloaded { days } => {
-                line.field("certificate", LAN).field("expires_in_days", *days);
+            Event::TlsReloaded { listener, days } => {
+                line.field("certificate", listener.as_str())
+                    .field("expires_in_days", *days);
             }
             Event::TlsReloadFailed { error } => {
                 line.field("file", *error).field("error.detail", &error.fault);
             }
-            Event::CertificateExpires { days, .. } => {
-                line.field("certificate", LAN).field("expires_in_days", *days);
+            Event::CertificateExpires { listener, days, .. } => {
+                line.field("certificate", listener.as_str())
+                    .field("expires_in_days", *days);
             }
             Event::EmptyShareJumped { tenant, jump } => {
                 line.field("tenant", *tenant)
@@ -398,13 +579,104 @@ impl Event<'_> {
                     .field("scope", if *patient { "patient" } else { "all" })
                     .field("entries", *dropped);
             }
+            Event::Delivered {
+                tenant,
+                event,
+                attempt,
+                lag,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("event.id", *event)
+                    .field("attempt", *attempt)
+                    .field("lag_s", *lag);
+            }
+            Event::DeliveryFailed {
+                tenant,
+                event,
+                attempt,
+                reason,
+                next,
+                left_out,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("event.id", *event)
+                    .field("attempt", *attempt)
+                    .field("error.type", *reason)
+                    .field("next_s", *next)
+                    .field("suppressed", *left_out);
+            }
+            Event::DeliveryDead {
+                tenant,
+                event,
+                attempt,
+                reason,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("event.id", *event)
+                    .field("attempt", *attempt)
+                    .field("error.type", *reason);
+            }
+            Event::DeliveryParked { tenant }
+            | Event::DeliverySuspended { tenant }
+            | Event::DeliveryResumed { tenant } => {
+                line.field("tenant", *tenant);
+            }
+            Event::DeliveryStoreFailed { tenant, left_out } => {
+                line.field("tenant", *tenant).field("suppressed", *left_out);
+            }
+            Event::CallbackStored {
+                request,
+                tenant,
+                event,
+                kind,
+                verified,
+                duration,
+            } => {
+                line.field("request.id", request)
+                    .maybe("tenant", *tenant)
+                    .field("event.id", *event)
+                    .field("verified", verified.as_str());
+                match kind {
+                    Kind::Accepted => line.field("result", "accepted"),
+                    Kind::Duplicate => line.field("result", "duplicate"),
+                    Kind::Updated => line.field("result", "updated"),
+                    Kind::Quarantined(reason) => line.field("result", "quarantined").field("reason", reason.as_str()),
+                };
+                line.field("duration_s", *duration);
+            }
+            Event::CallbackRefused {
+                request,
+                tenant,
+                reason,
+                client,
+                left_out,
+            } => {
+                line.field("request.id", request)
+                    .maybe("tenant", *tenant)
+                    .field("reason", reason.as_str())
+                    .maybe("client.address", *client)
+                    .field("suppressed", *left_out);
+            }
+            Event::CallbackNotStored {
+                tenant,
+                error,
+                left_out,
+            } => {
+                line.maybe("tenant", *tenant)
+                    .field("error.type", not_stored(*error))
+                    .field("suppressed", *left_out);
+            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
             Event::Panicked { file, line: at } => {
                 line.field("code.file.path", *file).field("code.line.number", *at);
             }
-            Event::UnaskedAnswer | Event::Draining | Event::Stopped | Event::Notice { .. } => {}
+            Event::UnaskedAnswer
+            | Event::InboxBroken { .. }
+            | Event::Draining
+            | Event::Stopped
+            | Event::Notice { .. } => {}
         }
     }
 }
@@ -420,6 +692,79 @@ pub struct Purge<'a> {
     pub patient: bool,
     /// How many there were.
     pub dropped: usize,
+}
+
+/// What an operator does about a callback in quarantine.
+fn quarantined(reason: QuarantineReason) -> &'static str {
+    match reason {
+        QuarantineReason::LinkHost => {
+            "a callback is in quarantine: a link in it leads to none of callback.link_hosts; it is acknowledged and not delivered"
+        }
+        QuarantineReason::Hospital => {
+            "a callback is in quarantine: it is about another hospital than the tenant's hospital_id; it is acknowledged and not delivered"
+        }
+        QuarantineReason::Undecryptable => {
+            "a callback is in quarantine: it is signed, and telephone or identity number do not decrypt; was the token changed on one side? It is not acknowledged"
+        }
+        QuarantineReason::SharedLate => {
+            "a callback is in quarantine: its signature came with another body more than a minute ago; it is acknowledged and not delivered"
+        }
+        QuarantineReason::SharedOften => {
+            "a callback is in quarantine: its signature came with too many other bodies; it is acknowledged and not delivered"
+        }
+    }
+}
+
+/// What an operator should know about a refused callback. The caller is told none of it.
+fn refused(reason: CallbackRefusal) -> &'static str {
+    match reason {
+        CallbackRefusal::Route => "a callback was refused: not POST /callback/{tenant}, or no such tenant",
+        CallbackRefusal::Rate => "a callback was refused: more than callback.max_per_source_per_s from its address",
+        CallbackRefusal::Network => "a callback was refused: its address is in none of callback.networks",
+        CallbackRefusal::Secret => {
+            "a callback was refused: the last part of its path is not that of callback.secret_file"
+        }
+        CallbackRefusal::Headers => {
+            "a callback was refused: appId, timestamp and signature are not there exactly once each, or timestamp is not 13 digits"
+        }
+        CallbackRefusal::AppId => "a callback was refused: its appId is not the tenant's",
+        CallbackRefusal::Signature => {
+            "a callback was refused: its signature is not the tenant's; was the token changed on one side?"
+        }
+        CallbackRefusal::Stale => {
+            "a callback was refused: signed longer ago than callback.past_ms; is this machine's clock right?"
+        }
+        CallbackRefusal::Ahead => {
+            "a callback was refused: signed further ahead than callback.ahead_ms; is this machine's clock right?"
+        }
+        CallbackRefusal::Reflected => {
+            "a callback was refused: it carries a signature that this gateway made for the platform; somebody sees its requests: find out who, and have the token replaced"
+        }
+        CallbackRefusal::TooLarge => "a callback was refused: larger than callback.max_body",
+        CallbackRefusal::Slow => "a callback was refused: its body was cut, or slower than callback.body_timeout_ms",
+        CallbackRefusal::Body => {
+            "a callback was refused: its body is neither a JSON object nor a form, or says something twice"
+        }
+        CallbackRefusal::Field => {
+            "a callback was refused: status, hospitalId, studyId or reportId is missing or of a wrong type"
+        }
+        CallbackRefusal::Cipher => {
+            "a callback was refused: it is not signed, and telephone and identity number do not decrypt or are both empty"
+        }
+    }
+}
+
+fn not_stored(error: AppendError) -> &'static str {
+    match error {
+        AppendError::Busy => "busy",
+        AppendError::Full => "full",
+        AppendError::QuarantineFull => "quarantine_full",
+        AppendError::Inbox(InboxError::Failed) => "failed",
+        AppendError::Inbox(InboxError::DiskFull) => "disk_full",
+        AppendError::Inbox(InboxError::Broken) => "broken",
+        AppendError::Inbox(InboxError::Unreadable) => "unreadable",
+        AppendError::Inbox(InboxError::Closed) => "closed",
+    }
 }
 
 /// A host of the configuration, the platform's or a proxy's.
@@ -473,5 +818,12 @@ impl Loggable for &FileError {
 impl Loggable for &FileFault {
     fn write_json(&self, out: &mut Vec<u8>) {
         super::log::write_string(out, &self.to_string());
+    }
+}
+
+/// A word of ours, or a number behind one.
+impl Loggable for &Reason {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, self.as_str());
     }
 }

@@ -189,6 +189,18 @@ label_set! {
         Secrets = "secrets",
         /// Every listener is bound.
         Listener = "listener",
+        /// The inbox keeps what it is given; good as well where there is none.
+        Inbox = "inbox",
+    }
+}
+
+label_set! {
+    /// A listener that callers send to.
+    ListenerName {
+        /// The HIS.
+        Lan = "lan",
+        /// The platform's callbacks.
+        Callback = "callback",
     }
 }
 
@@ -251,6 +263,28 @@ label_set! {
 }
 
 label_set! {
+    /// What became of a callback.
+    CallbackResult {
+        /// New, durable, and on its way to the HIS.
+        Accepted = "accepted",
+        /// Known already, with the same body.
+        Duplicate = "duplicate",
+        /// Another body under a known identity: goes on its way as well.
+        Updated = "updated",
+        /// Did not prove where it comes from: signature, path, network, or a pair of our own.
+        BadSignature = "bad_signature",
+        /// Signed too long ago, or in the future.
+        Stale = "stale",
+        /// Not understood, too large, too slow, or not decrypted.
+        Malformed = "malformed",
+        /// Durable, and held back for an operator.
+        Quarantined = "quarantined",
+        /// The inbox could not keep it.
+        StoreFailed = "store_failed",
+    }
+}
+
+label_set! {
     /// Why an answer is no longer kept.
     Eviction {
         /// A newer answer to the same question came.
@@ -264,9 +298,83 @@ label_set! {
     }
 }
 
+label_set! {
+    /// Why a callback was refused; the platform is not told.
+    CallbackRefusal {
+        /// Method, path or tenant that there is not.
+        Route = "route",
+        /// More from one address than `callback.max_per_source_per_s`.
+        Rate = "rate",
+        /// Not from `callback.networks`.
+        Network = "network",
+        /// The last part of the path is not that of `callback.secret_file`.
+        Secret = "secret",
+        /// Headers of the signature are missing, doubled or not well formed.
+        Headers = "headers",
+        /// The appId is not the tenant's.
+        AppId = "app_id",
+        /// The signature was not made with the tenant's token.
+        Signature = "signature",
+        /// Signed longer ago than `callback.past_ms`.
+        Stale = "stale",
+        /// Signed further ahead than `callback.ahead_ms`.
+        Ahead = "ahead",
+        /// Signed by ourselves, for a request to the platform.
+        Reflected = "reflected",
+        /// Over `callback.max_body`.
+        TooLarge = "too_large",
+        /// Cut, or slower than `callback.body_timeout_ms`.
+        Slow = "slow",
+        /// Neither JSON nor a form, or with a key that is there twice.
+        Body = "body",
+        /// A field is missing or of the wrong type.
+        Field = "field",
+        /// Telephone or identity number cannot be decrypted, or is none.
+        Cipher = "cipher",
+    }
+}
+
+label_set! {
+    /// What was done to a callback's body to understand it.
+    CallbackRepair {
+        /// It was not UTF-8.
+        Charset = "charset",
+        /// It was a form.
+        Form = "form",
+        /// A number came as a text.
+        NumberAsText = "number-as-text",
+        /// A text came as a number.
+        TextAsNumber = "text-as-number",
+    }
+}
+
 /// Label of the tenant when none was found; tenant names cannot start with an underscore.
 pub const NO_TENANT: &str = "_none";
 /// Label of the API when the path names none.
 pub const NO_API: &str = "_other";
 /// Label of a business code that the platform does not document.
 pub const OTHER_CODE: &str = "other";
+
+label_set! {
+    /// What became of an attempt to deliver an event.
+    DeliveryResult {
+        /// The HIS has it.
+        Ok = "ok",
+        /// It waits for the next attempt.
+        Retry = "retry",
+        /// It is a dead letter.
+        Dead = "dead",
+    }
+}
+
+label_set! {
+    /// How it stands with a target.
+    TargetState {
+        /// It takes events.
+        Flowing = "flowing",
+        /// It fails, and is tried with one event at a time.
+        Suspended = "suspended",
+        /// It wants no more, and gets none until an operator resumes it.
+        Parked = "parked",
+    }
+}

@@ -15,11 +15,14 @@ use prometheus::{
 
 use super::answers::AnswerMetrics;
 use super::cache::CacheMetrics;
+use super::callbacks::CallbackMetrics;
+use super::deliveries::DeliveryMetrics;
 use super::labels::{
-    AttemptResult, BreakerState, CodeClass, HandshakeFailure, NO_API, NO_TENANT, OTHER_CODE, Origin, ReadyCheck,
-    RejectReason, ReloadResult, RetryReason,
+    AttemptResult, BreakerState, CodeClass, HandshakeFailure, ListenerName, NO_API, NO_TENANT, OTHER_CODE, Origin,
+    ReadyCheck, RejectReason, ReloadResult, RetryReason,
 };
 use super::limits::LimitMetrics;
+use crate::callback::inbox::InboxMetrics;
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
@@ -72,14 +75,19 @@ pub struct Metrics {
     secret_not_after: GaugeVec,
     tls_handshake_failures: Vec<IntCounter>,
     tls_reloads: Vec<IntCounter>,
-    /// When the LAN listener's certificate expires, in seconds since 1970; 0 without one.
-    pub certificate_not_after: Gauge,
+    certificate_not_after: Vec<Gauge>,
     /// What answers hold.
     pub answers: AnswerMetrics,
     /// Who is squeezed.
     pub limits: LimitMetrics,
     /// What the cache does.
     pub cache: CacheMetrics,
+    /// Deliveries to the HIS.
+    pub deliveries: DeliveryMetrics,
+    /// What came from the platform.
+    pub callbacks: CallbackMetrics,
+    /// What the inbox holds.
+    pub inbox: Arc<InboxMetrics>,
     /// Requests being answered now.
     pub active_requests: IntGauge,
     /// Pooled connections to the platform that wait for a request.
@@ -246,12 +254,12 @@ impl Metrics {
         );
         let handshake_failures = maker.counters(
             "tls_handshake_failures_total",
-            "TLS handshakes of HIS clients that failed, by reason.",
+            "TLS handshakes of callers that failed, by reason.",
             &["reason"],
         );
         let reloads = maker.counters(
             "tls_reloads_total",
-            "Times that changed TLS files of the LAN listener were taken up, or were of no use.",
+            "Times that changed TLS files of a listener were taken up, or were of no use.",
             &["result"],
         );
         let certificate_not_after = maker.gauges(
@@ -317,10 +325,16 @@ impl Metrics {
                 .iter()
                 .map(|r| reloads.with_label_values(&[r.as_str()]))
                 .collect(),
-            certificate_not_after: certificate_not_after.with_label_values(&["lan"]),
+            certificate_not_after: ListenerName::ALL
+                .iter()
+                .map(|l| certificate_not_after.with_label_values(&[l.as_str()]))
+                .collect(),
             answers: AnswerMetrics::new(&maker, tenants),
             limits: LimitMetrics::new(&maker, tenants),
             cache: CacheMetrics::new(&maker, apis),
+            deliveries: DeliveryMetrics::new(&maker, tenants),
+            callbacks: CallbackMetrics::new(&maker),
+            inbox: Arc::new(InboxMetrics::new(&maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -444,6 +458,11 @@ impl Metrics {
         &self.tls_reloads[result.index()]
     }
 
+    /// When a listener's certificate expires, in seconds since 1970; 0 without one.
+    pub fn certificate_not_after(&self, listener: ListenerName) -> &Gauge {
+        &self.certificate_not_after[listener.index()]
+    }
+
     /// Notes that a secret was loaded at `seconds` since 1970; its expiry is unknown (0).
     pub fn secret_loaded(&self, secret: &str, seconds: f64) {
         self.secret_loaded.with_label_values(&[secret]).set(seconds);
@@ -482,7 +501,7 @@ fn resolve<T>(labels: &[&str], child: impl Fn(&str) -> T) -> Vec<T> {
 }
 
 /// Makes families under the prefix `aimis_` and registers them.
-pub(super) struct Maker {
+pub(crate) struct Maker {
     registry: Registry,
 }
 
@@ -503,11 +522,11 @@ impl Maker {
         self.register(IntCounterVec::new(Self::opts(name, help), labels))
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
+    pub(crate) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.register(IntCounter::with_opts(Self::opts(name, help)))
     }
 
-    pub(super) fn gauge(&self, name: &str, help: &str) -> Gauge {
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> Gauge {
         self.register(Gauge::with_opts(Self::opts(name, help)))
     }
 
@@ -515,11 +534,11 @@ impl Maker {
         self.register(GaugeVec::new(Self::opts(name, help), labels))
     }
 
-    pub(super) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(crate) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
-    pub(super) fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(crate) fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::with_opts(Self::opts(name, help)))
     }
 
@@ -528,7 +547,7 @@ impl Maker {
         self.register(HistogramVec::new(opts, labels))
     }
 
-    fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+    pub(crate) fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
         self.register(Histogram::with_opts(opts))
     }

@@ -3,6 +3,8 @@
 pub mod answers;
 pub mod ask;
 pub mod cache;
+pub mod callbacks;
+pub mod deliveries;
 pub mod empty_share;
 pub mod event;
 pub mod exchange;

@@ -152,7 +152,7 @@ impl Head {
 }
 
 /// `Retry-After`: seconds, or a date by the sender's own clock.
-fn wait(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?;
     if let Some(seconds) = value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
         return Some(Duration::from_secs(seconds));

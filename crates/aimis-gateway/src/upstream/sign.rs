@@ -111,6 +111,7 @@ impl<S> Sign<S> {
             fresh_connection,
             ..
         } = attempt;
+        request.tenant().note_sent(at);
         SignedRequest {
             request: signed(&request, at),
             api: request.api(),

@@ -132,7 +132,8 @@ fn offering(mut config: ClientConfig, http2: bool) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), FileFault> {
+/// Trusts the authorities of a PEM file, too.
+pub(crate) fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), FileFault> {
     for (index, certificate) in certificates(&read(path)?)?.into_iter().enumerate() {
         roots
             .add(certificate)

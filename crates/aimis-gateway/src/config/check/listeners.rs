@@ -3,7 +3,7 @@
 use super::Check;
 use crate::config::kind::choice::Choice;
 use crate::config::problem::quoted;
-use crate::config::{AnswerCharset, ClientAuth, Config, ListenAddr, PageOrigin};
+use crate::config::{AnswerCharset, ClientAuth, Config, LanTls, ListenAddr, PageOrigin};
 
 impl Check<'_> {
     pub(super) fn listeners(&mut self, config: &Config) {
@@ -29,8 +29,13 @@ impl Check<'_> {
             ("telemetry.listen", config.telemetry.listen.as_slice()),
             ("admin.listen", admin),
         ];
+        let callback = config
+            .callback
+            .iter()
+            .map(|callback| ("callback.listen", callback.listen.as_slice()));
         for (key, address) in all
             .into_iter()
+            .chain(callback)
             .flat_map(|(key, list)| list.iter().map(move |address| (key, address)))
         {
             let any_port = address.tcp().is_some_and(|address| address.port() == 0);
@@ -45,26 +50,31 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn lan_tls(&mut self, config: &Config) {
-        let Some(tls) = &config.lan.tls else { return };
-        let key = "lan.tls.client_auth";
-        if tls.client_ca_file.is_none() && self.origins.contains_key(key) {
+    pub(super) fn tls(&mut self, config: &Config) {
+        self.listener_tls("lan", config.lan.tls.as_ref(), &config.lan.listen);
+        if let Some(callback) = &config.callback {
+            self.listener_tls("callback", callback.tls.as_ref(), &callback.listen);
+        }
+    }
+
+    fn listener_tls(&mut self, listener: &str, tls: Option<&LanTls>, listen: &[ListenAddr]) {
+        let Some(tls) = tls else { return };
+        let key = format!("{listener}.tls.client_auth");
+        if tls.client_ca_file.is_none() && self.origins.contains_key(&key) {
             let value = match tls.client_auth {
                 ClientAuth::Required => "\"required\"",
                 ClientAuth::Optional => "\"optional\"",
             };
-            let reason = "is without effect as long as lan.tls.client_ca_file does not say whose certificates are good";
-            self.refuse(key, value.to_owned(), reason);
+            let reason = format!(
+                "is without effect as long as {listener}.tls.client_ca_file does not say whose certificates are good"
+            );
+            self.refuse(&key, value.to_owned(), &reason);
         }
-        if !config
-            .lan
-            .listen
-            .iter()
-            .any(|address| matches!(address, ListenAddr::Tcp(_)))
-        {
+        if !listen.iter().any(|address| matches!(address, ListenAddr::Tcp(_))) {
             let value = quoted(&tls.cert_file.display().to_string());
-            let reason = "is without effect: no address in lan.listen speaks TLS, all are plain: or unix:";
-            self.refuse("lan.tls.cert_file", value, reason);
+            let reason =
+                format!("is without effect: no address in {listener}.listen speaks TLS, all are plain: or unix:");
+            self.refuse(&format!("{listener}.tls.cert_file"), value, &reason);
         }
     }
 

@@ -3,13 +3,17 @@
 //! | file | is about |
 //! |---|---|
 //! | `listeners` | addresses, TLS, web pages |
+//! | `callbacks` | what tells the platform from others |
+//! | `delivery` | targets of events, and the waits between attempts |
 //! | `clients` | who may ask, and what the tenants make of it |
 //! | `codes` | overrides of business codes |
 //! | `proxies` | proxies, their users and passwords |
 //! | `notices` | what works and should be known all the same |
 
+mod callbacks;
 mod clients;
 mod codes;
+mod delivery;
 mod listeners;
 mod notices;
 mod proxies;
@@ -21,7 +25,7 @@ use super::problem::{Problem, quoted};
 use super::section::Origins;
 use super::{Alias, Config};
 
-pub use notices::{PLAIN_LAN, notices, takes_plain_http};
+pub use notices::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 
 /// Complaints about values that are right alone and wrong together.
 pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
@@ -30,16 +34,20 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
         problems: Vec::new(),
     };
     check.listeners(config);
-    check.lan_tls(config);
+    check.tls(config);
     check.web_pages(config);
     check.lan_dialect(config);
     check.platform(config);
     check.proxies(config);
     check.dates(config);
     check.emptiness(config);
+    check.inbox(config);
     check.tenants(config);
     check.clients(config);
     check.codes(config);
+    check.callbacks(config);
+    check.delivery(config);
+    check.targets(config);
     check.problems
 }
 
@@ -88,6 +96,18 @@ impl Check<'_> {
         if baseline < window {
             let reason = format!("is less than window_s, which is {window}: nothing could be told from it");
             self.refuse("emptiness.baseline_s", baseline.to_string(), &reason);
+        }
+    }
+
+    fn inbox(&mut self, config: &Config) {
+        let inbox = &config.inbox;
+        if inbox.delivered_record < inbox.delivered_body {
+            let reason = "is less than delivered_body_hours: the content would be kept longer than the record of it";
+            self.refuse(
+                "inbox.delivered_record_hours",
+                inbox.delivered_record.to_string(),
+                reason,
+            );
         }
     }
 

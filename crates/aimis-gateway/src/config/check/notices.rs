@@ -1,10 +1,19 @@
 //! What works and should be known all the same.
 
 use super::clients::may_ask;
-use crate::config::{Config, ListenAddr};
+use crate::config::{CallbackSignature, Config, ListenAddr};
 
 /// The notice about plain HTTP, which is also told at the start.
 pub const PLAIN_LAN: &str = "lan.listen takes plain HTTP from other machines: keys and identity numbers cross the LAN in clear; set lan.tls, and no plain: before such addresses";
+
+/// The notice about callbacks without signature, which is also told at the start.
+pub const UNSIGNED_CALLBACKS: &str = "callbacks are taken without signature: whoever has seen one can send its numbers again with another link or status; ask the platform whether it signs, and set callback.signature = \"required\"";
+
+/// Whether callbacks of any tenant are taken without signature.
+pub fn takes_unsigned_callbacks(config: &Config) -> bool {
+    let unsigned = |tenant: &crate::config::Tenant| tenant.callback.signature != CallbackSignature::Required;
+    config.callback.is_some() && config.tenants.iter().any(unsigned)
+}
 
 /// Whether clients on other machines are spoken to without TLS.
 pub fn takes_plain_http(config: &Config) -> bool {
@@ -22,6 +31,9 @@ pub fn notices(config: &Config) -> Vec<String> {
     let mut notices = Vec::new();
     if takes_plain_http(config) {
         notices.push(PLAIN_LAN.to_owned());
+    }
+    if takes_unsigned_callbacks(config) {
+        notices.push(UNSIGNED_CALLBACKS.to_owned());
     }
     for client in &config.clients {
         let rules = [

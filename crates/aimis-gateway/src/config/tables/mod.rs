@@ -6,9 +6,12 @@
 pub(super) mod admin;
 pub(super) mod breaker;
 pub(super) mod cache;
+pub(super) mod callback;
 pub(super) mod client;
 pub(super) mod code;
+pub(super) mod delivery;
 pub(super) mod emptiness;
+pub(super) mod inbox;
 pub(super) mod lan;
 pub(super) mod limits;
 pub(super) mod platform;
@@ -22,9 +25,12 @@ use super::section::section;
 use admin::Admin;
 use breaker::Breaker;
 use cache::Cache;
+use callback::Callback;
 use client::Client;
 use code::Code;
+use delivery::Delivery;
 use emptiness::Emptiness;
+use inbox::Inbox;
 use lan::Lan;
 use limits::Limits;
 use platform::Platform;
@@ -48,6 +54,8 @@ section! {
         runtime: Runtime = table();
         /// The listener that the hospital's system talks to.
         lan: Lan = table();
+        /// The listener that the platform's callbacks come to. A tenant can differ in what a callback has to prove.
+        callback: Option<Callback> = optional_table();
         /// The listener for metrics and probes: `/metrics`, `/livez`, `/readyz`, `/startupz`, `/healthz`.
         telemetry: Telemetry = table();
         /// The listener for whoever operates the gateway; without this table there is none.
@@ -72,6 +80,10 @@ section! {
         clock: Clock = table();
         /// When a rise of empty answers is worth a line.
         emptiness: Emptiness = table();
+        /// How events are brought to the HIS.
+        delivery: Delivery = table();
+        /// Where callbacks are kept until the HIS has them.
+        inbox: Inbox = table();
         /// How the process stops.
         drain: Drain = table();
         /// The log on standard output.

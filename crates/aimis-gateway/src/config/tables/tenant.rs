@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::cache::TenantCache;
+use super::callback::TenantCallback;
 use super::limits::OwnTenantQuota;
 use super::protocol::{Crypto, Dates, Identity, Sign};
 use crate::config::entry::{optional_table, overrides};
@@ -15,7 +16,7 @@ use crate::config::problem::Problem;
 use crate::config::section::{Field, Origins, Reader, Section, Setting, child, section};
 use crate::config::tree::Node;
 
-/// A hospital that is served. Its `crypto`, `sign`, `identity`, `dates` and `cache` are complete: what the tenant does
+/// A hospital that is served. Its `crypto`, `sign`, `identity`, `dates`, `cache` and `callback` are complete: what the tenant does
 /// not say is taken from the global section, key by key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
@@ -47,11 +48,13 @@ pub struct Tenant {
     pub limits: Option<OwnTenantQuota>,
     /// How its answers are kept.
     pub cache: TenantCache,
+    /// What its callbacks have to prove, and where they are delivered to.
+    pub callback: TenantCallback,
 }
 
 section! {
-    /// A hospital that is served. Its tables `crypto`, `sign`, `identity`, `dates` and `cache` take what they do not say
-    /// from the global sections of the same names.
+    /// A hospital that is served. Its tables `crypto`, `sign`, `identity`, `dates`, `cache` and `callback` take what they
+    /// do not say from the global sections of the same names.
     pub(in crate::config) struct TenantTable {
         /// What logs, metrics and paths call this tenant; unique.
         name: Text = label(32).required("first-hospital");
@@ -84,6 +87,9 @@ section! {
         limits: Option<OwnTenantQuota> = optional_table();
         /// How this tenant's answers are kept.
         cache: TenantCache = overrides();
+        /// What a callback of this tenant has to prove, and where it is delivered to. Means something only with the
+        /// section `callback`.
+        callback: TenantCallback = overrides();
     }
 }
 
@@ -132,6 +138,7 @@ impl Section for Tenant {
             dates,
             limits,
             cache,
+            callback,
             ..
         } = table;
         Some(Self {
@@ -149,6 +156,7 @@ impl Section for Tenant {
             dates,
             limits,
             cache,
+            callback,
         })
     }
 
@@ -168,6 +176,7 @@ impl Section for Tenant {
             dates,
             limits,
             cache,
+            callback,
         } = self.clone();
         let (token_file, token) = match token {
             TokenSource::File(_) => (Some(token), None),
@@ -189,6 +198,7 @@ impl Section for Tenant {
             dates,
             limits,
             cache,
+            callback,
         };
         table.show(at, origins)
     }

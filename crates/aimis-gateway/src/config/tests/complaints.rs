@@ -334,8 +334,8 @@ fn all_faults_are_told_at_once() {
         "[runtime]\nworkers = 999\n[nonsense]\n[platform]\nbase_url = 5\nmax_body = \"1B\"\n[[tenants]]\nname = \"\"\n";
     let expected = "\
 gateway.toml:2: runtime.workers: 999 is out of range, allowed is 0 to 256
-gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, telemetry, admin, platform, breaker, limits, cache, crypto, sign, identity, dates, \
-clock, emptiness, drain, log, tenants, clients, codes
+gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, callback, telemetry, admin, platform, breaker, limits, cache, crypto, sign, identity, dates, \
+clock, emptiness, delivery, inbox, drain, log, tenants, clients, codes
 gateway.toml:5: platform.base_url: 5 is not a URL
 gateway.toml:6: platform.max_body: \"1B\" is out of range, allowed is 64KiB to 256MiB
 gateway.toml:7: tenants[0].app_id: is missing
@@ -588,4 +588,59 @@ fn what_works_and_should_be_known_is_noticed() {
         "tenants b and c have the same hospital_id: a request without an appId in its path goes to neither"
     );
     assert_eq!(noticed(&(client("tenants = \"b\"") + twins)), "");
+}
+
+#[test]
+fn a_callback_listener_that_others_reach_asks_for_something_that_others_have_not() {
+    let told = |callback: &str, tenant: &str| {
+        let text = format!("{callback}\n{TENANT}\n{tenant}\n");
+        load(&Sources::text("gateway.toml", text)).map_err(|error| error.to_string())
+    };
+    let open = "[callback]\nlisten = \"0.0.0.0:8443\"\n";
+    let tls = "[callback.tls]\ncert_file = \"a.pem\"\nkey_file = \"a.key\"\n";
+    let ca = "client_ca_file = \"ca.pem\"\n";
+
+    for (callback, tenant) in [
+        (open.to_owned(), ""),
+        (format!("{open}networks = [\"10.0.0.0/8\", \"0.0.0.0/0\"]"), ""),
+        (format!("{open}networks = \"::/0\""), ""),
+        (format!("{open}{tls}"), ""),
+        (format!("{open}{tls}{ca}client_auth = \"optional\""), ""),
+        (
+            "[callback]\nlisten = [\"127.0.0.1:1\", \"plain:0.0.0.0:8443\"]\n".to_owned() + tls + ca,
+            "",
+        ),
+        (
+            format!("{open}signature = \"required\""),
+            "callback = { signature = \"if_present\" }",
+        ),
+    ] {
+        let refused = told(&callback, tenant).expect_err(&callback);
+        assert!(
+            refused.contains("nothing tells the platform from others for tenant"),
+            "{callback} {refused}"
+        );
+        assert!(refused.contains("callback.listen: \""), "{refused}");
+    }
+    for (callback, tenant) in [
+        (format!("{open}signature = \"required\""), ""),
+        (format!("{open}secret_file = \"x\""), ""),
+        (format!("{open}networks = \"10.0.0.0/8\""), ""),
+        (format!("{open}{tls}{ca}"), ""),
+        (open.to_owned(), "callback = { secret_file = \"x\" }"),
+        ("[callback]".to_owned(), ""),
+        ("[callback]\nlisten = \"unix:/run/aimis/callback.sock\"".to_owned(), ""),
+    ] {
+        assert!(told(&callback, tenant).is_ok(), "{callback} {tenant}");
+    }
+    let unheard = told("", "callback = { signature = \"required\" }").unwrap_err();
+    assert!(
+        unheard.contains("tenants[0].callback.signature: this is without effect"),
+        "{unheard}"
+    );
+    let taken = told("[callback]\nlisten = \"127.0.0.1:8080\"", "").unwrap_err();
+    assert!(
+        taken.contains("callback.listen: \"127.0.0.1:8080\" is listened on already"),
+        "{taken}"
+    );
 }

@@ -19,14 +19,17 @@ use zeroize::Zeroizing;
 use super::certificate;
 use crate::config::{ClientAuth, LanTls};
 use crate::secrets;
+use crate::telemetry::labels::ListenerName;
 
 /// Longest file that is read: a system's whole store of authorities has a quarter of it.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Why the files are of no use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} {}: {fault}", .file.key(), .path.display())]
+#[error("{}.tls.{} {}: {fault}", .listener.as_str(), .file.key(), .path.display())]
 pub struct FileError {
+    /// Whose.
+    pub listener: ListenerName,
     /// Which of them.
     pub file: TlsFile,
     /// Its path in full.
@@ -47,12 +50,12 @@ pub enum TlsFile {
 }
 
 impl TlsFile {
-    /// The key of the configuration that names it.
+    /// The key that names it in the listener's table.
     pub fn key(self) -> &'static str {
         match self {
-            Self::Certificate => "lan.tls.cert_file",
-            Self::Key => "lan.tls.key_file",
-            Self::ClientCa => "lan.tls.client_ca_file",
+            Self::Certificate => "cert_file",
+            Self::Key => "key_file",
+            Self::ClientCa => "client_ca_file",
         }
     }
 
@@ -64,8 +67,9 @@ impl TlsFile {
         }
     }
 
-    fn error(self, settings: &LanTls, fault: FileFault) -> FileError {
+    fn error(self, listener: ListenerName, settings: &LanTls, fault: FileFault) -> FileError {
         FileError {
+            listener,
             file: self,
             path: secrets::in_full(self.path(settings)),
             fault,
@@ -129,19 +133,21 @@ pub struct Identity {
 
 /// The files' content at one moment.
 pub struct Files {
+    listener: ListenerName,
     certificate: Zeroizing<Vec<u8>>,
     key: Zeroizing<Vec<u8>>,
     client_ca: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Files {
-    /// Reads them.
+    /// Reads those of `listener`.
     ///
     /// # Errors
     /// The first that cannot be read.
-    pub fn read(settings: &LanTls) -> Result<Self, FileError> {
-        let read = |file: TlsFile| read(file.path(settings)).map_err(|fault| file.error(settings, fault));
+    pub fn read(listener: ListenerName, settings: &LanTls) -> Result<Self, FileError> {
+        let read = |file: TlsFile| read(file.path(settings)).map_err(|fault| file.error(listener, settings, fault));
         Ok(Self {
+            listener,
             certificate: read(TlsFile::Certificate)?,
             key: read(TlsFile::Key)?,
             client_ca: settings
@@ -167,11 +173,11 @@ impl Files {
     /// # Errors
     /// What is wrong with the first that is of no use.
     pub fn identity(&self, settings: &LanTls, offer: Offer) -> Result<Identity, FileError> {
-        let wrong = |file: TlsFile| move |fault| file.error(settings, fault);
+        let wrong = |file: TlsFile| move |fault| file.error(self.listener, settings, fault);
         let chain = certificates(&self.certificate).map_err(wrong(TlsFile::Certificate))?;
         let not_after = expiry(&chain).map_err(wrong(TlsFile::Certificate))?;
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let certified = certified(chain, &self.key, &provider).map_err(|(file, fault)| file.error(settings, fault))?;
+        let certified = certified(chain, &self.key, &provider).map_err(|(file, fault)| wrong(file)(fault))?;
         let roots = self.client_ca.as_deref().map(|pem| authorities(pem)).transpose();
         let roots = roots.map_err(wrong(TlsFile::ClientCa))?;
 
@@ -191,7 +197,7 @@ impl Files {
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.ticketer =
-            aws_lc_rs::Ticketer::new().map_err(|_| TlsFile::Certificate.error(settings, FileFault::NoRandomness))?;
+            aws_lc_rs::Ticketer::new().map_err(|_| wrong(TlsFile::Certificate)(FileFault::NoRandomness))?;
         config.alpn_protocols = offer.names();
         Ok(Identity {
             config: Arc::new(config),

@@ -11,7 +11,7 @@ use super::files::{FileError, Files, Identity, Offer};
 use crate::clock::{Clock, Moment};
 use crate::config::LanTls;
 use crate::telemetry::event::{CertificateState, Event};
-use crate::telemetry::labels::ReloadResult;
+use crate::telemetry::labels::{ListenerName, ReloadResult};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 
@@ -25,6 +25,7 @@ type Seen = Result<[u8; 32], FileError>;
 
 /// Watches over the files of one listener.
 pub struct Reloader {
+    listener: ListenerName,
     settings: LanTls,
     offer: Offer,
     live: Live,
@@ -38,6 +39,8 @@ pub struct Reloader {
 
 /// The first identity of a listener, and what it was made of.
 pub struct First {
+    /// Whose it is.
+    pub listener: ListenerName,
     /// In use from the start.
     pub identity: Identity,
     /// The files' content.
@@ -51,9 +54,10 @@ impl First {
     ///
     /// # Errors
     /// What is wrong with the first of them that is of no use.
-    pub fn read(settings: &LanTls, offer: Offer) -> Result<Self, FileError> {
-        let files = Files::read(settings)?;
+    pub fn read(settings: &LanTls, offer: Offer, listener: ListenerName) -> Result<Self, FileError> {
+        let files = Files::read(listener, settings)?;
         Ok(Self {
+            listener,
             identity: files.identity(settings, offer)?,
             digest: files.digest(),
             offer,
@@ -65,6 +69,7 @@ impl Reloader {
     /// Watches over `settings`, of which `first` is in use.
     pub fn new(settings: LanTls, live: Live, first: &First, metrics: Arc<Metrics>, log: Log, clock: Clock) -> Self {
         let mut reloader = Self {
+            listener: first.listener,
             settings,
             offer: first.offer,
             live,
@@ -84,8 +89,9 @@ impl Reloader {
         loop {
             tokio::time::sleep(self.settings.reload_interval).await;
             let (settings, offer, seen) = (self.settings.clone(), self.offer, self.seen.clone());
+            let listener = self.listener;
             // Off the thread that accepts: a network mount that hangs must hold up nobody.
-            let looked = tokio::task::spawn_blocking(move || look(&settings, offer, &seen)).await;
+            let looked = tokio::task::spawn_blocking(move || look(&settings, offer, listener, &seen)).await;
             if let Ok(Some((seen, built))) = looked {
                 self.seen = seen;
                 self.take(built);
@@ -101,7 +107,10 @@ impl Reloader {
                 self.live.store(identity.config);
                 self.told = None;
                 self.metrics.tls_reloads(ReloadResult::Ok).inc();
-                self.log.write(&Event::TlsReloaded { days: self.days_left() });
+                self.log.write(&Event::TlsReloaded {
+                    listener: self.listener,
+                    days: self.days_left(),
+                });
             }
             Err(error) => {
                 self.metrics.tls_reloads(ReloadResult::Failed).inc();
@@ -112,7 +121,9 @@ impl Reloader {
 
     /// Exports the certificate's end, and tells when it is near or past: at once, then daily.
     fn note_expiry(&mut self) {
-        self.metrics.certificate_not_after.set(self.not_after as f64);
+        self.metrics
+            .certificate_not_after(self.listener)
+            .set(self.not_after as f64);
         let left = self.seconds_left();
         let state = if left <= 0 {
             CertificateState::Expired
@@ -128,6 +139,7 @@ impl Reloader {
         if !told {
             self.told = Some((state, now));
             self.log.write(&Event::CertificateExpires {
+                listener: self.listener,
                 state,
                 days: self.days_left(),
             });
@@ -146,9 +158,14 @@ impl Reloader {
 }
 
 /// What the files hold and make, if they hold something else than `last`.
-fn look(settings: &LanTls, offer: Offer, last: &Seen) -> Option<(Seen, Result<Identity, FileError>)> {
+fn look(
+    settings: &LanTls,
+    offer: Offer,
+    listener: ListenerName,
+    last: &Seen,
+) -> Option<(Seen, Result<Identity, FileError>)> {
     let read = || {
-        let files = Files::read(settings);
+        let files = Files::read(listener, settings);
         let seen: Seen = match &files {
             Ok(files) => Ok(files.digest()),
             Err(error) => Err(error.clone()),
@@ -188,10 +205,10 @@ mod tests {
             reload_interval: Duration::from_secs(1),
         };
 
-        let (seen, built) = look(&settings, Offer::Http1, &Ok([0; 32])).unwrap();
+        let (seen, built) = look(&settings, Offer::Http1, ListenerName::Lan, &Ok([0; 32])).unwrap();
 
         let error = built.err().unwrap();
         assert_eq!(error.to_string(), "lan.tls.cert_file /nowhere/lan.pem: no such file");
-        assert!(look(&settings, Offer::Http1, &seen).is_none());
+        assert!(look(&settings, Offer::Http1, ListenerName::Lan, &seen).is_none());
     }
 }

@@ -1,0 +1,197 @@
+//! What the inbox costs: durable acknowledgements a second, and the time of one beside a sync of the same disk.
+//!
+//! `cargo bench --bench inbox [-- DIRECTORY]`; the directory decides which disk is measured (default: the target's).
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aimis_core::codes::Codes;
+use aimis_gateway::callback::event::{NewEvent, Payload, Signed};
+use aimis_gateway::callback::inbox::sqlite::{KeyFiles, Parts, Role, Settings};
+use aimis_gateway::callback::inbox::{Inbox, Kind, Outcome, Sharing, Sqlite};
+use aimis_gateway::clock::Clock;
+use aimis_gateway::telemetry::metrics::Metrics;
+use aimis_gateway::tenant::TenantName;
+use zeroize::Zeroizing;
+
+/// Bytes of a callback's fields, as the platform's examples have them.
+const PAYLOAD: usize = 1024;
+const IN_FLIGHT: usize = 256;
+const APPENDS: usize = 60_000;
+const SINGLE: usize = 500;
+
+fn main() {
+    // `cargo bench` passes `--bench`.
+    let named = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let parent = named.map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+    let directory = parent.join(format!("bench-inbox-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory for the bench");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .expect("a runtime");
+    let clock = Clock::system();
+    let inbox = Arc::new(open(&directory, &clock));
+
+    let sync = syncs(&directory, &clock);
+    let single = runtime.block_on(singles(&inbox, &clock));
+    let (rate, crowd) = runtime.block_on(crowd(&inbox, &clock));
+    let sync_after = syncs(&directory, &clock);
+    let drained = runtime.block_on(drain(&inbox, &clock));
+
+    println!(
+        "one sync of {PAYLOAD} bytes appended:  {}  (again at the end: {})",
+        told(&sync),
+        told(&sync_after)
+    );
+    println!("one append alone:                {}", told(&single));
+    println!(
+        "{IN_FLIGHT} appends in flight:         {}  {rate:.0} acknowledged/s",
+        told(&crowd)
+    );
+    println!("leased and settled, 64 at a time: {drained:.0}/s");
+    drop(inbox);
+    std::fs::remove_dir_all(&directory).expect("the bench's own directory");
+}
+
+fn open(directory: &Path, clock: &Clock) -> Sqlite {
+    let settings = Settings {
+        path: directory.join("inbox.db"),
+        max_bytes: 4 << 30,
+        quarantine_max_bytes: 1 << 30,
+        delivered_body: Duration::from_secs(24 * 3600),
+        delivered_record: Duration::from_secs(7 * 24 * 3600),
+        queue: 1024,
+        batch: 256,
+        wal_target_bytes: 8 << 20,
+        wal_max_bytes: 64 << 20,
+        busy_timeout: Duration::from_secs(5),
+        sharing: Sharing {
+            late: Duration::from_secs(60),
+            bodies: 16,
+        },
+        allow_network_disk: false,
+    };
+    let keys = KeyFiles {
+        current: directory.join("inbox.key"),
+        previous: Vec::new(),
+    };
+    let parts = Parts {
+        clock: clock.clone(),
+        metrics: Arc::clone(&Metrics::new(&["north"], &[], &Codes::builtin()).inbox),
+        abort: Arc::new(|what| panic!("{what}")),
+    };
+    Sqlite::open(settings, &keys, Role::Gateway, parts).expect("an inbox")
+}
+
+/// A callback of its own study; its signature is its own, too.
+fn event(inbox: &Sqlite, clock: &Clock, number: usize) -> NewEvent {
+    let (tenant, tags, now) = (TenantName::new("north"), inbox.tags(), clock.now());
+    let study = format!("S{number}");
+    let mut json = format!("{{\"studyId\":\"{study}\",\"fill\":\"");
+    json.extend(std::iter::repeat_n('x', PAYLOAD.saturating_sub(json.len() + 2)));
+    json.push_str("\"}");
+    let json = json.into_bytes();
+    NewEvent {
+        study: tags.study(&tenant, "H1", &study),
+        identity: tags.identity(&tenant, "H1", &study, "R1", 3),
+        body: tags.body(&tenant, &json),
+        payload: Payload::new(Zeroizing::new(json)),
+        signed: Some(Signed {
+            triple: tags.triple(&tenant, "900001", &study, b"signature"),
+            signed_at: now,
+            valid_until: now,
+        }),
+        quarantine: None,
+        received_at: now,
+        tenant,
+    }
+}
+
+/// Appends to a file, each followed by a sync: what the disk can do.
+fn syncs(directory: &Path, clock: &Clock) -> Vec<Duration> {
+    let path = directory.join("sync");
+    let mut file = std::fs::File::create(&path).expect("a file");
+    file.write_all(&vec![0; 8 << 20]).expect("room");
+    file.sync_all().expect("a sync");
+    let mut times: Vec<Duration> = (0..SINGLE)
+        .map(|number| {
+            let start = clock.moment();
+            file.write_all_at(&[1; PAYLOAD], (number * PAYLOAD) as u64)
+                .expect("a write");
+            file.sync_all().expect("a sync");
+            clock.moment().since(start)
+        })
+        .collect();
+    times.sort_unstable();
+    times
+}
+
+async fn singles(inbox: &Sqlite, clock: &Clock) -> Vec<Duration> {
+    let mut times = Vec::with_capacity(SINGLE);
+    for number in 0..SINGLE {
+        let event = event(inbox, clock, number);
+        let start = clock.moment();
+        let appended = inbox.append(event).await.expect("durable");
+        times.push(clock.moment().since(start));
+        assert_eq!(appended.kind, Kind::Accepted);
+    }
+    times.sort_unstable();
+    times
+}
+
+async fn crowd(inbox: &Arc<Sqlite>, clock: &Clock) -> (f64, Vec<Duration>) {
+    let start = clock.moment();
+    let tasks: Vec<_> = (0..IN_FLIGHT)
+        .map(|task| {
+            let (inbox, clock) = (Arc::clone(inbox), clock.clone());
+            tokio::spawn(async move {
+                let mut times = Vec::new();
+                for number in (SINGLE + task..SINGLE + APPENDS).step_by(IN_FLIGHT) {
+                    let start = clock.moment();
+                    let event = event(&inbox, &clock, number);
+                    let _ = inbox.append(event).await.expect("durable");
+                    times.push(clock.moment().since(start));
+                }
+                times
+            })
+        })
+        .collect();
+    let mut times = Vec::with_capacity(APPENDS);
+    for task in tasks {
+        times.extend(task.await.expect("no panic"));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a count of appends")]
+    let rate = APPENDS as f64 / clock.moment().since(start).as_secs_f64();
+    times.sort_unstable();
+    (rate, times)
+}
+
+async fn drain(inbox: &Arc<Sqlite>, clock: &Clock) -> f64 {
+    let tenant = TenantName::new("north");
+    let start = clock.moment();
+    let mut settled = 0_u32;
+    while settled < 20_000 {
+        let leases = inbox.lease(&tenant, 64, Duration::from_secs(60)).await.expect("leases");
+        let ends: Vec<_> = leases
+            .events
+            .into_iter()
+            .map(|leased| tokio::spawn(inbox.settle(leased.lease, Outcome::Delivered)))
+            .collect();
+        assert!(!ends.is_empty());
+        for end in ends {
+            end.await.expect("no panic").expect("settled");
+            settled += 1;
+        }
+    }
+    f64::from(settled) / clock.moment().since(start).as_secs_f64()
+}
+
+fn told(times: &[Duration]) -> String {
+    let at = |share: usize| times[(times.len() - 1) * share / 1000].as_secs_f64() * 1e3;
+    format!("p50 {:.2} ms, p99 {:.2} ms, worst {:.2} ms", at(500), at(990), at(1000))
+}

@@ -1,0 +1,219 @@
+//! One attempt at one event: sent, judged, settled, counted and told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aimis_core::sign::Timestamp;
+
+use super::body;
+use super::judge::{Verdict, judge};
+use super::pacing::End;
+use super::schedule::Schedule;
+use super::send::{Bounds, Letter, send};
+use super::target::Target;
+use crate::callback::inbox::{Inbox, Lease, Leased, Outcome, Reason};
+use crate::clock::Clock;
+use crate::telemetry::deliveries::TargetMetrics;
+use crate::telemetry::event::Event;
+use crate::telemetry::labels::DeliveryResult;
+use crate::telemetry::log::Log;
+use crate::telemetry::throttle::Throttle;
+use crate::upstream::addresses::Resolver;
+
+/// The attempt panicked.
+const DEFECT: Reason = Reason::word("defect");
+/// What is kept is no event.
+const UNREADABLE: Reason = Reason::word("unreadable");
+/// The target answered 410.
+const GONE: Reason = Reason::word("gone");
+
+/// What the attempts at one target share.
+pub(super) struct Desk {
+    pub(super) target: Target,
+    pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) schedule: Arc<Schedule>,
+    pub(super) bounds: Bounds,
+    /// The longest silence that a HIS may ask for.
+    pub(super) silence_max: Duration,
+    pub(super) resolver: Resolver,
+    pub(super) clock: Clock,
+    pub(super) metrics: TargetMetrics,
+    pub(super) log: Log,
+    /// Of lines about failures of the target.
+    pub(super) failures: Throttle,
+    /// Of lines about failures of the store.
+    pub(super) store_failures: Throttle,
+}
+
+/// What to tell of an attempt.
+enum Told {
+    Delivered,
+    Failed { reason: Reason, next: Duration },
+    Dead { reason: Reason },
+    Parked,
+}
+
+/// One attempt.
+pub(super) struct Attempt {
+    desk: Arc<Desk>,
+    leased: Leased,
+    /// It tries whether a suspended target is back.
+    probe: bool,
+}
+
+impl Attempt {
+    pub(super) fn new(desk: Arc<Desk>, leased: Leased, probe: bool) -> Self {
+        Self { desk, leased, probe }
+    }
+
+    /// Delivers, settles and tells.
+    pub(super) async fn run(self) -> End {
+        let (desk, leased) = (&*self.desk, &self.leased);
+        let event = leased.lease.event;
+        let written = body::write(
+            &leased.payload,
+            event,
+            leased.received_at,
+            leased.verified,
+            desk.target.charset,
+        );
+        let Ok(body) = written else {
+            let reason = UNREADABLE;
+            self.settle(Outcome::Dead { reason: reason.clone() }, Told::Dead { reason })
+                .await;
+            return End::Neither;
+        };
+        let letter = Letter {
+            id: event.to_string(),
+            timestamp: (desk.clock.now().as_millis() / 1000).to_string(),
+            body,
+        };
+        let sent = send(&desk.target, &desk.resolver, &letter, desk.bounds).await;
+        let (verdict, unreachable) = match sent {
+            Ok(answer) => (judge(&answer, &desk.target.success_codes), false),
+            Err(fault) => {
+                let reason = Reason::word(fault.word());
+                (Verdict::Failed { reason, silence: None }, fault.before_sending())
+            }
+        };
+        match verdict {
+            Verdict::Taken => {
+                self.settle(Outcome::Delivered, Told::Delivered).await;
+                End::Taken
+            }
+            Verdict::Gone => {
+                self.settle(Outcome::Parked { reason: GONE }, Told::Parked).await;
+                End::Neither
+            }
+            Verdict::Failed { reason, silence } => {
+                let silence = silence.map(|silence| silence.min(desk.silence_max));
+                self.failed(reason, unreachable, silence).await;
+                End::Failed {
+                    event,
+                    unreachable,
+                    silence,
+                }
+            }
+        }
+    }
+
+    async fn failed(&self, reason: Reason, unreachable: bool, silence: Option<Duration>) {
+        let desk = &self.desk;
+        if self.probe && unreachable {
+            // The HIS is down, which is no fault of the event: however long it lasts, no attempt is used up.
+            let told = Told::Failed {
+                reason,
+                next: Duration::ZERO,
+            };
+            return self.settle(Outcome::Unused, told).await;
+        }
+        let Some(wait) = desk.schedule.wait(self.leased.attempt) else {
+            let dead = Outcome::Dead { reason: reason.clone() };
+            return self.settle(dead, Told::Dead { reason }).await;
+        };
+        let next = wait.max(silence.unwrap_or_default());
+        let retry = Outcome::Retry {
+            at: later(desk.clock.now(), next),
+            reason: reason.clone(),
+        };
+        self.settle(retry, Told::Failed { reason, next }).await;
+    }
+
+    /// Makes it durable, then tells it.
+    async fn settle(&self, outcome: Outcome, told: Told) {
+        let desk = &self.desk;
+        if desk.inbox.settle(self.leased.lease, outcome).await.is_err() {
+            // The lease runs out, or has, and the event is delivered again under the same id.
+            desk.store_failed();
+        }
+        let (tenant, event, attempt) = (&desk.target.tenant, self.leased.lease.event, self.leased.attempt);
+        match told {
+            Told::Delivered => {
+                let now = desk.clock.now().as_millis();
+                let lag = Duration::from_millis(now.saturating_sub(self.leased.received_at.as_millis()));
+                desk.metrics.count(DeliveryResult::Ok);
+                desk.metrics.lag(lag);
+                desk.log.write(&Event::Delivered {
+                    tenant,
+                    event,
+                    attempt,
+                    lag,
+                });
+            }
+            Told::Failed { reason, next } => {
+                desk.metrics.count(DeliveryResult::Retry);
+                if let Some(left_out) = desk.failures.pass() {
+                    desk.log.write(&Event::DeliveryFailed {
+                        tenant,
+                        event,
+                        attempt,
+                        reason: &reason,
+                        next,
+                        left_out,
+                    });
+                }
+            }
+            Told::Dead { reason } => {
+                desk.metrics.count(DeliveryResult::Dead);
+                desk.log.write(&Event::DeliveryDead {
+                    tenant,
+                    event,
+                    attempt,
+                    reason: &reason,
+                });
+            }
+            // Told when the inbox says so, once.
+            Told::Parked => desk.metrics.count(DeliveryResult::Retry),
+        }
+    }
+}
+
+impl Desk {
+    /// Tells, not too often, that the inbox did not do what it was asked.
+    pub(super) fn store_failed(&self) {
+        if let Some(left_out) = self.store_failures.pass() {
+            self.log.write(&Event::DeliveryStoreFailed {
+                tenant: &self.target.tenant,
+                left_out,
+            });
+        }
+    }
+
+    /// Settles an attempt that ended in a defect.
+    pub(super) async fn panicked(&self, lease: Lease) -> End {
+        let wait = self.schedule.wait(1).unwrap_or_default();
+        let at = later(self.clock.now(), wait);
+        let _ = self.inbox.settle(lease, Outcome::Retry { at, reason: DEFECT }).await;
+        self.metrics.count(DeliveryResult::Retry);
+        End::Failed {
+            event: lease.event,
+            unreachable: false,
+            silence: None,
+        }
+    }
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_add(wait))
+}

@@ -1,0 +1,167 @@
+//! What an answer of the HIS means for the event it was about.
+//!
+//! The HIS has an event when it says so: with a 2xx, and with a `code` that means success if the answer is an object
+//! that has one. In doubt it does not: delivered twice an event is recognised by its id, not delivered it is lost.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use encoding_rs::GB18030;
+use serde_json::Value;
+
+use super::send::Answer;
+use crate::callback::inbox::Reason;
+
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The HIS has the event.
+    Taken,
+    /// The target wants nothing more.
+    Gone,
+    /// To be tried again.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// What the HIS asks for: nothing more to it for so long.
+        silence: Option<Duration>,
+    },
+}
+
+impl Verdict {
+    fn failed(reason: Reason) -> Self {
+        Self::Failed { reason, silence: None }
+    }
+}
+
+/// Judges an answer. `success` are the codes that mean success.
+pub(super) fn judge(answer: &Answer, success: &[i32]) -> Verdict {
+    match answer.status {
+        200..=299 => match &answer.body {
+            Some(body) => judge_body(body, success),
+            None => Verdict::failed(Reason::word("answer_too_long")),
+        },
+        410 => Verdict::Gone,
+        status @ (429 | 503) => Verdict::Failed {
+            reason: Reason::status(status),
+            silence: answer.retry_after,
+        },
+        status => Verdict::failed(Reason::status(status)),
+    }
+}
+
+fn judge_body(body: &[u8], success: &[i32]) -> Verdict {
+    let text = text(body);
+    let text = text.trim();
+    if !text.starts_with('{') {
+        return Verdict::Taken;
+    }
+    let Ok(Value::Object(members)) = serde_json::from_str(text) else {
+        // Half an answer may be half of a refusal.
+        return Verdict::failed(Reason::word("answer_malformed"));
+    };
+    // Serialisers write `Code` where classes have capital letters. If there are several, all have to agree.
+    let mut codes = members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("code"));
+    let refused = codes.find_map(|(_, code)| match number(code) {
+        Some(code) if success.iter().any(|good| i64::from(*good) == code) => None,
+        Some(code) => Some(Reason::code(code)),
+        None => Some(Reason::word("code_unknown")),
+    });
+    refused.map_or(Verdict::Taken, Verdict::failed)
+}
+
+/// Old systems answer in their own charset; only `code` matters, but the text around it must not get in the way.
+fn text(body: &[u8]) -> Cow<'_, str> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if let Ok(text) = std::str::from_utf8(body) {
+        return text.into();
+    }
+    GB18030
+        .decode_without_bom_handling_and_without_replacement(body)
+        .unwrap_or_else(|| String::from_utf8_lossy(body))
+}
+
+fn number(code: &Value) -> Option<i64> {
+    match code {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(status: u16, body: &[u8]) -> String {
+        let answer = Answer {
+            status,
+            retry_after: Some(Duration::from_secs(7)),
+            body: Some(body.to_vec()),
+        };
+        match judge(&answer, &[0, 200]) {
+            Verdict::Taken => "taken".to_owned(),
+            Verdict::Gone => "gone".to_owned(),
+            Verdict::Failed { reason, silence: None } => reason.as_str().to_owned(),
+            Verdict::Failed { reason, .. } => format!("{} silence", reason.as_str()),
+        }
+    }
+
+    #[test]
+    fn answers_mean_what_the_documents_say() {
+        let table: &[(u16, &[u8], &str)] = &[
+            (200, br#"{"code":0,"message":"success"}"#, "taken"),
+            (200, br#"{"code":"0"}"#, "taken"),
+            (200, br#"{"Code":0}"#, "taken"),
+            (200, br#"{"code":200}"#, "taken"),
+            (201, b"", "taken"),
+            (204, b"", "taken"),
+            (200, b"ok", "taken"),
+            (200, b"\"ok\"", "taken"),
+            (200, b"[1]", "taken"),
+            (200, br#"{"result":true}"#, "taken"),
+            (200, b"\xef\xbb\xbf{\"code\":0}", "taken"),
+            // In GBK, with a second byte that is a backslash in ASCII.
+            (200, b"{\"message\":\"\xb3\x5c\xb3\xc9\",\"code\":0}", "taken"),
+            (200, b"{\"message\":\"\xb3\x5c\xb3\xc9\",\"code\":9}", "code_9"),
+            (200, br#"{"code":17,"message":"Zhang San"}"#, "code_17"),
+            (200, br#"{"code":-1}"#, "code_-1"),
+            (200, br#"{"code":" 5 "}"#, "code_5"),
+            (200, br#"{"CODE":1}"#, "code_1"),
+            (200, br#"{"code":0,"Code":3}"#, "code_3"),
+            (200, br#"{"code":null}"#, "code_unknown"),
+            (200, br#"{"code":"SUCCESS"}"#, "code_unknown"),
+            (200, br#"{"code":0.0}"#, "code_unknown"),
+            (200, br#"{"code":0,"message":"succ"#, "answer_malformed"),
+            (300, b"", "status_300"),
+            (301, br#"{"code":0}"#, "status_301"),
+            (302, b"", "status_302"),
+            (400, br#"{"code":0}"#, "status_400"),
+            (401, b"", "status_401"),
+            (404, b"", "status_404"),
+            (408, b"", "status_408"),
+            (410, b"", "gone"),
+            (429, b"", "status_429 silence"),
+            (500, br#"{"code":0}"#, "status_500"),
+            (502, b"", "status_502"),
+            (503, b"", "status_503 silence"),
+        ];
+        for (status, body, expected) in table {
+            let told = verdict(*status, body);
+            assert_eq!(told, *expected, "{status} {}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_to_read_is_no_success() {
+        let answer = Answer {
+            status: 200,
+            retry_after: None,
+            body: None,
+        };
+
+        let verdict = judge(&answer, &[0]);
+
+        assert_eq!(verdict, Verdict::failed(Reason::word("answer_too_long")));
+    }
+}

@@ -1,0 +1,302 @@
+//! The keys that seal the inbox: read from files, named by an id, rotated by moving a file.
+//!
+//! A key never stands in the database. Its id does, a digest of it, so that each row tells which key opens it and a
+//! start can tell which key is missing. Tags (`callback::event`) are made under a further key that belongs to the
+//! database: it is kept there, sealed, and stays when the sealing key changes, or duplicates would not be known any more.
+
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use base64::Engine;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::secrets::{self, SecretError};
+
+/// Names a key without telling it: 8 bytes of a digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; 8]);
+
+impl KeyId {
+    pub(super) fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One key, ready to seal and open.
+pub(super) struct SealKey {
+    id: KeyId,
+    key: RandomizedNonceKey,
+}
+
+/// What was sealed does not open: another key, or a changed byte. Which of them cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("does not open")]
+pub(super) struct Unopened;
+
+/// Bytes that sealing adds: the nonce before, the tag behind.
+pub(super) const OVERHEAD: usize = NONCE_LEN + 16;
+
+impl SealKey {
+    fn new(bytes: &[u8; 32]) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(bytes).expect("HMAC takes keys of every length");
+        mac.update(b"aimis inbox: seal, version 1");
+        let key = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
+        let mut id = [0; 8];
+        let digest = Sha256::new_with_prefix(b"aimis inbox: key id")
+            .chain_update(*key)
+            .finalize();
+        id.copy_from_slice(&digest[..8]);
+        Self {
+            id: KeyId(id),
+            key: RandomizedNonceKey::new(&AES_256_GCM, &*key).expect("32 bytes are a key of AES-256"),
+        }
+    }
+
+    pub(super) fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// `nonce || ciphertext || tag`, bound to `aad`.
+    pub(super) fn seal(&self, plaintext: &[u8], aad: &[u8]) -> Result<Vec<u8>, Unopened> {
+        // All room at once: a growing buffer would leave plaintext behind.
+        let mut sealed = Vec::with_capacity(plaintext.len() + OVERHEAD);
+        sealed.resize(NONCE_LEN, 0);
+        sealed.extend_from_slice(plaintext);
+        let nonce_and_tag = self
+            .key
+            .seal_in_place_separate_tag(Aad::from(aad), &mut sealed[NONCE_LEN..]);
+        let (nonce, tag) = nonce_and_tag.map_err(|_| Unopened)?;
+        sealed[..NONCE_LEN].copy_from_slice(nonce.as_ref());
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(sealed)
+    }
+
+    /// The plaintext of what was sealed for the same `aad`.
+    pub(super) fn open(&self, mut sealed: Vec<u8>, aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        if sealed.len() < OVERHEAD {
+            return Err(Unopened);
+        }
+        let nonce = Nonce::try_assume_unique_for_key(&sealed[..NONCE_LEN]).map_err(|_| Unopened)?;
+        let opened = self.key.open_in_place(nonce, Aad::from(aad), &mut sealed[NONCE_LEN..]);
+        let length = opened.map_err(|_| Unopened)?.len();
+        sealed.copy_within(NONCE_LEN..NONCE_LEN + length, 0);
+        let mut plaintext = Zeroizing::new(sealed);
+        zeroize::Zeroize::zeroize(&mut plaintext[length..]);
+        plaintext.truncate(length);
+        Ok(plaintext)
+    }
+}
+
+/// What a sealed payload is bound to. The parts have lengths, so that no two rows share it.
+pub(super) fn bound_to(kind: &str, tenant: &str, id: &[u8]) -> Vec<u8> {
+    let mut aad = Vec::with_capacity(24 + kind.len() + tenant.len() + id.len());
+    for part in [kind.as_bytes(), tenant.as_bytes(), id] {
+        aad.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        aad.extend_from_slice(part);
+    }
+    aad
+}
+
+/// The key that seals, and those that still open.
+pub(super) struct Keys {
+    current: SealKey,
+    previous: Vec<SealKey>,
+}
+
+impl Keys {
+    /// Seals under `current`, opens also what `previous` ones sealed.
+    pub(super) fn new(current: &[u8; 32], previous: &[[u8; 32]]) -> Self {
+        Self {
+            current: SealKey::new(current),
+            previous: previous.iter().map(SealKey::new).collect(),
+        }
+    }
+
+    /// Reads the keys. One that is not there is made if `make`: that is, if nothing has been sealed yet.
+    ///
+    /// # Errors
+    /// When a file cannot be read or made, or holds no key.
+    pub(super) fn read(current: &Path, previous: &[PathBuf], make: bool) -> Result<Self, KeyError> {
+        let missing = !current.try_exists().unwrap_or(true);
+        if missing && !make {
+            return Err(KeyError::Missing(secrets::in_full(current)));
+        }
+        if missing {
+            generate(current).map_err(|error| KeyError::NotMade(secrets::in_full(current), error))?;
+        }
+        let mut retired = Zeroizing::new(Vec::with_capacity(previous.len()));
+        for path in previous {
+            retired.push(*read(path)?);
+        }
+        Ok(Self::new(&*read(current)?, &retired))
+    }
+
+    pub(super) fn current(&self) -> &SealKey {
+        &self.current
+    }
+
+    pub(super) fn by_id(&self, id: KeyId) -> Option<&SealKey> {
+        std::iter::once(&self.current)
+            .chain(&self.previous)
+            .find(|key| key.id == id)
+    }
+}
+
+/// Why the keys are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A file cannot be read.
+    #[error("{}: {}", .0.display(), .1)]
+    Unreadable(PathBuf, SecretError),
+    /// The file holds something else.
+    #[error("{} is no key: it needs 32 bytes, or their 64 hex digits (`openssl rand -hex 32`)", .0.display())]
+    NoKey(PathBuf),
+    /// The database has been sealed, and the key is gone.
+    #[error("{}: no such file, but events have been sealed with the key that was in it; put it back", .0.display())]
+    Missing(PathBuf),
+    /// The first key could not be written.
+    #[error("{}: a key could not be written there: {}", .0.display(), .1.kind())]
+    NotMade(PathBuf, std::io::Error),
+}
+
+fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    let text = secrets::read_bytes(path).map_err(|error| KeyError::Unreadable(secrets::in_full(path), error))?;
+    let mut key = Zeroizing::new([0; 32]);
+    let trimmed = text.trim_ascii();
+    let good = if text.len() == 32 {
+        key.copy_from_slice(&text);
+        true
+    } else if trimmed.len() == 64 {
+        hex::decode_to_slice(trimmed, key.as_mut()).is_ok()
+    } else {
+        // `openssl rand -base64 32`. The decoder wants room for one byte more.
+        let mut room = Zeroizing::new([0; 33]);
+        let decoded = base64::engine::general_purpose::STANDARD.decode_slice(trimmed, room.as_mut());
+        key.copy_from_slice(&room[..32]);
+        trimmed.len() == 44 && decoded == Ok(32)
+    };
+    good.then_some(key)
+        .ok_or_else(|| KeyError::NoKey(secrets::in_full(path)))
+}
+
+/// Writes a new key so that it is whole and durable, or not there at all.
+fn generate(path: &Path) -> std::io::Result<()> {
+    let key = secrets::random_key()?;
+    let mut text = Zeroizing::new([0; 65]);
+    hex::encode_to_slice(*key, &mut text[..64]).expect("32 bytes are 64 hex digits");
+    text[64] = b'\n';
+    let directory = super::disk::directory_of(path);
+    super::disk::create_directory(directory)?;
+    let draft = path.with_extension(format!("new-{}", std::process::id()));
+    let mut file = super::disk::create_private(&draft)?;
+    file.write_all(&*text)?;
+    file.sync_all()?;
+    // Never over a key that another process has just made: a link fails where a rename would replace.
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    linked?;
+    super::disk::sync_directory(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::callback::inbox::testing::TempDir;
+
+    fn read_current(path: &Path, make: bool) -> Result<KeyId, String> {
+        Keys::read(path, &[], make)
+            .map(|keys| keys.current().id())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_first_key_is_made_and_no_second_one() {
+        let dir = TempDir::new();
+        let path = dir.path().join("secrets/inbox.key");
+
+        assert!(read_current(&path, false).unwrap_err().contains("put it back"));
+        let made = read_current(&path, true).unwrap();
+
+        assert_eq!(read_current(&path, true), Ok(made));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_key_is_read_in_each_of_its_forms_and_nothing_else_is_one() {
+        let dir = TempDir::new();
+        let path = dir.path().join("key");
+        let id = |content: &[u8]| {
+            std::fs::write(&path, content).unwrap();
+            read_current(&path, false)
+        };
+        let key = *b"0123456789abcdef0123456789abcdef";
+        let hex = "3031323334353637383961626364656630313233343536373839616263646566";
+
+        let raw = id(&key).unwrap();
+
+        assert_eq!(id(hex.as_bytes()), Ok(raw));
+        assert_eq!(id(format!("{hex}\n").as_bytes()), Ok(raw));
+        assert_eq!(id(b"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n"), Ok(raw));
+        for wrong in [
+            &b""[..],
+            &key[..31],
+            b"0123456789abcdef0123456789abcdef\n",
+            &hex.as_bytes()[..63],
+        ] {
+            let error = id(wrong).unwrap_err();
+            assert!(
+                error.contains("no key") && !error.contains("0123456789abcdef"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_opens_only_where_it_belongs_and_unchanged() {
+        let keys = Keys::new(&[1; 32], &[]);
+        let aad = bound_to("event", "north", b"id");
+        let sealed = keys.current().seal(b"{\"a\":1}", &aad).unwrap();
+        let open = |sealed: Vec<u8>, aad: &[u8]| keys.current().open(sealed, aad).map(|plain| plain.to_vec());
+
+        assert_eq!(open(sealed.clone(), &aad), Ok(b"{\"a\":1}".to_vec()));
+        assert_eq!(open(sealed.clone(), &bound_to("event", "south", b"id")), Err(Unopened));
+        assert_eq!(open(sealed.clone(), &bound_to("event", "northi", b"d")), Err(Unopened));
+        assert!(Keys::new(&[2; 32], &[]).current().open(sealed.clone(), &aad).is_err());
+        for at in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[at] ^= 1;
+            assert_eq!(open(flipped, &aad), Err(Unopened), "byte {at}");
+            assert_eq!(open(sealed[..at].to_vec(), &aad), Err(Unopened), "cut at {at}");
+        }
+        assert_ne!(
+            sealed,
+            keys.current().seal(b"{\"a\":1}", &aad).unwrap(),
+            "a nonce is used once"
+        );
+    }
+}

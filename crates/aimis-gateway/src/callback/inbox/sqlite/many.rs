@@ -1,0 +1,178 @@
+//! Changes of many events: redeliver, release, remove, and what retention does by itself.
+//!
+//! The reader finds what matches; the writer changes it in slices, so that arrivals wait for one slice at most. Each
+//! event is judged again when its turn comes, since it may have moved on.
+
+use std::sync::Arc;
+
+use rusqlite::params;
+
+use super::read::{self, Found, Reader, millis};
+use super::writer::{Calls, Store};
+use crate::callback::inbox::rules::later;
+use crate::callback::inbox::{Filter, InboxError, Pace, Retained, Run, State, Touched};
+use crate::clock::Clock;
+
+/// Events changed in one transaction.
+const SLICE: usize = 200;
+
+/// What such a change needs.
+pub(super) struct Hands {
+    pub(super) calls: Calls,
+    pub(super) reader: Arc<Reader>,
+    pub(super) clock: Clock,
+}
+
+impl Hands {
+    /// Does `change` to each event that matches `filter` and for which `fits`, in the order of delivery.
+    async fn each(
+        self,
+        filter: Filter,
+        run: Run,
+        fits: fn(&Found) -> bool,
+        change: impl Fn(&mut Store, &Found, u64) -> rusqlite::Result<()> + Clone + Send + 'static,
+    ) -> Result<Touched, InboxError> {
+        let found = self
+            .reader
+            .call(move |connection| read::find(connection, &filter))
+            .await?;
+        let mut touched = Touched {
+            matched: found.len() as u64,
+            ..Touched::default()
+        };
+        touched.wiped = found.iter().filter(|event| event.is_wiped()).count() as u64;
+        let chosen: Vec<Found> = found.into_iter().filter(fits).collect();
+        if run == Run::Preview {
+            touched.changed = chosen.len() as u64;
+            return Ok(touched);
+        }
+        for slice in chosen.chunks(SLICE) {
+            let (slice, change, done) = (slice.to_vec(), change.clone(), touched.changed);
+            let work = move |store: &mut Store| {
+                let mut changed = 0;
+                for event in &slice {
+                    if store.find_again(event.seq)?.is_some_and(|now| fits(&now)) {
+                        change(store, event, done + changed)?;
+                        changed += 1;
+                    }
+                }
+                Ok(changed)
+            };
+            touched.changed += self.calls.call(work).await?;
+        }
+        Ok(touched)
+    }
+}
+
+pub(super) async fn redeliver(hands: Hands, filter: Filter, pace: Pace, run: Run) -> Result<Touched, InboxError> {
+    let start = hands.clock.now();
+    let fits = |event: &Found| matches!(event.state, State::Dead | State::Delivered) && !event.is_wiped();
+    let change = move |store: &mut Store, event: &Found, place: u64| {
+        let pause = pace.per_second.map_or(0, |rate| place * 1000 / u64::from(rate.get()));
+        let due_at = later(start, std::time::Duration::from_millis(pause));
+        store.queue_anew(event.seq, millis(due_at))
+    };
+    hands.each(filter, run, fits, change).await
+}
+
+pub(super) async fn release(hands: Hands, filter: Filter, run: Run) -> Result<Touched, InboxError> {
+    let fits = |event: &Found| event.state == State::Quarantined;
+    let change = |store: &mut Store, event: &Found, _| {
+        let now = millis(store.clock.now());
+        store.queue_anew(event.seq, now)
+    };
+    hands.each(filter, run, fits, change).await
+}
+
+pub(super) async fn remove(hands: Hands, filter: Filter, run: Run) -> Result<Touched, InboxError> {
+    let fits = |event: &Found| !event.state.is_live();
+    let change = |store: &mut Store, event: &Found, _| store.forget(event.seq);
+    hands.each(filter, run, fits, change).await
+}
+
+/// Slice by slice until nothing is left that is too old.
+pub(super) async fn retain(hands: Hands) -> Result<Retained, InboxError> {
+    let mut all = Retained::default();
+    loop {
+        let (done, more) = hands.calls.call(Store::retain).await?;
+        all.wiped += done.wiped;
+        all.forgotten += done.forgotten;
+        if !more {
+            return Ok(all);
+        }
+    }
+}
+
+impl Store {
+    fn find_again(&self, seq: i64) -> rusqlite::Result<Option<Found>> {
+        read::find_one(&self.connection, seq)
+    }
+
+    fn forget(&mut self, seq: i64) -> rusqlite::Result<()> {
+        self.wipe(seq)?;
+        self.connection
+            .prepare_cached("DELETE FROM events WHERE seq = ?1")?
+            .execute([seq])?;
+        Ok(())
+    }
+
+    fn wipe(&mut self, seq: i64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM payloads WHERE seq = ?1")?
+            .execute([seq])?;
+        Ok(())
+    }
+
+    /// One slice of retention, and whether there is more.
+    fn retain(&mut self) -> rusqlite::Result<(Retained, bool)> {
+        let now = self.clock.now();
+        let before = |age: std::time::Duration| {
+            let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            now.as_millis().saturating_sub(age).cast_signed()
+        };
+        let wiped = self.older(
+            "SELECT seq FROM events WHERE state = 5 AND bytes > 0 = 1 AND since < ?1 LIMIT ?2",
+            before(self.settings.delivered_body),
+        )?;
+        for seq in &wiped {
+            self.wipe(*seq)?;
+            self.connection
+                .prepare_cached("UPDATE events SET bytes = 0 WHERE seq = ?1")?
+                .execute([seq])?;
+        }
+        let forgotten = self.older(
+            "SELECT seq FROM events WHERE state = 5 AND bytes > 0 = 0 AND since < ?1 LIMIT ?2",
+            before(self.settings.delivered_record),
+        )?;
+        for seq in &forgotten {
+            self.forget(*seq)?;
+        }
+        let signatures = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM signatures WHERE (triple, body) IN
+                 (SELECT triple, body FROM signatures WHERE forget_at < ?1 ORDER BY forget_at LIMIT ?2)",
+            )?
+            .execute(params![millis(now), SLICE])?;
+        // Gives pages that are free back to the disk, a few at a time.
+        self.connection
+            .prepare_cached("PRAGMA incremental_vacuum(256)")?
+            .query_map([], |_| Ok(()))?
+            .for_each(drop);
+        let done = Retained {
+            wiped: wiped.len() as u64,
+            forgotten: forgotten.len() as u64,
+        };
+        let more = [wiped.len(), forgotten.len(), signatures]
+            .iter()
+            .any(|count| *count == SLICE);
+        Ok((done, more))
+    }
+
+    fn older(&self, statement: &str, before: i64) -> rusqlite::Result<Vec<i64>> {
+        self.connection
+            .prepare_cached(statement)?
+            .query_map(params![before, SLICE], |row| row.get(0))?
+            .collect()
+    }
+}

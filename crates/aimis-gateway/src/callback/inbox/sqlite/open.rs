@@ -1,0 +1,307 @@
+//! Opening: files and keys first, so that what is wrong is told before anything is served.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use super::read::{Reader, millis};
+use super::room::{PAGE, Room};
+use super::writer::{Store, Writer};
+use super::{Parts, Role, Settings, Sqlite, schema};
+use crate::callback::event::Tags;
+use crate::callback::inbox::disk;
+use crate::callback::inbox::keys::{KeyError, KeyId, Keys, bound_to};
+use crate::clock::Clock;
+use crate::secrets::{self, in_full};
+
+/// The oldest SQLite that may write: before it, a checkpoint that met a writer could damage a write-ahead log.
+const OLDEST_SQLITE: i32 = 3_051_003;
+/// Bytes of pages that each connection keeps.
+const CACHE_KIB: u32 = 16 * 1024;
+/// What the tags' own key is bound to.
+const TAG_KEY: &str = "tag_key";
+
+/// Where the keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFiles {
+    /// The key that seals.
+    pub current: PathBuf,
+    /// Keys that only open.
+    pub previous: Vec<PathBuf>,
+}
+
+impl From<&crate::config::Inbox> for KeyFiles {
+    fn from(config: &crate::config::Inbox) -> Self {
+        Self {
+            current: config.key_file.clone(),
+            previous: config.previous_key_files.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Why an inbox cannot be opened. Names files, never what is in them.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file or directory denies itself.
+    #[error("inbox.path: {}: {}", .0.display(), .1.kind())]
+    File(PathBuf, io::Error),
+    /// There is nothing to look at.
+    #[error("inbox.path: {}: no such file; the gateway makes it when it starts with a callback listener", .0.display())]
+    NotThere(PathBuf),
+    /// Locks and syncs of network disks may not do what they promise.
+    #[error("inbox.path: {} is on a network disk ({kind}), where what is acknowledged may be lost; use a disk of this machine, or, knowing that, inbox.allow_network_disk = true", path.display())]
+    NetworkDisk {
+        /// The database.
+        path: PathBuf,
+        /// The file system.
+        kind: &'static str,
+    },
+    /// Another gateway has it.
+    #[error("inbox.path: {} is in use by another gateway", .0.display())]
+    InUse(PathBuf),
+    /// The SQLite in this binary is too old.
+    #[error("SQLite {0} is too old: before 3.51.3 it could damage the inbox")]
+    OldSqlite(&'static str),
+    /// A database of something else.
+    #[error("inbox.path is a database of something else")]
+    NotAnInbox,
+    /// Made by a newer gateway.
+    #[error(
+        "inbox.path has version {found}, and this gateway knows versions up to {known}: it was opened by a newer one"
+    )]
+    Newer {
+        /// Its version.
+        found: i64,
+        /// The newest that we know.
+        known: i64,
+    },
+    /// A key cannot be read or made.
+    #[error("inbox.key_file: {0}")]
+    Key(#[from] KeyError),
+    /// Events were sealed with a key that is not there.
+    #[error(
+        "the inbox has {rows} events sealed with the key {key}, which none of inbox.key_file and inbox.previous_key_files holds: put it back"
+    )]
+    KeyMissing {
+        /// The key's id.
+        key: KeyId,
+        /// Events under it.
+        rows: u64,
+    },
+    /// The database's own key does not open: the file was changed.
+    #[error("the inbox is damaged: its own key does not open; restore it from a backup")]
+    Damaged,
+    /// SQLite failed.
+    #[error("inbox.path: the database cannot be opened: {}", told(.0))]
+    Sqlite(#[from] rusqlite::Error),
+    /// The system denied a thread or randomness.
+    #[error("the system denied a resource: {}", .0.kind())]
+    System(#[from] io::Error),
+}
+
+/// SQLite's own word for a failure; never text with a value in it.
+fn told(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => failure.to_string(),
+        _ => "an answer that was not expected".to_owned(),
+    }
+}
+
+impl Sqlite {
+    /// Opens the inbox, and makes it if `role` is the gateway and it is not there.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is left running then.
+    pub fn open(settings: Settings, keys: &KeyFiles, role: Role, parts: Parts) -> Result<Self, OpenError> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            return Err(OpenError::OldSqlite(rusqlite::version()));
+        }
+        let lock = prepare_files(&settings, role)?;
+        let mut connection = connect(&settings)?;
+        schema::migrate(&mut connection)?;
+        let (keys, key, tags) = unlock(&mut connection, keys)?;
+        if role == Role::Gateway {
+            recover(&connection, &parts.clock)?;
+        }
+        let file = |error| OpenError::File(in_full(&settings.path), error);
+        disk::sync_directory(disk::directory_of(&settings.path)).map_err(file)?;
+
+        let reader = Arc::new(Reader::start(connect_to_read(&settings)?)?);
+        let settings = Arc::new(settings);
+        parts.metrics.show_limit(settings.max_bytes);
+        let room = Room::new(&mut connection, &settings)?;
+        let (changes, _) = watch::channel(0);
+        let store = Store::new(
+            connection,
+            Arc::clone(&settings),
+            parts.clock.clone(),
+            parts.metrics,
+            changes.clone(),
+            room,
+            parts.abort,
+        );
+        Ok(Self {
+            keys: Arc::new(keys),
+            key,
+            tags,
+            clock: parts.clock,
+            settings,
+            #[cfg(test)]
+            faults: Arc::clone(&store.faults),
+            writer: Writer::start(store)?,
+            reader,
+            changes,
+            _lock: lock,
+        })
+    }
+}
+
+/// Makes directory and files, and takes the lock that one gateway at a time holds.
+fn prepare_files(settings: &Settings, role: Role) -> Result<Option<File>, OpenError> {
+    let path = &settings.path;
+    let file = |error| OpenError::File(in_full(path), error);
+    let directory = disk::directory_of(path);
+    if role == Role::Gateway {
+        disk::create_directory(directory).map_err(file)?;
+    } else if !path.exists() {
+        return Err(OpenError::NotThere(in_full(path)));
+    }
+    if let Some(kind) = disk::network_disk(directory).filter(|_| !settings.allow_network_disk) {
+        return Err(OpenError::NetworkDisk {
+            path: in_full(path),
+            kind,
+        });
+    }
+    if role == Role::Command {
+        return Ok(None);
+    }
+    let lock_path = beside(path, "-lock");
+    disk::make_private(&lock_path).map_err(file)?;
+    let lock = File::open(&lock_path).map_err(file)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(in_full(path))),
+        Err(std::fs::TryLockError::Error(error)) => return Err(file(error)),
+    }
+    disk::make_private(path).map_err(file)?;
+    Ok(Some(lock))
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn connect(settings: &Settings) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&settings.path, flags)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.busy_timeout(settings.busy_timeout)?;
+    // Page size and auto_vacuum count for a new database only, and only before the log is switched on.
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE};
+         PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -{CACHE_KIB};"
+    ))?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenError::File(
+            in_full(&settings.path),
+            io::ErrorKind::Unsupported.into(),
+        ));
+    }
+    // FULL: each commit is synced. Deleted content is overwritten. Checkpoints are made behind answers, not within commits.
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;")?;
+    for statement in [
+        "PRAGMA wal_autocheckpoint = 0".to_owned(),
+        format!("PRAGMA journal_size_limit = {}", settings.wal_target_bytes),
+    ] {
+        connection.query_row(&statement, [], |_| Ok(()))?;
+    }
+    Ok(connection)
+}
+
+fn connect_to_read(settings: &Settings) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&settings.path, flags)?;
+    connection.busy_timeout(settings.busy_timeout)?;
+    connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
+    Ok(connection)
+}
+
+/// Reads the keys, makes sure that everything can be opened with them, and opens the database's own key.
+fn unlock(connection: &mut Connection, files: &KeyFiles) -> Result<(Keys, i64, Tags), OpenError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let kept: Option<([u8; 8], Vec<u8>)> = transaction
+        .query_row(
+            "SELECT id, value FROM meta JOIN keys ON keys.number = meta.key WHERE name = ?1",
+            [TAG_KEY],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    let keys = Keys::read(&files.current, &files.previous, kept.is_none())?;
+    let needed: Vec<([u8; 8], i64)> = transaction
+        .prepare("SELECT id, rows FROM keys WHERE rows > 0 OR number IN (SELECT key FROM meta)")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, rows) in needed {
+        let key = KeyId::from_bytes(id);
+        if keys.by_id(key).is_none() {
+            let rows = rows.unsigned_abs();
+            return Err(OpenError::KeyMissing { key, rows });
+        }
+    }
+    let current = keys.current().id();
+    transaction.execute(
+        "INSERT INTO keys (id) VALUES (?1) ON CONFLICT DO NOTHING",
+        [current.as_bytes()],
+    )?;
+    let number: i64 = transaction.query_row("SELECT number FROM keys WHERE id = ?1", [current.as_bytes()], |row| {
+        row.get(0)
+    })?;
+    let aad = bound_to(TAG_KEY, "", b"");
+    let mut tag_key = Zeroizing::new([0; 32]);
+    let sealed_by = kept.as_ref().map(|(id, _)| KeyId::from_bytes(*id));
+    match kept {
+        Some((id, value)) => {
+            let key = keys.by_id(KeyId::from_bytes(id)).ok_or(OpenError::Damaged)?;
+            let opened = key.open(value, &aad).map_err(|_| OpenError::Damaged)?;
+            if opened.len() != tag_key.len() {
+                return Err(OpenError::Damaged);
+            }
+            tag_key.copy_from_slice(&opened);
+        }
+        None => tag_key = secrets::random_key()?,
+    }
+    // A retired key is not needed any more once nothing is sealed with it.
+    if sealed_by != Some(current) {
+        let value = keys.current().seal(&*tag_key, &aad).map_err(|_| OpenError::Damaged)?;
+        transaction.execute(
+            "INSERT INTO meta VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET key = excluded.key, value = excluded.value",
+            params![TAG_KEY, number, value],
+        )?;
+    }
+    let tags = Tags::new(&tag_key);
+    transaction.commit()?;
+    Ok((keys, number, tags))
+}
+
+/// What the gateway before us had leased is up again, at once.
+fn recover(connection: &Connection, clock: &Clock) -> rusqlite::Result<()> {
+    let now = millis(clock.now());
+    connection.execute("UPDATE events SET due_at = ?1 WHERE state = 1 AND due_at > ?1", [now])?;
+    // Nor has anything to wait longer than it was told to, if the clock was ahead then.
+    connection.execute(
+        "UPDATE events SET due_at = ?1 WHERE state < 3 AND due_at > ?1 + 48 * 3600000",
+        [now],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! What only a store on a disk can get wrong. What every store does is in `inbox::model`.
+
+mod at_rest;
+mod failing;
+mod opening;
+mod room;

@@ -1,0 +1,95 @@
+//! Opening: what is refused, what is made, and with which rights.
+
+use std::os::unix::fs::PermissionsExt;
+
+use rusqlite::Connection;
+
+use crate::callback::inbox::Inbox;
+use crate::callback::inbox::sqlite::{OpenError, Role};
+use crate::callback::inbox::testing::{Bed, append, arrival, lease, list};
+
+#[test]
+fn its_files_are_the_gateways_alone() {
+    let bed = Bed::new();
+    let data = bed.settings.path.parent().unwrap().to_owned();
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(&bed.settings.path, "").unwrap();
+    std::fs::set_permissions(&bed.settings.path, std::fs::Permissions::from_mode(0o666)).unwrap();
+
+    let inbox = bed.open();
+    append(&bed, &inbox, &arrival(1, "{\"a\":1}"));
+
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{entry:?}"
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 4, "database, log, index, lock");
+}
+
+#[test]
+fn one_gateway_at_a_time_has_it_and_commands_may_look() {
+    let bed = Bed::new();
+    let absent = bed.try_open(Role::Command);
+    let inbox = bed.open();
+    append(&bed, &inbox, &arrival(1, "{\"a\":1}"));
+    let leased = lease(&inbox, 1);
+
+    let second = bed.try_open(Role::Gateway);
+    let command = bed.try_open(Role::Command).unwrap();
+
+    assert!(matches!(absent, Err(OpenError::NotThere(_))));
+    assert!(matches!(second, Err(OpenError::InUse(_))));
+    assert_eq!(list(&command)[0].id, leased[0].0.event);
+    assert!(
+        lease(&command, 1).is_empty(),
+        "a look does not end the gateway's leases"
+    );
+    drop((inbox, command));
+    assert_eq!(lease(&bed.open(), 1).len(), 1, "a new start does");
+}
+
+#[test]
+fn what_is_newer_or_something_else_is_left_alone() {
+    let bed = Bed::new();
+    drop(bed.open());
+    let change = |statement: &str| {
+        Connection::open(&bed.settings.path)
+            .unwrap()
+            .execute_batch(statement)
+            .unwrap();
+    };
+
+    change("PRAGMA user_version = 2");
+    let newer = bed.try_open(Role::Gateway).err().unwrap();
+    change("PRAGMA user_version = 1; PRAGMA application_id = 5");
+    let other = bed.try_open(Role::Gateway).err().unwrap();
+
+    assert!(matches!(newer, OpenError::Newer { found: 2, known: 1 }), "{newer}");
+    assert!(matches!(other, OpenError::NotAnInbox), "{other}");
+}
+
+#[test]
+fn settings_that_durability_rests_on_are_in_force() {
+    let bed = Bed::new();
+    let inbox = bed.open();
+    let read = |name: &'static str| {
+        let call = inbox.writer.calls().call(move |store| {
+            store.connection.query_row(&format!("PRAGMA {name}"), [], |row| {
+                row.get::<_, rusqlite::types::Value>(0)
+            })
+        });
+        format!("{:?}", crate::callback::inbox::testing::wait(call).unwrap())
+    };
+
+    assert_eq!(read("journal_mode"), "Text(\"wal\")");
+    assert_eq!(read("synchronous"), "Integer(2)");
+    assert_eq!(read("secure_delete"), "Integer(1)");
+    assert_eq!(read("auto_vacuum"), "Integer(2)");
+    assert!(inbox.changes().has_changed().is_ok());
+}
