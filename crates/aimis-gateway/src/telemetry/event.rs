@@ -241,7 +241,6 @@ impl Event<'_> {
                 reason: CallbackRefusal::Reflected,
                 ..
             }
-            | Event::InboxBroken { .. }
             | Event::CallbackNotStored { .. } => Level::Error,
             Event::CallbackRefused { .. } => Level::Warn,
             Event::Request(exchange) => exchange.level(),
@@ -272,6 +271,7 @@ impl Event<'_> {
                 state: CertificateState::Expired,
                 ..
             }
+            | Event::InboxBroken { .. }
             | Event::Panicked { .. } => Level::Error,
         }
     }
@@ -375,9 +375,7 @@ impl Event<'_> {
             Event::CallbackNotStored { .. } => {
                 "a callback could not be stored and was not acknowledged: the platform may not send it again"
             }
-            Event::InboxBroken { .. } => {
-                "the inbox failed in a way that leaves its state unknown: the process ends, and recovers it when it starts again"
-            }
+            Event::InboxBroken { what } => what,
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
@@ -499,16 +497,17 @@ impl Event<'_> {
                     .field("error.type", not_stored(*error))
                     .field("suppressed", *left_out);
             }
-            Event::InboxBroken { what } => {
-                line.field("error.type", *what);
-            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
             Event::Panicked { file, line: at } => {
                 line.field("code.file.path", *file).field("code.line.number", *at);
             }
-            Event::UnaskedAnswer | Event::Draining | Event::Stopped | Event::Notice { .. } => {}
+            Event::UnaskedAnswer
+            | Event::InboxBroken { .. }
+            | Event::Draining
+            | Event::Stopped
+            | Event::Notice { .. } => {}
         }
     }
 }

@@ -9,11 +9,13 @@
 //! | `deliver` | lease, settle, resume |
 //! | `many` | redeliver, release, remove, retention |
 //! | `read` | list, show, stats, verify, on a thread and a connection of their own |
+//! | `clock_steps` | what is due, when somebody sets the machine's clock |
 //! | `room` | the disk budget and the write-ahead log |
 //!
 //! Payloads are sealed and opened by the caller's thread, so that the writer has little to do but to write.
 
 mod arrive;
+mod clock_steps;
 mod deliver;
 mod many;
 mod open;
@@ -37,7 +39,7 @@ use super::metrics::InboxMetrics;
 use super::rules::Sharing;
 use super::{
     AppendError, Appended, Filter, Inbox, InboxError, Lease, Leases, Outcome, Pace, Receipt, Retained, Run,
-    SettleError, Stats, Summary, Touched, Verdict,
+    SettleError, Shown, Stats, Summary, Touched, Verdict,
 };
 use crate::callback::event::{EventId, NewEvent, Payload, Tags};
 use crate::clock::Clock;
@@ -236,7 +238,7 @@ impl Inbox for Sqlite {
             .call(move |connection| read::list(connection, &filter, after, limit))
     }
 
-    fn show(&self, id: EventId) -> Answer<Option<(Summary, Option<Payload>)>> {
+    fn show(&self, id: EventId) -> Answer<Option<Shown>> {
         let opener = self.opener();
         let found = self.reader.call(move |connection| read::show(connection, id));
         async move {

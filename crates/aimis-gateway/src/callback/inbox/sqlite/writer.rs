@@ -11,16 +11,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rusqlite::{Connection, Error, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Settings;
+use super::clock_steps::Steps;
 use super::room::Room;
 use crate::callback::inbox::InboxError;
 use crate::callback::inbox::metrics::InboxMetrics;
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 
 /// Ends the process. It is told what failed, in words of ours. Where it returns, as in tests, the inbox answers
 /// [`InboxError::Broken`] from then on.
@@ -329,56 +329,5 @@ fn write(mut store: Store, mut queue: mpsc::Receiver<Box<dyn Job>>, stopping: &A
     if !store.broken {
         // What stays in the log is as safe; the next start is quicker without.
         let _ = store.room.empty_log(&store.connection);
-    }
-}
-
-/// Notices that wall time and monotonic time went apart.
-struct Steps {
-    wall: i64,
-    moment: Moment,
-}
-
-/// Differences below this are the ordinary discipline of a clock.
-const STEP: Duration = Duration::from_secs(2);
-
-impl Steps {
-    fn new(clock: &Clock) -> Self {
-        Self {
-            wall: clock.now().as_millis().cast_signed(),
-            moment: clock.moment(),
-        }
-    }
-
-    /// By how many milliseconds the clock was set since the last time, if it was.
-    fn observe(&mut self, clock: &Clock) -> Option<i64> {
-        let last = std::mem::replace(self, Self::new(clock));
-        let passed = i64::try_from(self.moment.since(last.moment).as_millis()).unwrap_or(i64::MAX);
-        let step = self.wall.saturating_sub(last.wall).saturating_sub(passed);
-        if step.unsigned_abs() >= STEP.as_millis() as u64 {
-            return Some(step);
-        }
-        // Small differences add up until they are a step.
-        self.wall = last.wall.saturating_add(passed);
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_is_set_is_noticed_and_one_that_runs_is_not() {
-        let clock = Clock::manual(1_735_689_600_000);
-        let mut steps = Steps::new(&clock);
-
-        clock.advance(Duration::from_secs(3600));
-
-        assert_eq!(steps.observe(&clock), None);
-        assert_eq!(steps.observe(&clock.shifted(-60_000)), Some(-60_000));
-        assert_eq!(steps.observe(&clock.shifted(-60_000)), None);
-        assert_eq!(steps.observe(&clock), Some(60_000));
-        assert_eq!(steps.observe(&clock.shifted(1_500)), None);
-        assert_eq!(steps.observe(&clock.shifted(3_000)), Some(3_000));
     }
 }

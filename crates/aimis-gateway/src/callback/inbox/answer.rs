@@ -1,0 +1,78 @@
+//! What the inbox answers, and why it does not.
+
+use super::Receipt;
+use crate::callback::event::{EventId, QuarantineReason, Verified};
+
+/// What became of an appended event.
+#[derive(Debug)]
+pub struct Appended {
+    /// Proof that the event is durable; the platform's success answer is made from it.
+    pub receipt: Receipt,
+    /// The stored event; of a duplicate, the one that is there already.
+    pub event: EventId,
+    /// How it was taken.
+    pub kind: Kind,
+    /// What is known of its signature.
+    pub verified: Verified,
+}
+
+/// How an event was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The first of its identity.
+    Accepted,
+    /// Known with this very body; nothing was stored.
+    Duplicate,
+    /// Known with another body; this one is delivered, too.
+    Updated,
+    /// Stored, and not delivered before an operator releases it.
+    Quarantined(QuarantineReason),
+}
+
+/// Why an event was not stored. The platform must be told that it was not received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// As many events as may wait for the disk do so.
+    #[error("as many events wait for the disk as may")]
+    Busy,
+    /// The budget of the store, or the disk, is used up.
+    #[error("the inbox is full")]
+    Full,
+    /// Quarantined events take as much room as they may.
+    #[error("the quarantine is full")]
+    QuarantineFull,
+    /// The store failed.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InboxError {
+    /// The store refused a statement; it was undone.
+    #[error("the store failed")]
+    Failed,
+    /// The payload does not open: it was changed on the disk.
+    #[error("the payload does not open")]
+    Unreadable,
+    /// There is no room left on the disk, not even to note what became of an event.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The state of the store is unknown since a write failed; the process is ending.
+    #[error("the store is out of action")]
+    Broken,
+    /// The inbox is closed.
+    #[error("the inbox is closed")]
+    Closed,
+}
+
+/// Why a lease was not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettleError {
+    /// The event was leased again, settled already or removed.
+    #[error("the lease is lost")]
+    Lost,
+    /// The store failed; the lease runs on.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+}
