@@ -18,10 +18,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::admin::Admin;
+use crate::cache_truth::CacheTruth;
 use crate::callback;
 use crate::callback::deliver::{self, Deliverer};
-use crate::callback::inbox::sqlite::{self, Abort, KeyFiles, OpenError, Role};
-use crate::callback::inbox::{Inbox, Sqlite};
+use crate::callback::inbox::sqlite::{self, KeyFiles, OpenError, Role};
+use crate::callback::inbox::{Inbox, Sqlite, end_process};
 use crate::client::failures::Failures;
 use crate::clock::Clock;
 use crate::config::{Config, FileMode, ListenAddr};
@@ -245,7 +246,7 @@ impl Gateway {
                 callback::start::Parts {
                     prepared,
                     inbox,
-                    invalidate: Vec::new(),
+                    invalidate: vec![Arc::new(CacheTruth(Arc::clone(&cache)))],
                     signing_clock: signing_clock.clone(),
                     door: callback_tls
                         .as_ref()
@@ -415,22 +416,12 @@ impl Drop for Gateway {
     }
 }
 
-/// How long the log has for its last lines before the process ends by itself.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
 /// Opens the inbox. When its state becomes unknown the process ends, and the next one recovers it.
 fn open_inbox(config: &Config, clock: &Clock, metrics: &Arc<Metrics>, log: &Log) -> Result<Arc<dyn Inbox>, OpenError> {
-    let log = log.clone();
-    let abort: Abort = Arc::new(move |what| {
-        log.write(&Event::InboxBroken { what });
-        // Whether the line is out cannot be asked, and a log that hangs must not keep the process.
-        std::thread::park_timeout(LAST_WORDS);
-        std::process::abort();
-    });
     let parts = sqlite::Parts {
         clock: clock.clone(),
         metrics: Arc::clone(&metrics.inbox),
-        abort,
+        abort: end_process(log.clone()),
     };
     let settings = sqlite::Settings::from(&config.inbox);
     let keys = KeyFiles::from(&config.inbox);

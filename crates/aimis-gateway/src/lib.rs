@@ -25,6 +25,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod cache_truth;
 pub mod callback;
 pub mod cli;
 pub mod client;

@@ -1,5 +1,6 @@
 //! What is fuzzed: a file each, with its seeds and what must hold for every input.
 
+mod callback;
 mod charset;
 mod cipher_decrypt;
 mod datetime;
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[Target] = &[
     decode::TARGET,
     multipart::TARGET,
     charset::TARGET,
+    callback::TARGET,
     head_guard::TARGET,
 ];
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aimis_gateway::callback::inbox::sqlite::{KeyFiles, Parts, Role, Settings as InboxSettings};
-use aimis_gateway::callback::inbox::{Filter, Inbox, Sqlite};
+use aimis_gateway::callback::inbox::{Filter, Inbox, Shown, Sqlite};
 use aimis_gateway::clock::Clock;
 use aimis_gateway::config::{self, Sources};
 use aimis_gateway::telemetry::metrics::Metrics;
@@ -134,7 +134,7 @@ pub async fn stored_in(directory: &Directory) -> Vec<Stored> {
     .unwrap();
     let mut stored = Vec::new();
     for summary in inbox.list(Filter::default(), None, 1000).await.unwrap() {
-        let (summary, payload) = inbox.show(summary.id).await.unwrap().unwrap();
+        let Shown { summary, payload } = inbox.show(summary.id).await.unwrap().unwrap();
         stored.push(Stored {
             state: summary.state.as_str(),
             verified: summary.verified.as_str(),

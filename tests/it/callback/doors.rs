@@ -145,9 +145,9 @@ async fn callbacks_come_over_a_unix_socket_as_well() {
     // Its path has a limit of 107 bytes, so it is not in the test's directory.
     let socket = std::env::temp_dir().join(format!("aimis-callback-{}.sock", std::process::id()));
     let bed = Bed::start(|settings| {
-        let listen = format!("networks = \"192.0.2.0/24\"\nsocket_mode = \"0600\"");
+        let listen = "networks = \"192.0.2.0/24\"\nsocket_mode = \"0600\"";
         settings
-            .with("callback", &listen)
+            .with("callback", listen)
             .callback_listen(&format!("[\"127.0.0.1:0\", \"unix:{}\"]", socket.display()))
     })
     .await;

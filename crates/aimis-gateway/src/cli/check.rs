@@ -34,6 +34,7 @@ struct Found {
     clients: Vec<ClientFound>,
     platform: String,
     lan: Vec<String>,
+    callback: Vec<String>,
     notices: Vec<String>,
 }
 
@@ -113,6 +114,7 @@ impl Found {
             "clients": clients,
             "platform": self.platform,
             "lan": self.lan,
+            "callback": self.callback,
             "notices": self.notices,
         })
     }
@@ -125,6 +127,9 @@ impl Found {
         text.extend(self.clients.iter().map(ClientFound::text));
         text += &format!("platform: {}\n", self.platform);
         text += &format!("lan: {}\n", self.lan.join(", "));
+        if !self.callback.is_empty() {
+            text += &format!("callback: {}\n", self.callback.join(", "));
+        }
         text.extend(self.notices.iter().map(|notice| format!("notice: {notice}\n")));
         text += "configuration is fine\n";
         text
@@ -155,5 +160,10 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
         notices: config::notices(config),
         platform: config.platform.base_url.to_string(),
         lan: config.lan.listen.iter().map(ToString::to_string).collect(),
+        callback: config
+            .callback
+            .iter()
+            .flat_map(|callback| callback.listen.iter().map(ToString::to_string))
+            .collect(),
     })
 }

@@ -240,7 +240,7 @@ pub enum Event<'a> {
         /// Lines left out since the last.
         left_out: u64,
     },
-    /// A write of the inbox failed, and what is on its disk is unknown: the process ends.
+    /// What the disk holds of the inbox is unknown: the process ends.
     InboxBroken {
         /// What failed.
         what: &'static str,

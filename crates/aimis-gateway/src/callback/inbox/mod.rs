@@ -53,7 +53,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::event::{EventId, NewEvent, Payload, Tags};
+use super::event::{EventId, NewEvent, Tags};
 use crate::tenant::TenantName;
 
 pub use answer::{AppendError, Appended, InboxError, Kind, SettleError};
@@ -64,7 +64,7 @@ pub use metrics::InboxMetrics;
 pub use receipt::Receipt;
 pub use rules::Sharing;
 pub use sqlite::Sqlite;
-pub use view::{Filter, Pace, Retained, Run, State, Stats, Summary, Touched, Verdict};
+pub use view::{Filter, Pace, Retained, Run, Shown, State, Stats, Summary, Touched, Verdict};
 
 /// Keeps events. Every method may be called from any runtime; the work is done on threads of the inbox.
 pub trait Inbox: Send + Sync {
@@ -109,8 +109,8 @@ pub trait Inbox: Send + Sync {
         limit: usize,
     ) -> BoxFuture<'static, Result<Vec<Summary>, InboxError>>;
 
-    /// One event with its payload; the payload is `None` once wiped.
-    fn show(&self, id: EventId) -> BoxFuture<'static, Result<Option<(Summary, Option<Payload>)>, InboxError>>;
+    /// One event with its payload.
+    fn show(&self, id: EventId) -> BoxFuture<'static, Result<Option<Shown>, InboxError>>;
 
     /// What is in the store.
     fn stats(&self) -> BoxFuture<'static, Result<Stats, InboxError>>;

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use aimis_core::sign::Timestamp;
 
 use super::Reason;
-use crate::callback::event::{EventId, Verified};
+use crate::callback::event::{EventId, Payload, Verified};
 use crate::tenant::TenantName;
 
 /// Where an event is on its way.
@@ -133,6 +133,14 @@ pub struct Summary {
     pub reason: Option<Reason>,
     /// Bytes of the sealed payload; 0 once wiped.
     pub bytes: u64,
+}
+
+/// An event with its payload.
+pub struct Shown {
+    /// Everything else.
+    pub summary: Summary,
+    /// What the HIS got, or will get; `None` once wiped.
+    pub payload: Option<Payload>,
 }
 
 /// What is in the store.

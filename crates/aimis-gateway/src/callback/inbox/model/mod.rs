@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::testing::{Bed, north, wait};
 use super::{Filter, Inbox, Lease, Outcome, Pace, Reason, Run, Sqlite};
 use crate::clock::Clock;
-use plain::{Model, seen};
+use plain::{Model, Seen};
 use steps::{How, Step, steps};
 
 /// A store that can be killed and opened again.
@@ -57,8 +57,8 @@ fn compare(subject: &mut dyn Subject, steps: Vec<Step>) {
         take(subject, &mut model, &mut held, step);
         let listed = wait(subject.inbox().list(Filter::default(), None, 10_000)).unwrap();
         assert_eq!(
-            listed.iter().map(seen).collect::<Vec<_>>(),
-            model.summaries(),
+            listed.iter().map(Seen::from).collect::<Vec<_>>(),
+            model.seen(),
             "after {told}"
         );
     }

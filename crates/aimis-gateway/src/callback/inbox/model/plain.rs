@@ -270,58 +270,48 @@ impl Model {
         }
     }
 
-    pub(super) fn summaries(
-        &self,
-    ) -> Vec<(
-        EventId,
-        State,
-        Verified,
-        u64,
-        u64,
-        Option<u64>,
-        u32,
-        Option<String>,
-        bool,
-    )> {
-        let seen = |entry: &Entry| {
-            (
-                entry.id,
-                entry.state,
-                entry.verified,
-                entry.received,
-                entry.since,
-                entry.state.is_live().then_some(entry.due),
-                entry.attempts,
-                entry.reason.clone(),
-                entry.wiped,
-            )
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        let seen = |entry: &Entry| Seen {
+            id: entry.id,
+            state: entry.state,
+            verified: entry.verified,
+            received: entry.received,
+            since: entry.since,
+            due: entry.state.is_live().then_some(entry.due),
+            attempts: entry.attempts,
+            reason: entry.reason.clone(),
+            wiped: entry.wiped,
         };
         self.entries.iter().map(seen).collect()
     }
 }
 
-pub(super) fn seen(
-    event: &Summary,
-) -> (
-    EventId,
-    State,
-    Verified,
-    u64,
-    u64,
-    Option<u64>,
-    u32,
-    Option<String>,
-    bool,
-) {
-    (
-        event.id,
-        event.state,
-        event.verified,
-        event.received_at.as_millis(),
-        event.since.as_millis(),
-        event.due_at.map(Timestamp::as_millis),
-        event.attempts,
-        event.reason.as_ref().map(|reason| reason.as_str().to_owned()),
-        event.bytes == 0,
-    )
+/// What can be seen of an event, in a model and in a store.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    id: EventId,
+    state: State,
+    verified: Verified,
+    received: u64,
+    since: u64,
+    due: Option<u64>,
+    attempts: u32,
+    reason: Option<String>,
+    wiped: bool,
+}
+
+impl From<&Summary> for Seen {
+    fn from(event: &Summary) -> Self {
+        Self {
+            id: event.id,
+            state: event.state,
+            verified: event.verified,
+            received: event.received_at.as_millis(),
+            since: event.since.as_millis(),
+            due: event.due_at.map(Timestamp::as_millis),
+            attempts: event.attempts,
+            reason: event.reason.as_ref().map(|reason| reason.as_str().to_owned()),
+            wiped: event.bytes == 0,
+        }
+    }
 }

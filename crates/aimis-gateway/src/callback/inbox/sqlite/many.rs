@@ -163,9 +163,7 @@ impl Store {
             wiped: wiped.len() as u64,
             forgotten: forgotten.len() as u64,
         };
-        let more = [wiped.len(), forgotten.len(), signatures]
-            .iter()
-            .any(|count| *count == SLICE);
+        let more = [wiped.len(), forgotten.len(), signatures].contains(&SLICE);
         Ok((done, more))
     }
 

@@ -39,7 +39,7 @@ use super::metrics::InboxMetrics;
 use super::rules::Sharing;
 use super::{
     AppendError, Appended, Filter, Inbox, InboxError, Lease, Leases, Outcome, Pace, Receipt, Retained, Run,
-    SettleError, Stats, Summary, Touched, Verdict,
+    SettleError, Shown, Stats, Summary, Touched, Verdict,
 };
 use crate::callback::event::{EventId, NewEvent, Payload, Tags};
 use crate::clock::Clock;
@@ -238,7 +238,7 @@ impl Inbox for Sqlite {
             .call(move |connection| read::list(connection, &filter, after, limit))
     }
 
-    fn show(&self, id: EventId) -> Answer<Option<(Summary, Option<Payload>)>> {
+    fn show(&self, id: EventId) -> Answer<Option<Shown>> {
         let opener = self.opener();
         let found = self.reader.call(move |connection| read::show(connection, id));
         async move {

@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Opener, Settings};
-use crate::callback::event::{EventId, Payload, Tag, Verified};
+use crate::callback::event::{EventId, Tag, Verified};
 use crate::callback::inbox::keys::KeyId;
-use crate::callback::inbox::{Filter, InboxError, Reason, State, Stats, Summary, Verdict, disk};
+use crate::callback::inbox::{Filter, InboxError, Reason, Shown, State, Stats, Summary, Verdict, disk};
 use crate::tenant::TenantName;
 
 /// Questions that may wait for the reader.
@@ -87,14 +87,14 @@ pub(super) struct Stored {
 
 impl Stored {
     /// Opens the payload.
-    pub(super) fn open(self, opener: &Opener) -> Result<(Summary, Option<Payload>), super::Unopened> {
+    pub(super) fn open(self, opener: &Opener) -> Result<Shown, super::Unopened> {
         let Self { summary, sealed } = self;
         let payload = match sealed {
             Some((key, sealed)) => Some(opener.open(key, &summary.tenant, summary.id, sealed)?),
             None if summary.bytes > 0 => return Err(super::Unopened),
             None => None,
         };
-        Ok((summary, payload))
+        Ok(Shown { summary, payload })
     }
 }
 

@@ -19,9 +19,7 @@ fn forms(plain: &str) -> Vec<Vec<u8>> {
         reversed.into_bytes(),
         hex::encode(plain).into_bytes(),
         hex::encode_upper(plain).into_bytes(),
-        base64::engine::general_purpose::STANDARD.encode(plain)[..8]
-            .as_bytes()
-            .to_vec(),
+        base64::engine::general_purpose::STANDARD.encode(plain).as_bytes()[..8].to_vec(),
     ]
 }
 
