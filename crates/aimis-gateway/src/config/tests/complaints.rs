@@ -297,6 +297,10 @@ const FILES: &[(&str, &str)] = &[
         "gateway.toml:1: column 5: not valid TOML: unclosed table, expected `]`",
     ),
     (
+        "[inbox]\ndelivered_record_hours = 1\n",
+        "gateway.toml:2: inbox.delivered_record_hours: 1 is less than delivered_body_hours: the content would be kept longer than the record of it",
+    ),
+    (
         "[lan]\n[lan]\n",
         "gateway.toml:2: column 2: not valid TOML: duplicate key",
     ),
@@ -317,7 +321,7 @@ fn all_faults_are_told_at_once() {
     let expected = "\
 gateway.toml:2: runtime.workers: 999 is out of range, allowed is 0 to 256
 gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, telemetry, platform, breaker, crypto, sign, identity, dates, \
-clock, emptiness, drain, log, tenants, clients
+clock, emptiness, inbox, drain, log, tenants, clients
 gateway.toml:5: platform.base_url: 5 is not a URL
 gateway.toml:6: platform.max_body: \"1B\" is out of range, allowed is 64KiB to 256MiB
 gateway.toml:7: tenants[0].app_id: is missing
