@@ -38,8 +38,9 @@ fn main() {
     let inbox = Arc::new(open(&directory, &clock));
 
     let sync = syncs(&directory, &clock);
-    let single = runtime.block_on(singles(&inbox, &clock));
+    let fresh = runtime.block_on(singles(&inbox, &clock, 0));
     let (rate, crowd) = runtime.block_on(crowd(&inbox, &clock));
+    let single = runtime.block_on(singles(&inbox, &clock, SINGLE + APPENDS));
     let sync_after = syncs(&directory, &clock);
     let drained = runtime.block_on(drain(&inbox, &clock));
 
@@ -48,7 +49,11 @@ fn main() {
         told(&sync),
         told(&sync_after)
     );
-    println!("one append alone:                {}", told(&single));
+    println!(
+        "one append alone:                {}  (while the log is new: {})",
+        told(&single),
+        told(&fresh)
+    );
     println!(
         "{IN_FLIGHT} appends in flight:         {}  {rate:.0} acknowledged/s",
         told(&crowd)
@@ -67,7 +72,7 @@ fn open(directory: &Path, clock: &Clock) -> Sqlite {
         delivered_record: Duration::from_secs(7 * 24 * 3600),
         queue: 1024,
         batch: 256,
-        wal_target_bytes: 8 << 20,
+        wal_target_bytes: 16 << 20,
         wal_max_bytes: 64 << 20,
         busy_timeout: Duration::from_secs(5),
         sharing: Sharing {
@@ -131,9 +136,9 @@ fn syncs(directory: &Path, clock: &Clock) -> Vec<Duration> {
     times
 }
 
-async fn singles(inbox: &Sqlite, clock: &Clock) -> Vec<Duration> {
+async fn singles(inbox: &Sqlite, clock: &Clock, first: usize) -> Vec<Duration> {
     let mut times = Vec::with_capacity(SINGLE);
-    for number in 0..SINGLE {
+    for number in first..first + SINGLE {
         let event = event(inbox, clock, number);
         let start = clock.moment();
         let appended = inbox.append(event).await.expect("durable");

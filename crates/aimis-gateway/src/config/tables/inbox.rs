@@ -35,7 +35,7 @@ section! {
         /// Events that share one write to the disk.
         batch: usize = integer(1, 10_000).or(256);
         /// The size at which the write-ahead log is brought into the database.
-        wal_target_bytes: usize = size(256 << 10, 1 << 30).or("8MiB");
+        wal_target_bytes: usize = size(256 << 10, 1 << 30).or("16MiB");
         /// The size at which everything waits until it has been: readers can hold it up. At most a quarter of `max_bytes`.
         wal_max_bytes: usize = size(1 << 20, 4 << 30).or("64MiB");
         /// How long a command line that works on the same database is waited for.

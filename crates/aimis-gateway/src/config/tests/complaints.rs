@@ -315,6 +315,10 @@ const FILES: &[(&str, &str)] = &[
         "gateway.toml:1: column 5: not valid TOML: unclosed table, expected `]`",
     ),
     (
+        "[inbox]\ndelivered_record_hours = 1\n",
+        "gateway.toml:2: inbox.delivered_record_hours: 1 is less than delivered_body_hours: the content would be kept longer than the record of it",
+    ),
+    (
         "[lan]\n[lan]\n",
         "gateway.toml:2: column 2: not valid TOML: duplicate key",
     ),
