@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::neighbours::Neighbours;
 use super::read::{Reader, millis};
 use super::room::{PAGE, Room};
 use super::writer::{Store, Writer};
@@ -80,6 +81,16 @@ pub enum OpenError {
         /// The newest that we know.
         known: i64,
     },
+    /// Made by an older gateway, which may be running.
+    #[error(
+        "inbox.path has version {found}, and this program works on version {known}: start this gateway once, which brings it up to date, or use the command of the gateway that runs"
+    )]
+    Older {
+        /// Its version.
+        found: i64,
+        /// The one that we work on.
+        known: i64,
+    },
     /// A key cannot be read or made.
     #[error("inbox.key_file: {0}")]
     Key(#[from] KeyError),
@@ -123,7 +134,7 @@ impl Sqlite {
         }
         let lock = prepare_files(&settings, role)?;
         let mut connection = connect(&settings)?;
-        schema::migrate(&mut connection)?;
+        schema::migrate(&mut connection, role)?;
         let (keys, key, tags) = unlock(&mut connection, keys)?;
         if role == Role::Gateway {
             recover(&connection, &parts.clock)?;
@@ -144,7 +155,15 @@ impl Sqlite {
             changes.clone(),
             room,
             parts.abort,
+            role,
         );
+        #[cfg(test)]
+        let faults = Arc::clone(&store.faults);
+        let writer = Writer::start(store)?;
+        let neighbours = match role {
+            Role::Gateway => Some(Neighbours::watch(connect_to_read(&settings)?, writer.calls().clone())?),
+            Role::Command => None,
+        };
         Ok(Self {
             keys: Arc::new(keys),
             key,
@@ -152,10 +171,11 @@ impl Sqlite {
             clock: parts.clock,
             settings,
             #[cfg(test)]
-            faults: Arc::clone(&store.faults),
-            writer: Writer::start(store)?,
+            faults,
+            writer,
             reader,
             changes,
+            _neighbours: neighbours,
             _lock: lock,
         })
     }
