@@ -15,6 +15,7 @@ mod callback;
 mod command_line;
 mod corpus;
 mod crowd;
+mod delivery;
 mod descriptors;
 mod emptiness;
 mod explain;

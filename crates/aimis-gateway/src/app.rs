@@ -17,8 +17,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
-use crate::callback::deliver::{self, Deliverer};
 use crate::callback;
+use crate::callback::deliver::{self, Deliverer};
 use crate::callback::inbox::sqlite::{self, Abort, KeyFiles, OpenError, Role};
 use crate::callback::inbox::{Inbox, Sqlite};
 use crate::client::failures::Failures;

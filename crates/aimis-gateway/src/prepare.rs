@@ -227,7 +227,10 @@ fn tenant(
 }
 
 fn targets(config: &Config) -> Result<Vec<Target>, TargetError> {
-    let targets = config.tenants.iter().filter_map(|tenant| Target::read(tenant).transpose());
+    let targets = config
+        .tenants
+        .iter()
+        .filter_map(|tenant| Target::read(tenant).transpose());
     targets.collect()
 }
 

@@ -43,7 +43,7 @@ impl His {
         let state = Arc::new(HisState {
             clock: Clock::system(),
             faults: Faults::default(),
-            recorder: Recorder::new(true, 10_000),
+            recorder: Recorder::new(true, 20_000),
         });
         let server = Server::start(listen, tls, state.clone()).await?;
         Ok(Self { server, state, https })

@@ -64,6 +64,7 @@ impl From<PrepareError> for Failure {
             | PrepareError::PlatformTls(_)
             | PrepareError::ProxyPassword { .. }
             | PrepareError::LanTls(_)
+            | PrepareError::Target(_)
             | PrepareError::Callback(CallbackError::Secret { .. } | CallbackError::Tls(_))
             | PrepareError::HostName { .. } => Self::Config(error.to_string()),
         }

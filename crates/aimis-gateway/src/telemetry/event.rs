@@ -339,7 +339,6 @@ impl Event<'_> {
                 state: CertificateState::Expired,
                 ..
             }
-            | Event::InboxBroken { .. }
             | Event::Panicked { .. } => Level::Error,
         }
     }
@@ -454,6 +453,7 @@ impl Event<'_> {
             Event::DeliveryResumed { .. } => "events are sent to the HIS again",
             Event::DeliveryStoreFailed { .. } => {
                 "the inbox failed while events were delivered: what could not be noted is delivered again, under the same id"
+            }
             Event::CallbackStored { kind, .. } => match kind {
                 Kind::Accepted => "a callback is in the inbox",
                 Kind::Duplicate => "a callback came again, and is in the inbox already",
@@ -588,6 +588,7 @@ impl Event<'_> {
             }
             Event::DeliveryStoreFailed { tenant, left_out } => {
                 line.field("tenant", *tenant).field("suppressed", *left_out);
+            }
             Event::CallbackStored {
                 request,
                 tenant,

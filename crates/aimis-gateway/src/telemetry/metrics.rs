@@ -14,8 +14,8 @@ use prometheus::{
 };
 
 use super::answers::AnswerMetrics;
-use super::deliveries::DeliveryMetrics;
 use super::callbacks::CallbackMetrics;
+use super::deliveries::DeliveryMetrics;
 use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, ListenerName, NO_API, NO_TENANT, OTHER_CODE, Origin,
     ReadyCheck, RejectReason, ReloadResult, RetryReason,

@@ -1,8 +1,8 @@
 //! Seeing the gateway: metrics, log lines, health.
 
 pub mod answers;
-pub mod deliveries;
 pub mod callbacks;
+pub mod deliveries;
 pub mod empty_share;
 pub mod event;
 pub mod exchange;

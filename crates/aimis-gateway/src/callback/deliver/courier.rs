@@ -102,7 +102,7 @@ impl Courier {
                 Look::Until(next)
             }
             Err(InboxError::Broken | InboxError::Closed) => Look::Closed,
-            Err(InboxError::Failed | InboxError::DiskFull) => {
+            Err(InboxError::Failed | InboxError::Unreadable | InboxError::DiskFull) => {
                 self.desk.store_failed();
                 Look::Pause
             }

@@ -33,12 +33,15 @@ impl Check<'_> {
                 secret_file,
                 networks,
                 link_hosts,
+                target,
+                .. // that is about the target, and refused without it
             } = &tenant.callback;
             let asked = [
                 ("signature", *signature != CallbackSignature::IfPresent),
                 ("secret_file", secret_file.is_some()),
                 ("networks", networks.is_some()),
                 ("link_hosts", link_hosts.is_some()),
+                ("target", target.is_some()),
             ];
             for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
                 let reason = "is without effect: there is no section [callback], so nobody listens";
