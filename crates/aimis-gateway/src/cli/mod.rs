@@ -11,6 +11,7 @@ mod demo;
 mod explain;
 mod generate;
 mod healthcheck;
+mod inbox;
 mod output;
 mod selftest;
 mod serve;
@@ -52,6 +53,9 @@ enum Command {
     Encrypt(crypto::FieldArguments),
     /// Decrypt the field on standard input.
     Decrypt(crypto::FieldArguments),
+    /// Look into the inbox of callbacks, and act on what is in it; also while the gateway runs.
+    #[command(subcommand)]
+    Inbox(inbox::Command),
     /// Keys of the clients that may ask.
     #[command(subcommand)]
     ClientKey(client_key::Command),
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Sign(arguments) => crypto::sign(&arguments),
         Command::Encrypt(arguments) => crypto::encrypt(&arguments),
         Command::Decrypt(arguments) => crypto::decrypt(&arguments),
+        Command::Inbox(command) => inbox::run(&command),
         Command::ClientKey(command) => client_key::run(&command),
         Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),

@@ -55,6 +55,7 @@ pub use print::Format;
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use section::{Content, Setting};
+pub(crate) use suggest::nearest;
 pub use tables::Config;
 pub use tables::breaker::Breaker;
 pub use tables::callback::{Callback, CallbackSignature, TenantCallback};

@@ -59,7 +59,5 @@ impl Drop for Neighbours {
 
 /// A number that changes when another connection commits; `None` when it cannot be read now.
 fn commits(connection: &Connection) -> Option<i64> {
-    connection
-        .query_row("PRAGMA data_version", [], |row| row.get(0))
-        .ok()
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0)).ok()
 }

@@ -15,9 +15,9 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, Error, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Role, Settings};
 use super::clock_steps::Steps;
 use super::room::Room;
+use super::{Role, Settings};
 use crate::callback::inbox::InboxError;
 use crate::callback::inbox::metrics::InboxMetrics;
 use crate::clock::Clock;
