@@ -35,6 +35,7 @@ use crate::forward::Road;
 use crate::forward::service::RoadService;
 use crate::listener::{BindError, Listener};
 use crate::prepare::PrepareError;
+use crate::pull::Pull;
 use crate::telemetry::event::Event;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Telemetry;
@@ -166,6 +167,17 @@ impl Gateway {
             config.log.repeat_interval,
             clock.clone(),
         ));
+        let inbox = config
+            .callback
+            .as_ref()
+            .map(|_| open_inbox(config, &clock, &metrics, &log))
+            .transpose()?;
+        // Also where nothing is taken: then nothing is to be kept.
+        health.set(ReadyCheck::Inbox, true);
+        let pull = inbox.as_ref().map(|inbox| {
+            let stop = controls.drain.subscribe();
+            Arc::new(Pull::new(config, Arc::clone(inbox), &metrics, clock.clone(), stop))
+        });
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
@@ -173,7 +185,7 @@ impl Gateway {
             let (snapshot, connector) = (Arc::clone(&snapshot), connector.clone());
             let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
-            let shared = Arc::clone(&shared);
+            let (shared, pull) = (Arc::clone(&shared), pull.clone());
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
@@ -189,7 +201,7 @@ impl Gateway {
                 service: Box::new(move || {
                     let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
                     let road = Road::new(snapshot, failures, platform, signing_clock);
-                    RoadService::new(road, ids, clock, log, metrics, health, draining)
+                    RoadService::new(road, ids, clock, log, metrics, health, draining, pull)
                 }),
             };
             let (worker, thread) = Worker::start(format!("aimis-worker-{index}"), parts)?;
@@ -200,9 +212,7 @@ impl Gateway {
         let mut callback_worker = None;
         let mut callback_tls = None;
         let targets = prepared.targets;
-        if let (Some(settings), Some(mut prepared)) = (&config.callback, prepared.callbacks) {
-            let inbox = open_inbox(config, &clock, &metrics, &log)?;
-            health.set(ReadyCheck::Inbox, true);
+        if let (Some(settings), Some(mut prepared), Some(inbox)) = (&config.callback, prepared.callbacks, inbox) {
             callback_tls = prepared.tls.take().map(live);
             let deliverer = Deliverer::new(
                 targets,
@@ -244,9 +254,6 @@ impl Gateway {
             )?;
             callback_worker = Some(worker);
             threads.push(thread);
-        } else {
-            // Nothing is taken, so nothing is to be kept.
-            health.set(ReadyCheck::Inbox, true);
         }
 
         for (listener, listeners) in [("lan", &lan), ("callback", &callback), ("telemetry", &telemetry)] {

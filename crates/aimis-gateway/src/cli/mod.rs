@@ -63,7 +63,7 @@ enum Command {
     Selftest(selftest::Arguments),
     /// Run a platform and a HIS of made-up patients, to test against.
     Simulate(simulate::Arguments),
-    /// Run simulator and gateway, and show a query step by step.
+    /// Run simulator and gateway, and show a query and a callback step by step.
     Demo(demo::Arguments),
     /// Ask a running gateway whether it lives (for containers without curl).
     Healthcheck(healthcheck::Arguments),

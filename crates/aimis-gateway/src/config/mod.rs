@@ -32,6 +32,7 @@ mod tables;
 mod tests;
 mod tree;
 
+pub(crate) use check::fetchers;
 pub use check::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 pub use environment::environment;
 pub use full::full_toml;
@@ -70,5 +71,6 @@ pub use tables::protocol::{
     Clock, Crypto, Dates, HexCase, Identity, IdentityMode, KeyForm, MissingIdentity, Padding, Sign, SignatureEncoding,
     TimestampUnit,
 };
+pub use tables::pull::Pull;
 pub use tables::tenant::Tenant;
 pub use tables::tls::{ClientAuth, LanTls};

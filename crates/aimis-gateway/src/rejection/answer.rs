@@ -82,8 +82,8 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
     );
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(text::tag(language)));
     match rejection {
-        Rejection::MethodNotAllowed => {
-            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        Rejection::MethodNotAllowed { allow } => {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         Rejection::ClientUnknown { .. } => {
             headers.insert(WWW_AUTHENTICATE, BEARER);
@@ -92,7 +92,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Rejection::Overloaded => {
+        Rejection::Overloaded | Rejection::InboxUnavailable => {
             headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
         }
         Rejection::Draining => {
@@ -126,6 +126,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         | Rejection::TenantUnclear
         | Rejection::NoSuchApi
         | Rejection::NoSuchTenant
+        | Rejection::NoSuchInbox
         | Rejection::FieldInUrl
         | Rejection::NotPermitted { .. }
         | Rejection::PageNotAllowed

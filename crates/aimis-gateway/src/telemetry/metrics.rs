@@ -20,6 +20,7 @@ use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, ListenerName, NO_API, NO_TENANT, OTHER_CODE, Origin,
     ReadyCheck, RejectReason, ReloadResult, RetryReason,
 };
+use super::pulls::PullMetrics;
 use crate::callback::inbox::InboxMetrics;
 use crate::telemetry::log::Level;
 
@@ -78,6 +79,8 @@ pub struct Metrics {
     pub answers: AnswerMetrics,
     /// Deliveries to the HIS.
     pub deliveries: DeliveryMetrics,
+    /// Requests of a HIS that fetches its events.
+    pub pulls: PullMetrics,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
     /// What the inbox holds.
@@ -325,6 +328,7 @@ impl Metrics {
                 .collect(),
             answers: AnswerMetrics::new(&maker, tenants),
             deliveries: DeliveryMetrics::new(&maker, tenants),
+            pulls: PullMetrics::new(&maker),
             callbacks: CallbackMetrics::new(&maker),
             inbox: Arc::new(InboxMetrics::new(&maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),

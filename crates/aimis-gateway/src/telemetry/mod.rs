@@ -12,4 +12,5 @@ pub mod labels;
 pub mod log;
 pub mod metrics;
 pub mod patient_tag;
+pub mod pulls;
 pub mod throttle;

@@ -15,7 +15,7 @@ use crate::cli::output::{self, Failure};
 use crate::cli::sources::ConfigArguments;
 
 #[derive(clap::Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     source: ConfigArguments,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 }
 
 #[derive(clap::Args)]
-pub(super) struct RedeliverArguments {
+pub(in crate::cli) struct RedeliverArguments {
     #[command(flatten)]
     common: Arguments,
     /// So many become ready in a minute, so that the HIS is not flooded; without it, all at once.

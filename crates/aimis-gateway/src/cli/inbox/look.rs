@@ -11,7 +11,7 @@ use crate::cli::output::{self, Failure};
 use crate::cli::sources::ConfigArguments;
 
 #[derive(clap::Args)]
-pub(super) struct ListArguments {
+pub(in crate::cli) struct ListArguments {
     #[command(flatten)]
     source: ConfigArguments,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub(super) fn list(arguments: &ListArguments) -> Result<(), Failure> {
 }
 
 #[derive(clap::Args)]
-pub(super) struct ShowArguments {
+pub(in crate::cli) struct ShowArguments {
     #[command(flatten)]
     source: ConfigArguments,
     /// Show what is in it, names and numbers of a patient. That is noted, with your user, in the inbox.
@@ -105,7 +105,7 @@ pub(super) fn show(arguments: &ShowArguments) -> Result<(), Failure> {
 }
 
 #[derive(clap::Args)]
-pub(super) struct StatsArguments {
+pub(in crate::cli) struct StatsArguments {
     #[command(flatten)]
     source: ConfigArguments,
     /// Print JSON.
@@ -172,7 +172,7 @@ fn stats_text(stats: &Stats) -> String {
 }
 
 #[derive(clap::Args)]
-pub(super) struct ActsArguments {
+pub(in crate::cli) struct ActsArguments {
     #[command(flatten)]
     source: ConfigArguments,
     /// Most acts to show, from the oldest on.

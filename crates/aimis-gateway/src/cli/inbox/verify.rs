@@ -9,7 +9,7 @@ use crate::cli::output::{self, Failure};
 use crate::cli::sources::ConfigArguments;
 
 #[derive(clap::Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     source: ConfigArguments,
     /// Print JSON.

@@ -13,6 +13,7 @@ pub(super) mod lan;
 pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
+pub(super) mod pull;
 pub(super) mod tenant;
 pub(super) mod tls;
 
@@ -28,6 +29,7 @@ use lan::Lan;
 use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
 use protocol::{Clock, Crypto, Dates, Identity, Sign};
+use pull::Pull;
 use tenant::Tenant;
 
 /// As many tenants as keep the number of metric series bounded (docs/operations.md).
@@ -65,6 +67,8 @@ section! {
         emptiness: Emptiness = table();
         /// How events are brought to the HIS.
         delivery: Delivery = table();
+        /// How a HIS that cannot be called fetches its events.
+        pull: Pull = table();
         /// Where callbacks are kept until the HIS has them.
         inbox: Inbox = table();
         /// How the process stops.

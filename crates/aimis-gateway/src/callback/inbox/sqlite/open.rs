@@ -147,16 +147,8 @@ impl Sqlite {
         parts.metrics.show_limit(settings.max_bytes);
         let room = Room::new(&mut connection, &settings)?;
         let (changes, _) = watch::channel(0);
-        let store = Store::new(
-            connection,
-            Arc::clone(&settings),
-            parts.clock.clone(),
-            parts.metrics,
-            changes.clone(),
-            room,
-            parts.abort,
-            role,
-        );
+        let clock = parts.clock.clone();
+        let store = Store::new(connection, Arc::clone(&settings), role, parts, changes.clone(), room);
         #[cfg(test)]
         let faults = Arc::clone(&store.faults);
         let writer = Writer::start(store)?;
@@ -168,7 +160,7 @@ impl Sqlite {
             keys: Arc::new(keys),
             key,
             tags,
-            clock: parts.clock,
+            clock,
             settings,
             #[cfg(test)]
             faults,

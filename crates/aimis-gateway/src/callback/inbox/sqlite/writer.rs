@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock_steps::Steps;
 use super::room::Room;
-use super::{Role, Settings};
+use super::{Parts, Role, Settings};
 use crate::callback::inbox::InboxError;
 use crate::callback::inbox::metrics::InboxMetrics;
 use crate::clock::Clock;
@@ -52,13 +52,12 @@ impl Store {
     pub(super) fn new(
         connection: Connection,
         settings: Arc<Settings>,
-        clock: Clock,
-        metrics: Arc<InboxMetrics>,
+        role: Role,
+        parts: Parts,
         changes: watch::Sender<u64>,
         room: Room,
-        abort: Abort,
-        role: Role,
     ) -> Self {
+        let Parts { clock, metrics, abort } = parts;
         Self {
             steps: Steps::new(&clock),
             connection,
