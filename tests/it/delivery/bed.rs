@@ -13,7 +13,9 @@ use aimis_gateway::tenant::TenantName;
 use aimis_simulator::{Account, Callback, CallbackSender, His, Platform, PlatformOptions, Recorded};
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::time::timeout;
 
+use crate::support::client::PATIENCE;
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, Settings};
 
@@ -96,7 +98,7 @@ impl Bed {
                     })
                 });
                 for appended in join_all(appended).await {
-                    drop(appended.unwrap());
+                    assert!(appended.is_ok());
                 }
             }
         }
@@ -157,5 +159,19 @@ pub fn by_id(deliveries: &[Recorded]) -> BTreeMap<String, Vec<&Recorded>> {
 /// Waits until a counter of deliveries has come to `least`.
 pub async fn counted(gateway: &Gateway, result: &str, least: f64) {
     let series = format!("aimis_deliveries_total{{result=\"{result}\",target=\"{TENANT}\"}}");
-    while gateway.metric(&series).await.unwrap() < least {}
+    let counted = async { while gateway.metric(&series).await.unwrap() < least {} };
+    timeout(PATIENCE, counted).await.expect("so many deliveries in time");
+}
+
+/// Waits until a target has come to a state.
+pub async fn in_state(gateway: &Gateway, state: &str) {
+    let series = format!("aimis_delivery_target_state{{state=\"{state}\",target=\"{TENANT}\"}}");
+    let reached = async { while gateway.metric(&series).await != Some(1.0) {} };
+    timeout(PATIENCE, reached).await.expect("the state in time");
+}
+
+/// Waits until so many deliveries have come.
+pub async fn arrived(his: &His, count: u64) {
+    let all = his.wait_for_deliveries(count);
+    timeout(PATIENCE, all).await.expect("so many deliveries in time");
 }

@@ -4,7 +4,8 @@ use aimis_simulator::{Account, Callback, Fault, His};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::bed::{Bed, Standing, TENANT, by_id, call_back, call_back_of, counted, his};
+use super::bed::{Bed, Standing, arrived, by_id, call_back, call_back_of, counted, his, in_state};
+use crate::log_fields::checked;
 
 fn failing(code: u16) -> Fault {
     Fault::Status { code, envelope: false }
@@ -40,6 +41,7 @@ async fn what_is_never_taken_becomes_a_dead_letter_with_its_reason() {
 
         counted(&gateway, "dead", 1.0).await;
         let log = gateway.stop();
+        checked(&log);
 
         let attempts = his.deliveries();
         assert_eq!((attempts.len(), by_id(&attempts).len()), (3, 1), "{fault:?}");
@@ -85,16 +87,16 @@ async fn status_410_parks_the_target() {
     let settings = bed.patient(&his.url()).with("delivery", "in_flight = 1");
 
     let gateway = settings.start();
-    let parked = format!("aimis_delivery_target_state{{state=\"parked\",target=\"{TENANT}\"}}");
-    while gateway.metric(&parked).await != Some(1.0) {}
+    in_state(&gateway, "parked").await;
     let log = gateway.stop();
+    checked(&log);
     assert_eq!(his.delivery_count(), 1);
     assert_eq!(log.matches("\"event.name\":\"delivery_parked\"").count(), 1, "{log}");
 
     // A restart changes nothing about it.
     his.clear_faults();
     let gateway = settings.start();
-    while gateway.metric(&parked).await != Some(1.0) {}
+    in_state(&gateway, "parked").await;
     gateway.stop();
     assert_eq!(his.delivery_count(), 1);
     assert_eq!(bed.count("ready").await, 3);
@@ -115,7 +117,7 @@ async fn silence_is_kept_for_as_long_as_the_his_asks_within_its_bound() {
             .with("delivery", &format!("retry_after_max_ms = {bound}"))
             .start();
 
-        his.wait_for_deliveries(4).await;
+        arrived(&his, 4).await;
         gateway.stop();
 
         let deliveries = his.deliveries();
@@ -173,14 +175,14 @@ async fn a_target_that_hangs_delays_no_other() {
     for study in 0..10 {
         call_back(&gateway, &Callback::demo().study(&format!("S{study}"))).await;
     }
-    hanging.wait_for_deliveries(8).await;
+    arrived(&hanging, 8).await;
 
     for study in 0..10 {
         let mut callback = Callback::demo().study(&format!("S{study}"));
         callback.hospital_id = "H0002".to_owned();
         call_back_of(&gateway, "second-hospital", &second, &callback).await;
     }
-    other.wait_for_deliveries(10).await;
+    arrived(&other, 10).await;
     gateway.stop();
 
     assert_eq!((hanging.delivery_count(), other.accepted().len()), (8, 10));
@@ -196,14 +198,14 @@ async fn while_the_his_is_down_no_attempts_are_used_up() {
     let (address, url) = (down.addr(), down.url());
     down.stop().await;
     let gateway = bed.settings(&url).with("delivery", "schedule_ms = [1, 1]").start();
-    let suspended = format!("aimis_delivery_target_state{{state=\"suspended\",target=\"{TENANT}\"}}");
-    while gateway.metric(&suspended).await != Some(1.0) {}
+    in_state(&gateway, "suspended").await;
     // More attempts than all events together have.
     counted(&gateway, "retry", 300.0).await;
 
     let his = His::start(address).await.unwrap();
-    his.wait_for_deliveries(80).await;
+    arrived(&his, 80).await;
     let log = gateway.stop();
+    checked(&log);
 
     assert_eq!(bed.count("delivered").await, 80);
     assert_eq!((his.accepted().len(), by_id(&his.deliveries()).len()), (80, 80));

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 
-use super::bed::{Bed, counted};
+use super::bed::{Bed, arrived, counted};
 use crate::support::tls::{Authority, Pair};
 
 /// A HIS that shows `pair`, and asks for a certificate of `clients`.
@@ -54,7 +54,7 @@ async fn a_his_over_tls_is_verified_and_shown_our_certificate() {
         ))
         .start();
 
-    his.wait_for_deliveries(2).await;
+    arrived(&his, 2).await;
     gateway.stop();
 
     assert_eq!(his.accepted().len(), 2);

@@ -70,7 +70,13 @@ impl Courier {
                 Look::Closed => break,
             };
             tokio::select! {
-                Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => self.ended(ended).await,
+                Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => {
+                    self.ended(ended).await;
+                    // All that ended meanwhile: one look for many, since a look is a write to the disk.
+                    while let Some(ended) = self.running.try_join_next_with_id() {
+                        self.ended(ended).await;
+                    }
+                }
                 // A sender that is gone would be ready for ever.
                 Ok(()) = changes.changed() => {}
                 () = tokio::time::sleep(sleep) => {}

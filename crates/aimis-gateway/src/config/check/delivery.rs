@@ -1,9 +1,9 @@
 //! Delivery to the HIS: targets that are safe to send to, waits that leave room for each other.
 
 use super::Check;
-use crate::config::Config;
 use crate::config::problem::quoted;
 use crate::config::tables::delivery::MOST_WAITS;
+use crate::config::{Config, TargetCharset, TenantCallback};
 
 impl Check<'_> {
     pub(super) fn delivery(&mut self, config: &Config) {
@@ -45,7 +45,7 @@ impl Check<'_> {
                 self.refuse(&format!("{at}.target_previous_secret_file"), "this".to_owned(), reason);
             }
             let Some(target) = &callback.target else {
-                self.aimless(&at);
+                self.aimless(&at, callback);
                 continue;
             };
             let origin = &target.origin;
@@ -57,18 +57,20 @@ impl Check<'_> {
         }
     }
 
-    /// Settings of a target that is not there.
-    fn aimless(&mut self, at: &str) {
-        let prefix = format!("{at}.target_");
-        let keys: Vec<String> = self
-            .origins
-            .keys()
-            .filter(|key| key.starts_with(&prefix))
-            .cloned()
-            .collect();
-        for key in keys {
+    /// Settings of a target that is not there. Defaults do not count: `config print` shows them, and what it shows is good.
+    fn aimless(&mut self, at: &str, callback: &TenantCallback) {
+        let asked = [
+            ("target_allow_plaintext", callback.target_allow_plaintext),
+            ("target_charset", callback.target_charset != TargetCharset::Utf8),
+            ("target_success_codes", callback.target_success_codes != [0]),
+            ("target_secret_file", callback.target_secret_file.is_some()),
+            ("target_bearer_file", callback.target_bearer_file.is_some()),
+            ("target_ca_file", callback.target_ca_file.is_some()),
+            ("target_client_cert_file", callback.target_client_cert_file.is_some()),
+        ];
+        for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
             let reason = "is without effect: there is no `target` beside it";
-            self.refuse(&key, "this".to_owned(), reason);
+            self.refuse(&format!("{at}.{key}"), "this".to_owned(), reason);
         }
     }
 }
