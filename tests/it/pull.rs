@@ -1,9 +1,19 @@
 //! A HIS that cannot be called: it fetches its events, and says what became of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use aimis_gateway::callback::event::{NewEvent, Payload};
+use aimis_gateway::callback::inbox::sqlite::{KeyFiles, Parts, Role, Settings as InboxSettings};
+use aimis_gateway::callback::inbox::{Inbox, Sqlite};
 use aimis_gateway::clock::Clock;
+use aimis_gateway::config::{self, Sources};
+use aimis_gateway::prepare;
+use aimis_gateway::pull::Pull;
+use aimis_gateway::telemetry::log::{Level, Log};
+use aimis_gateway::telemetry::metrics::Metrics;
 use aimis_simulator::{Account, Callback, CallbackSender, Platform, PlatformOptions};
+use futures_util::future::poll_immediate;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -131,7 +141,7 @@ async fn what_the_log_keeps_is_a_line_a_request_and_no_person() {
         !log.contains(PHONE) && !log.contains(ID_NUMBER) && !log.contains("S1001"),
         "{log}"
     );
-    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = crate::log_fields::checked(&log);
     let requests: Vec<&Value> = lines.iter().filter(|line| line["event.name"] == "request").collect();
     assert_eq!(requests.len(), 2, "{log}");
     for (line, method) in requests.iter().zip(["GET", "POST"]) {
@@ -414,4 +424,61 @@ async fn answers_are_in_the_words_of_the_client() {
     assert_eq!((refused.status, refused.code()), (200, 800_006));
     assert_eq!(refused.header("x-aimis-status"), Some("404"));
     assert!(refused.text().contains("no events to fetch"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn leases_that_nobody_waits_for_any_more_are_given_back() {
+    let directory = Directory::new();
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let text = format!(
+        "[callback]\n[inbox]\npath = \"{}\"\nkey_file = \"{}\"\n[[tenants]]\nname = \"{TENANT}\"\napp_id = \"900001\"\n",
+        file("inbox.db"),
+        file("inbox.key")
+    );
+    let token = [("AIMIS_TENANTS__0__TOKEN", "0123456789abcdef0123456789abcdef")];
+    let config = config::load(&Sources::text("test.toml", text).with_env(token))
+        .unwrap()
+        .config;
+    let tenants = prepare::prepare(&config).unwrap().snapshot.tenants;
+    let tenant = &tenants.all()[0];
+    let metrics = Metrics::new(&[TENANT], &[], &aimis_core::codes::Codes::builtin());
+    let clock = Clock::manual(NOW);
+    let parts = Parts {
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics.inbox),
+        abort: Arc::new(|what| panic!("{what}")),
+    };
+    let keys = KeyFiles::from(&config.inbox);
+    let opened = Sqlite::open(InboxSettings::from(&config.inbox), &keys, Role::Gateway, parts);
+    let inbox: Arc<dyn Inbox> = Arc::new(opened.unwrap());
+    let appended = inbox.append(NewEvent {
+        tenant: tenant.name.clone(),
+        study: inbox.tags().study(&tenant.name, "H", "S"),
+        identity: inbox.tags().identity(&tenant.name, "H", "S", "R", 1),
+        body: inbox.tags().body(&tenant.name, b"{}"),
+        payload: Payload::new(b"{}".to_vec().into()),
+        signed: None,
+        quarantine: None,
+        received_at: clock.now(),
+    });
+    drop(appended.await.unwrap());
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let pull = Pull::new(&config, inbox, &metrics, clock.clone(), stopped);
+    let (log, _guard) = Log::start(clock, Level::Info, "test", Box::new(std::io::sink())).unwrap();
+
+    // The caller goes while the inbox works for it.
+    let mut fetch = Box::pin(pull.fetch(tenant, 1, Duration::ZERO, &log));
+    assert!(poll_immediate(&mut fetch).await.is_none());
+    drop(fetch);
+
+    let fetched = loop {
+        let fetched = pull.fetch(tenant, 1, Duration::ZERO, &log).await.unwrap();
+        if fetched.events > 0 {
+            break fetched;
+        }
+    };
+    let body: Value = serde_json::from_slice(&fetched.body).unwrap();
+    let item = &body["data"]["events"][0];
+    assert!(item["lease"].as_str().unwrap().ends_with("-2"), "{item}");
+    assert_eq!(item["attempt"], 1, "the one that was given back does not count");
 }

@@ -133,7 +133,7 @@ impl Sqlite {
             return Err(OpenError::OldSqlite(rusqlite::version()));
         }
         let lock = prepare_files(&settings, role)?;
-        let mut connection = connect(&settings)?;
+        let mut connection = connect(&settings, role)?;
         schema::migrate(&mut connection, role)?;
         let (keys, key, tags) = unlock(&mut connection, keys)?;
         if role == Role::Gateway {
@@ -210,16 +210,17 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn connect(settings: &Settings) -> Result<Connection, OpenError> {
+fn connect(settings: &Settings, role: Role) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&settings.path, flags)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(settings.busy_timeout)?;
-    // Page size and auto_vacuum count for a new database only, and only before the log is switched on.
+    if role == Role::Gateway {
+        // They count for a new database only, and only before the log is switched on; and they write.
+        connection.execute_batch(&format!("PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"))?;
+    }
     connection.execute_batch(&format!(
-        "PRAGMA page_size = {PAGE};
-         PRAGMA auto_vacuum = INCREMENTAL;
-         PRAGMA trusted_schema = OFF;
+        "PRAGMA trusted_schema = OFF;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -{CACHE_KIB};"
     ))?;
