@@ -75,6 +75,17 @@ fn help_tells_a_tired_person_what_they_need() {
         (&["selftest"], &["--config", "--json", "vectors"]),
         (&["simulate"], &["--listen", "--control", "127.0.0.1:9080", "made-up"]),
         (&["demo"], &["--once", "--json", "Ctrl-C"]),
+        (
+            &["inbox"],
+            &[
+                "list",
+                "redeliver",
+                "--yes",
+                "--reveal",
+                "verify",
+                "also while the gateway runs",
+            ],
+        ),
         (&["healthcheck"], &["--ready", "--address", "9464"]),
         (&["gen"], &["completions"]),
         (&["gen", "completions"], &["bash", "zsh", "fish"]),
@@ -483,17 +494,24 @@ async fn healthcheck_asks_a_running_gateway() {
 }
 
 #[test]
-fn demo_shows_three_steps_and_masks_the_wire() {
+fn demo_shows_a_query_and_a_callback_and_masks_the_wire() {
     let (status, text, stderr) = ran(&["demo", "--once"], "");
     assert_eq!((status, stderr.as_str()), (0, ""));
     for step in [
         "1. The HIS asks",
         "2. The gateway asks the platform",
         "3. The platform's answer, relayed byte for byte",
+        "4. Later the platform calls back",
+        "   {\"code\":0,\"message\":\"success\"}",
+        "6. The HIS gets it, in plain JSON",
+        "   webhook-id: evt_",
+        "\"verified\":\"signed\"",
     ] {
         assert!(text.contains(step), "{step}: {text}");
     }
-    let wire = &text[text.find("2. ").unwrap()..text.find("3. ").unwrap()];
+    let wire =
+        [("2. ", "3. "), ("4. ", "5. ")].map(|(from, to)| &text[text.find(from).unwrap()..text.find(to).unwrap()]);
+    let wire = wire.concat();
     for secret in [
         PHONE,
         ID_NUMBER,
@@ -505,7 +523,7 @@ fn demo_shows_three_steps_and_masks_the_wire() {
     }
     assert!(wire.contains("phoneNum") && wire.to_lowercase().contains("signature"));
     assert!(!text.contains(TOKEN));
-    let log = &text[text.find("4. ").unwrap()..];
+    let log = &text[text.find("7. ").unwrap()..];
     assert!(
         log.contains("\"event.name\":\"request\"") && !log.contains(PHONE),
         "{log}"
@@ -521,7 +539,9 @@ fn demo_as_json_is_one_object() {
         (status, &tour["status"], &tour["byte_for_byte"]),
         (0, &200.into(), &true.into())
     );
-    let wire = tour["on_the_wire"].as_str().unwrap();
+    assert_eq!(tour["callback"]["whole"], true);
+    let wire =
+        tour["on_the_wire"].as_str().unwrap().to_owned() + tour["callback"]["sent_by_platform"].as_str().unwrap();
     assert!(!wire.contains(PHONE) && !wire.contains("554fb5befba4daabdb8169e45db64485"));
     assert!(!text.contains(TOKEN));
 }

@@ -40,6 +40,7 @@ use crate::forward::service::RoadService;
 use crate::limit::Limits;
 use crate::listener::{BindError, Listener};
 use crate::prepare::PrepareError;
+use crate::pull::Pull;
 use crate::telemetry::event::Event;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Telemetry;
@@ -188,6 +189,17 @@ impl Gateway {
             clock.clone(),
             Arc::clone(&metrics),
         );
+        let inbox = config
+            .callback
+            .as_ref()
+            .map(|_| open_inbox(config, &clock, &metrics, &log))
+            .transpose()?;
+        // Also where nothing is taken: then nothing is to be kept.
+        health.set(ReadyCheck::Inbox, true);
+        let pull = inbox.as_ref().map(|inbox| {
+            let stop = controls.drain.subscribe();
+            Arc::new(Pull::new(config, Arc::clone(inbox), &metrics, clock.clone(), stop))
+        });
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
@@ -196,6 +208,7 @@ impl Gateway {
             let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
             let (shared, limits, cache) = (Arc::clone(&shared), Arc::clone(&limits), Arc::clone(&cache));
+            let pull = pull.clone();
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
@@ -212,7 +225,7 @@ impl Gateway {
                     let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
                     let asker = Asker::new(platform, limits, cache, Arc::clone(&snapshot), Arc::clone(&metrics));
                     let road = Road::new(snapshot, failures, asker, signing_clock);
-                    RoadService::new(road, ids, clock, log, metrics, health, draining)
+                    RoadService::new(road, ids, clock, log, metrics, health, draining, pull)
                 }),
             };
             let (worker, thread) = Worker::start(format!("aimis-worker-{index}"), parts)?;
@@ -223,9 +236,7 @@ impl Gateway {
         let mut callback_worker = None;
         let mut callback_tls = None;
         let targets = prepared.targets;
-        if let (Some(settings), Some(mut prepared)) = (&config.callback, prepared.callbacks) {
-            let inbox = open_inbox(config, &clock, &metrics, &log)?;
-            health.set(ReadyCheck::Inbox, true);
+        if let (Some(settings), Some(mut prepared), Some(inbox)) = (&config.callback, prepared.callbacks, inbox) {
             callback_tls = prepared.tls.take().map(live);
             let deliverer = Deliverer::new(
                 targets,
@@ -267,9 +278,6 @@ impl Gateway {
             )?;
             callback_worker = Some(worker);
             threads.push(thread);
-        } else {
-            // Nothing is taken, so nothing is to be kept.
-            health.set(ReadyCheck::Inbox, true);
         }
 
         for (listener, listeners) in [

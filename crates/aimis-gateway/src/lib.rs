@@ -9,6 +9,7 @@
 //! |---|---|
 //! | what happens to a request? | [`forward`], read along its `mod.rs` |
 //! | what happens to a callback? | [`callback`], read along its `mod.rs` |
+//! | how does a HIS fetch what callbacks said? | [`pull`] |
 //! | how is the platform reached? | [`upstream`], a layer a file |
 //! | what does a refusal say? | [`rejection`] |
 //! | who may ask what? | [`client`] |
@@ -43,6 +44,7 @@ pub mod limit;
 pub mod listener;
 pub mod local;
 pub mod prepare;
+pub mod pull;
 pub mod rejection;
 pub mod secrets;
 pub mod sent;

@@ -77,9 +77,18 @@ pub enum Rejection {
     /// The path names an appId that no tenant has.
     #[error("no tenant has this appId")]
     NoSuchTenant,
-    /// Not POST.
+    /// The path names no inbox that this HIS can fetch from.
+    #[error("no such inbox")]
+    NoSuchInbox,
+    /// The inbox did not do what it was asked.
+    #[error("inbox unavailable")]
+    InboxUnavailable,
+    /// Another method than the path has.
     #[error("method not allowed")]
-    MethodNotAllowed,
+    MethodNotAllowed {
+        /// Those it has.
+        allow: &'static str,
+    },
     /// A personal field stands in the URL.
     #[error("a field of the request stands in the URL")]
     FieldInUrl,
@@ -182,14 +191,16 @@ impl Rejection {
             Self::BodyTooLarge { .. } => (800_003, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::BodyIncomplete { .. } => (800_004, StatusCode::REQUEST_TIMEOUT, "body-incomplete"),
             Self::FieldInvalid(_) | Self::TenantUnclear => (800_005, StatusCode::UNPROCESSABLE_ENTITY, "field-invalid"),
-            Self::NoSuchApi | Self::NoSuchTenant => (800_006, StatusCode::NOT_FOUND, "no-such-api"),
-            Self::MethodNotAllowed => (800_007, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+            Self::NoSuchApi | Self::NoSuchTenant | Self::NoSuchInbox => (800_006, StatusCode::NOT_FOUND, "no-such-api"),
+            Self::MethodNotAllowed { .. } => (800_007, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::ClientUnknown { .. } => (800_101, StatusCode::UNAUTHORIZED, "client-unknown"),
             Self::NotPermitted { .. } | Self::PageNotAllowed => (800_102, StatusCode::FORBIDDEN, "not-permitted"),
             Self::SignInsLimited { .. } | Self::QuotaExceeded(_) => {
                 (800_201, StatusCode::TOO_MANY_REQUESTS, "quota-exceeded")
             }
-            Self::Overloaded | Self::QueueFull => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Overloaded | Self::QueueFull | Self::InboxUnavailable => {
+                (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+            }
             Self::Draining => (800_203, StatusCode::SERVICE_UNAVAILABLE, "draining"),
             Self::Upstream(error) => return upstream(*error),
             Self::NotKept => (800_305, StatusCode::GATEWAY_TIMEOUT, "answer-not-kept"),
@@ -212,7 +223,8 @@ impl Rejection {
             | Self::TenantUnclear
             | Self::NoSuchApi
             | Self::NoSuchTenant
-            | Self::MethodNotAllowed
+            | Self::NoSuchInbox
+            | Self::MethodNotAllowed { .. }
             // Not `Auth`: that class pages somebody because the platform refuses the hospital.
             | Self::ClientUnknown { .. }
             | Self::NotPermitted { .. }
@@ -223,6 +235,7 @@ impl Rejection {
             Self::Upstream(UpstreamError::Busy)
             | Self::Overloaded
             | Self::QueueFull
+            | Self::InboxUnavailable
             | Self::Draining
             | Self::Internal => CodeClass::Gateway,
             Self::Upstream(_) => CodeClass::Transport,
@@ -241,14 +254,17 @@ impl Rejection {
             | Self::TenantUnclear
             | Self::NoSuchApi
             | Self::NoSuchTenant
-            | Self::MethodNotAllowed => Some(RejectReason::Malformed),
+            | Self::NoSuchInbox
+            | Self::MethodNotAllowed { .. } => Some(RejectReason::Malformed),
             Self::ClientUnknown { .. } => Some(RejectReason::Unauthenticated),
             Self::NotPermitted { .. } | Self::PageNotAllowed => Some(RejectReason::Forbidden),
             Self::SignInsLimited { .. } | Self::QuotaExceeded(_) => Some(RejectReason::RateLimited),
             Self::CharsetNotSupported => Some(RejectReason::Charset),
             Self::BodyTooLarge { .. } => Some(RejectReason::TooLarge),
             Self::BodyIncomplete { .. } => Some(RejectReason::Slow),
-            Self::Upstream(UpstreamError::Busy) | Self::Overloaded | Self::QueueFull => Some(RejectReason::Overloaded),
+            Self::Upstream(UpstreamError::Busy) | Self::Overloaded | Self::QueueFull | Self::InboxUnavailable => {
+                Some(RejectReason::Overloaded)
+            }
             Self::Draining => Some(RejectReason::Draining),
             Self::Upstream(_) | Self::NotKept | Self::Internal => None,
         }
@@ -259,6 +275,8 @@ impl Rejection {
         match self {
             Self::Upstream(error) => (error.name(), Some(error.detail())),
             Self::NoSuchTenant => ("no-such-api", Some("no tenant has the appId of the path")),
+            Self::NoSuchInbox => ("no-such-api", Some("no tenant of this name is fetched from here")),
+            Self::InboxUnavailable => ("overloaded", Some("inbox")),
             Self::TenantUnclear => ("field-invalid", Some("neither path nor hospitalId names a tenant")),
             Self::FieldInvalid(problems) => ("field-invalid", problems.first().map(|problem| problem.reason.as_str())),
             Self::BodyNotUnderstood { fault, .. } => ("body-not-understood", Some(fault.name())),

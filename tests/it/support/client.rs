@@ -80,6 +80,11 @@ impl Connection {
         self.stream.shutdown().await.unwrap();
     }
 
+    /// Cuts the connection with a reset.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
     /// Reads one answer; `None` when the connection ended before a whole one.
     pub async fn answer(&mut self) -> Option<Answer> {
         self.answer_with_line().await.map(|(_, answer)| answer)

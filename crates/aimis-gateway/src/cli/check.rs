@@ -35,6 +35,8 @@ struct Found {
     platform: String,
     lan: Vec<String>,
     callback: Vec<String>,
+    /// Of each tenant, where its events go; none where no callbacks are taken.
+    events: Vec<(String, String)>,
     notices: Vec<String>,
 }
 
@@ -64,6 +66,7 @@ impl ClientFound {
                 "max_range_days",
                 shown(client.max_range_days.as_ref().map(std::slice::from_ref)),
             ),
+            ("inbox", client.inbox.then(|| vec!["may fetch events".to_owned()])),
         ];
         let set = |(key, values): (&'static str, Option<Vec<String>>)| values.map(|values| (key, values));
         Self {
@@ -115,6 +118,7 @@ impl Found {
             "platform": self.platform,
             "lan": self.lan,
             "callback": self.callback,
+            "events": self.events.iter().map(|(name, go)| json!({ "tenant": name, "go": go })).collect::<Vec<_>>(),
             "notices": self.notices,
         })
     }
@@ -123,6 +127,9 @@ impl Found {
         let mut text = String::new();
         for (name, app_id, token) in &self.tenants {
             text += &format!("tenant {name}: appId {app_id}, token {token}\n");
+        }
+        for (name, go) in &self.events {
+            text += &format!("events of {name}: {go}\n");
         }
         text.extend(self.clients.iter().map(ClientFound::text));
         text += &format!("platform: {}\n", self.platform);
@@ -159,6 +166,7 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
         clients: config.clients.iter().map(ClientFound::new).collect(),
         notices: config::notices(config),
         platform: config.platform.base_url.to_string(),
+        events: events(config),
         lan: config.lan.listen.iter().map(ToString::to_string).collect(),
         callback: config
             .callback
@@ -166,4 +174,18 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
             .flat_map(|callback| callback.listen.iter().map(ToString::to_string))
             .collect(),
     })
+}
+
+/// Where each tenant's events go.
+fn events(config: &Config) -> Vec<(String, String)> {
+    let go = |tenant: &config::Tenant| match &tenant.callback.target {
+        Some(target) => format!("delivered to {target}"),
+        None if config.clients.is_empty() => "fetched by programs on this machine".to_owned(),
+        None => match config::fetchers(tenant, config)[..] {
+            [] => "kept, and fetched by nobody".to_owned(),
+            ref clients => format!("fetched by {}", clients.join(", ")),
+        },
+    };
+    let listened = config.callback.iter().flat_map(|_| &config.tenants);
+    listened.map(|tenant| (tenant.name.to_string(), go(tenant))).collect()
 }

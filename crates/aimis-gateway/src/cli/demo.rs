@@ -1,4 +1,6 @@
-//! `demo`: simulator and gateway in one process, and one query shown step by step.
+//! `demo`: simulator and gateway in one process; one query and one callback shown step by step.
+
+mod callback;
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -10,6 +12,7 @@ use std::time::Duration;
 use aimis_simulator::{Account, Recorded, RunOptions, Running};
 use futures_util::future::poll_immediate;
 
+use self::callback::{Directory, TENANT, Way};
 use super::output::{self, Failure};
 use crate::app::{Gateway, Surroundings};
 use crate::clock::Clock;
@@ -38,7 +41,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .block_on(aimis_simulator::run(RunOptions::default()))
         .map_err(|error| Failure::Bind(error.to_string()))?;
     let log = Captured::default();
-    let gateway = start(&simulator, &log)?;
+    let directory = Directory::new()?;
+    let gateway = start(&simulator, &log, &directory)?;
     let lan = *gateway
         .lan()
         .first()
@@ -46,11 +50,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let answer = ask(lan)?;
     let tour = Tour::new(&gateway, &simulator, answer)?;
-    let whole = tour.same_bytes && tour.status == 200;
+    let listener = *gateway
+        .callback()
+        .first()
+        .ok_or_else(|| Failure::Problem("no address for callbacks".to_owned()))?;
+    let way = Way::go(&runtime, listener, &simulator)?;
+    let whole = tour.same_bytes && tour.status == 200 && way.whole;
     if arguments.json {
-        output::json(&tour.json())?
+        let mut shown = tour.json();
+        shown["callback"] = way.json();
+        output::json(&shown)?
     } else {
-        output::print(&tour.text())?
+        output::print(&format!("{}{}{}", tour.text(), way.text(), tour.advice()))?
     }
 
     if arguments.once {
@@ -72,18 +83,30 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if whole {
         Ok(())
     } else {
-        Err(Failure::Problem("the demo's query did not come back whole".to_owned()))
+        Err(Failure::Problem(
+            "the demo's query or callback did not arrive whole".to_owned(),
+        ))
     }
 }
 
 /// A gateway on embedded defaults in front of the simulator: on the usual ports, or on free ones.
-fn start(simulator: &Running, log: &Captured) -> Result<Gateway, Failure> {
+fn start(simulator: &Running, log: &Captured, directory: &Directory) -> Result<Gateway, Failure> {
     let account = Account::demo();
-    let start = |lan: &str, telemetry: &str| {
+    let his = simulator
+        .his
+        .as_ref()
+        .map_or_else(String::new, aimis_simulator::His::url);
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let start = |lan: &str, telemetry: &str, callback: &str| {
         let text = format!(
             "[lan]\nlisten = \"{lan}\"\n[telemetry]\nlisten = \"{telemetry}\"\n\
+             [callback]\nlisten = \"{callback}\"\nsignature = \"required\"\n\
+             [inbox]\npath = {:?}\nkey_file = {:?}\n\
              [runtime]\nworkers = 1\n[platform]\nbase_url = \"{}\"\n\
-             [[tenants]]\nname = \"demo-hospital\"\napp_id = \"{}\"\nhospital_id = \"{}\"\nunion_id = \"{}\"\n",
+             [[tenants]]\nname = \"{TENANT}\"\napp_id = \"{}\"\nhospital_id = \"{}\"\nunion_id = \"{}\"\n\
+             callback.target = \"{his}\"\n",
+            file("inbox.db"),
+            file("inbox.key"),
             simulator.platform.base_url(),
             account.app_id,
             account.hospital_id,
@@ -99,8 +122,8 @@ fn start(simulator: &Running, log: &Captured) -> Result<Gateway, Failure> {
         };
         Ok(Gateway::start(&loaded.config, surroundings)?)
     };
-    match start("127.0.0.1:8080", "127.0.0.1:9464") {
-        Err(Failure::Bind(_)) => start("127.0.0.1:0", "127.0.0.1:0"),
+    match start("127.0.0.1:8080", "127.0.0.1:9464", "127.0.0.1:8081") {
+        Err(Failure::Bind(_)) => start("127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"),
         other => other,
     }
 }
@@ -209,6 +232,14 @@ impl Tour {
         }
         say(&format!("   {}", shortened(&self.body, 300)));
         say("");
+        text
+    }
+
+    fn advice(&self) -> String {
+        let mut text = String::new();
+        let mut say = |line: &str| {
+            let _ = writeln!(text, "{line}");
+        };
         say("Try it yourself:");
         say(&format!(
             "   curl -i http://{}/thirdparty/patientStudies -d '{QUERY}'",
@@ -272,7 +303,7 @@ impl Captured {
             .lines()
             .find(|line| line.contains("\"event.name\":\"request\""))
             .unwrap_or_default();
-        format!("\n4. What the log keeps of it; the patient is a keyed tag:\n   {line}\n")
+        format!("\n7. What the log keeps of the query; the patient is a keyed tag:\n   {line}\n")
     }
 }
 

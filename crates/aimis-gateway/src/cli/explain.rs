@@ -216,6 +216,8 @@ fn rules(client: &Client, snapshot: &Snapshot) -> String {
         data_flag,
         study_type,
         max_range_days,
+        // Of events, not of questions.
+        inbox: _,
     } = &client.permissions;
     let name_of = |tenant: &usize| snapshot.tenants.all()[*tenant].name.as_str();
     let names = tenants

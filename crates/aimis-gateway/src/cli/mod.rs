@@ -14,6 +14,7 @@ mod doctor;
 mod explain;
 mod generate;
 mod healthcheck;
+mod inbox;
 mod output;
 mod selftest;
 mod serve;
@@ -57,6 +58,9 @@ enum Command {
     Encrypt(crypto::FieldArguments),
     /// Decrypt the field on standard input.
     Decrypt(crypto::FieldArguments),
+    /// Look into the inbox of callbacks, and act on what is in it; also while the gateway runs.
+    #[command(subcommand)]
+    Inbox(inbox::Command),
     /// Keys of the clients that may ask.
     #[command(subcommand)]
     ClientKey(client_key::Command),
@@ -67,7 +71,7 @@ enum Command {
     Cache(cache::Command),
     /// Run a platform and a HIS of made-up patients, to test against.
     Simulate(simulate::Arguments),
-    /// Run simulator and gateway, and show a query step by step.
+    /// Run simulator and gateway, and show a query and a callback step by step.
     Demo(demo::Arguments),
     /// Ask a running gateway whether it lives (for containers without curl).
     Healthcheck(healthcheck::Arguments),
@@ -95,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Sign(arguments) => crypto::sign(&arguments),
         Command::Encrypt(arguments) => crypto::encrypt(&arguments),
         Command::Decrypt(arguments) => crypto::decrypt(&arguments),
+        Command::Inbox(command) => inbox::run(&command),
         Command::ClientKey(command) => client_key::run(&command),
         Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Cache(command) => cache::run(&command),

@@ -22,11 +22,13 @@ pub enum Rule {
     StudyType,
     /// How wide a time window.
     MaxRangeDays,
+    /// Whether events may be fetched.
+    Inbox,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tenants,
         Self::Apis,
         Self::HospitalIds,
@@ -35,6 +37,7 @@ impl Rule {
         Self::DataFlag,
         Self::StudyType,
         Self::MaxRangeDays,
+        Self::Inbox,
     ];
 
     /// The key of `[[clients]]`.
@@ -48,13 +51,14 @@ impl Rule {
             Self::DataFlag => "data_flag",
             Self::StudyType => "study_type",
             Self::MaxRangeDays => "max_range_days",
+            Self::Inbox => "inbox",
         }
     }
 
     /// The field of the request that the rule is about, if it is about one.
     pub const fn field(self) -> Option<&'static str> {
         match self {
-            Self::Tenants | Self::Apis => None,
+            Self::Tenants | Self::Apis | Self::Inbox => None,
             Self::HospitalIds => Some(HOSPITAL_ID),
             Self::UnionIds => Some(UNION_ID),
             Self::Usage => Some(USAGE),
@@ -114,6 +118,8 @@ pub struct Permissions {
     pub study_type: Option<Vec<i64>>,
     /// Days of a time window.
     pub max_range_days: Option<u32>,
+    /// Events of its tenants may be fetched.
+    pub inbox: bool,
 }
 
 impl Permissions {
@@ -128,6 +134,7 @@ impl Permissions {
             data_flag: None,
             study_type: None,
             max_range_days: None,
+            inbox: true,
         }
     }
 
@@ -145,6 +152,14 @@ impl Permissions {
     /// [`Rule::Tenants`].
     pub fn tenant(&self, tenant: usize) -> Result<(), Rule> {
         permit(&self.tenants, Some(&tenant), Rule::Tenants)
+    }
+
+    /// Whether events may be fetched.
+    ///
+    /// # Errors
+    /// [`Rule::Inbox`].
+    pub fn inbox(&self) -> Result<(), Rule> {
+        if self.inbox { Ok(()) } else { Err(Rule::Inbox) }
     }
 
     /// The one tenant that the client may ask for, if it is one.

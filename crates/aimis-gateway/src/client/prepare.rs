@@ -54,6 +54,7 @@ fn permissions(settings: &config::Client, config: &Config, apis: &Apis) -> Permi
         data_flag: settings.data_flag.clone(),
         study_type: settings.study_type.clone(),
         max_range_days: settings.max_range_days,
+        inbox: settings.inbox,
     }
 }
 

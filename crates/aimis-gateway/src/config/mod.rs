@@ -32,6 +32,7 @@ mod tables;
 mod tests;
 mod tree;
 
+pub(crate) use check::fetchers;
 pub use check::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 pub use environment::environment;
 pub use full::full_toml;
@@ -56,6 +57,7 @@ pub use print::Format;
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use section::{Content, Setting};
+pub(crate) use suggest::nearest;
 pub use tables::Config;
 pub use tables::admin::Admin;
 pub use tables::breaker::Breaker;
@@ -74,5 +76,6 @@ pub use tables::protocol::{
     Clock, Crypto, Dates, HexCase, Identity, IdentityMode, KeyForm, MissingIdentity, Padding, Sign, SignatureEncoding,
     TimestampUnit,
 };
+pub use tables::pull::Pull;
 pub use tables::tenant::Tenant;
 pub use tables::tls::{ClientAuth, LanTls};

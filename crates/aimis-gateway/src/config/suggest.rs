@@ -4,7 +4,7 @@
 ///
 /// Near is: at most a third of the shorter name's letters differ (but one may always), or the typed name is the beginning
 /// of the known one, as `deadline` of `deadline_ms`.
-pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = normal(typed);
     if typed.len() > 100 {
         return None; // no key is that long, and the distance costs length times length

@@ -32,7 +32,7 @@ pub fn read<'a>(method: &Method, uri: &'a Uri, apis: &Apis) -> Result<Route<'a>,
     let (api, app_id) = split(uri.path()).ok_or(Rejection::NoSuchApi)?;
     let api = apis.position(api).ok_or(Rejection::NoSuchApi)?;
     if method != Method::POST {
-        return Err(Rejection::MethodNotAllowed);
+        return Err(Rejection::MethodNotAllowed { allow: "POST" });
     }
     if let Some(query) = uri.query() {
         refuse_fields(query, apis)?;

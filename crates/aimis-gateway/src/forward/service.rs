@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
-use http::header::{ACCEPT_LANGUAGE, AGE, CACHE_CONTROL, CONNECTION};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::header::{ACCEPT_LANGUAGE, AGE, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
+use hyper::body::Incoming;
 
+use super::decode::body;
 use super::notes::Notes;
 use super::{Road, answer, cors};
 use crate::clock::Clock;
@@ -19,6 +21,7 @@ use crate::edge::connection::{Asked, Body};
 use crate::edge::guard::HeadFault;
 use crate::edge::peer::Peer;
 use crate::edge::request_id::{RequestId, RequestIds, X_REQUEST_ID};
+use crate::pull::{self, Pull};
 use crate::rejection::{self, Rejection};
 use crate::telemetry::event::Event;
 use crate::telemetry::exchange::{Exchange, FieldName};
@@ -34,6 +37,7 @@ const X_AIMIS_WARNINGS: HeaderName = HeaderName::from_static("x-aimis-warnings")
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Of an answer that was made before the cache was looked at.
 const NOT_CONSULTED: HeaderValue = HeaderValue::from_static("aimis; detail=not-consulted");
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// A worker's service: what hyper calls for each request.
@@ -45,10 +49,16 @@ pub struct RoadService {
     metrics: Arc<Metrics>,
     health: Health,
     draining: Arc<AtomicBool>,
+    /// The road beside this one; `None` where no callbacks are taken.
+    pull: Option<Arc<Pull>>,
 }
 
 impl RoadService {
     /// `health` tells of the signal to stop; `draining` is set when no further request is to be taken.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what surrounds two roads, put together in one place"
+    )]
     pub fn new(
         road: Road,
         ids: RequestIds,
@@ -57,6 +67,7 @@ impl RoadService {
         metrics: Arc<Metrics>,
         health: Health,
         draining: Arc<AtomicBool>,
+        pull: Option<Arc<Pull>>,
     ) -> Self {
         Self {
             road,
@@ -66,6 +77,7 @@ impl RoadService {
             metrics,
             health,
             draining,
+            pull,
         }
     }
 
@@ -96,7 +108,7 @@ impl RoadService {
         } else {
             // A defect answers 500 and leaves the connection and the worker as they were: the road keeps
             // no state of its own between requests that a panic could leave half changed.
-            AssertUnwindSafe(self.road.handle(request, peer, &mut notes))
+            AssertUnwindSafe(self.handle(request, peer, &mut notes))
                 .catch_unwind()
                 .await
                 .unwrap_or(Err(Rejection::Internal))
@@ -129,6 +141,61 @@ impl RoadService {
         self.tell(&mut notes.exchange, &response);
         drop(active);
         response
+    }
+
+    /// The road that a path belongs to.
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Response<Body>, Rejection> {
+        if pull::is_pull(request.uri()) {
+            // In a box, so that questions have not the room for it.
+            Box::pin(self.pull(request, peer, notes)).await
+        } else {
+            self.road.handle(request, peer, notes).await
+        }
+    }
+
+    /// What happens to a request of a HIS that fetches its events.
+    async fn pull(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Response<Body>, Rejection> {
+        let (head, body) = request.into_parts();
+        notes.exchange.pull = Some(pull::operation(&head.method));
+        let client = self.road.identify(&head.headers, peer, notes)?;
+        let tenants = &self.road.snapshot.tenants;
+        let route = pull::read(self.pull.as_deref(), &head.method, &head.uri, client, tenants)?;
+        let pull = self.pull.as_deref().ok_or(Rejection::NoSuchInbox)?;
+        notes.exchange.tenant = Some((route.tenant.index, route.tenant.name.clone()));
+        let body = match route.asked {
+            pull::Asked::Fetch { limit, wait } => {
+                let fetched = pull.fetch(route.tenant, limit, wait, &self.log).await?;
+                notes.exchange.events = Some(fetched.events);
+                if fetched.parked {
+                    notes.warn("inbox", "parked");
+                }
+                fetched.body
+            }
+            pull::Asked::Settle => {
+                let body = body::read(&head.headers, body, self.road.snapshot.body_bounds).await?;
+                notes.exchange.request_size = body.len();
+                let (settled, answer) = pull
+                    .settle(route.tenant, &pull::Report::read(&body)?, &self.log)
+                    .await?;
+                notes.exchange.events = Some(settled.acked + settled.nacked);
+                answer
+            }
+        };
+        notes.exchange.code = Some(0);
+        notes.exchange.class = CodeClass::Ok;
+        let mut response = Response::new(Body::new(body));
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+        Ok(response)
     }
 
     /// Answers what is no request; nothing of it is known but its fault, so its language is the configured one.

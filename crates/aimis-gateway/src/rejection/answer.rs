@@ -83,8 +83,8 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
     );
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(text::tag(language)));
     match rejection {
-        Rejection::MethodNotAllowed => {
-            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        Rejection::MethodNotAllowed { allow } => {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         Rejection::ClientUnknown { .. } => {
             headers.insert(WWW_AUTHENTICATE, BEARER);
@@ -97,7 +97,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
             // How it stands with the quota is told with every answer, in the road's own headers.
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(limited.wait).max(1)));
         }
-        Rejection::Overloaded | Rejection::QueueFull => {
+        Rejection::Overloaded | Rejection::QueueFull | Rejection::InboxUnavailable => {
             headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
         }
         Rejection::Draining => {
@@ -131,6 +131,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         | Rejection::TenantUnclear
         | Rejection::NoSuchApi
         | Rejection::NoSuchTenant
+        | Rejection::NoSuchInbox
         | Rejection::FieldInUrl
         | Rejection::NotPermitted { .. }
         | Rejection::PageNotAllowed

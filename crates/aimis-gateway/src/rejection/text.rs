@@ -137,7 +137,18 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
             "No tenant has the appId of the path. Check the appId, or leave it out if the gateway serves one hospital.",
             "没有租户使用路径中的 appId。请核对 appId；若网关只服务一家医院，可省略。",
         ),
-        Rejection::MethodNotAllowed => say("Use POST.", "请使用 POST。"),
+        Rejection::NoSuchInbox => say(
+            "There are no events to fetch here. Use /inbox/v1/{tenant}/events with the tenant's name; the gateway has to take callbacks ([callback]), and a tenant with callback.target is delivered to and not fetched.",
+            "此处没有可拉取的事件。请使用 /inbox/v1/{tenant}/events，其中 tenant 为租户名称；网关须接收回调（[callback]），设置了 callback.target 的租户由网关推送，不能拉取。",
+        ),
+        Rejection::InboxUnavailable => say(
+            "The gateway's store of events does not answer just now. Try again in a moment; nothing is lost.",
+            "网关的事件存储暂时不可用，请稍后重试；事件不会丢失。",
+        ),
+        Rejection::MethodNotAllowed { allow } => match language {
+            Language::En => format!("Use {}.", allow.replace(", ", " or ")),
+            Language::Zh => format!("请使用 {}。", allow.replace(", ", " 或 ")),
+        },
         Rejection::ClientUnknown { fault } => {
             let (en, zh) = sign_in_fault(*fault);
             say(en, zh)

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::labels::{CodeClass, NO_API, Origin, RejectReason};
+use super::labels::{CodeClass, NO_API, Origin, PullOperation, RejectReason};
 use super::log::{self, Level, Line, Loggable};
 use super::metrics::Metrics;
 use super::patient_tag::PatientTag;
@@ -67,6 +67,10 @@ pub struct Exchange {
     pub passage: Option<Passage>,
     /// How old the answer is, or its oldest part, if it was kept.
     pub age: Option<Duration>,
+    /// A request of a HIS that fetches its events, and what it wanted.
+    pub pull: Option<PullOperation>,
+    /// Events that such a request got or settled.
+    pub events: Option<usize>,
     /// How often the platform was asked.
     pub attempts: u32,
     /// Time that went by waiting for the platform.
@@ -184,6 +188,8 @@ impl Exchange {
             parts: None,
             passage: None,
             age: None,
+            pull: None,
+            events: None,
             attempts: 0,
             upstream_time: Duration::ZERO,
             limit_time: Duration::ZERO,
@@ -194,6 +200,14 @@ impl Exchange {
 
     /// Counts the request.
     pub fn count(&self, metrics: &Metrics) {
+        if let Some(operation) = self.pull {
+            // No question to the platform, and its time is mostly that of waiting for events.
+            metrics.pulls.count(operation, self.class);
+            if let Some(reason) = self.rejected {
+                metrics.rejected(reason).inc();
+            }
+            return;
+        }
         let tenant = self.tenant.as_ref().map(|(index, _)| *index);
         let api = self.api.map(|(index, _)| index);
         metrics.requests(tenant, api, self.class, self.origin).inc();
@@ -251,10 +265,20 @@ impl Exchange {
             (Origin::Platform, _) => "answered by the platform with a failure",
             (Origin::Cache, _) if self.is_stale() => "answered from the cache with an older answer",
             (Origin::Cache, _) => "answered from the cache",
+            (Origin::Gateway, CodeClass::Ok) if self.pull == Some(PullOperation::Settle) => {
+                "the HIS said what became of events"
+            }
+            (Origin::Gateway, CodeClass::Ok) if self.pull.is_some() => "the HIS fetched events",
             (Origin::Gateway, CodeClass::Ok) => "answered a browser's preflight",
             (Origin::Gateway, CodeClass::Transport) => "no answer from the platform",
             (Origin::Gateway, _) => "refused by the gateway",
         }
+    }
+
+    /// The route, never the path.
+    fn route(&self) -> Option<&'static str> {
+        let of_pull = self.pull.map(|_| "/inbox/v1/{tenant}/events");
+        of_pull.or(self.api.map(|_| "/thirdparty/{api}/{appId}"))
     }
 
     pub(super) fn fields(&self, line: &mut Line<'_>) {
@@ -264,7 +288,7 @@ impl Exchange {
             .maybe("client.address", self.client_address)
             .field("api", self.api.map_or(NO_API, |(_, name)| name))
             .field("http.request.method", self.method)
-            .maybe("http.route", self.api.map(|_| "/thirdparty/{api}/{appId}"))
+            .maybe("http.route", self.route())
             .field("http.response.status_code", self.status)
             .field("duration_s", self.total_time)
             .field("upstream.duration_s", self.upstream_time)
@@ -272,6 +296,7 @@ impl Exchange {
             .field("origin", self.origin.as_str())
             .maybe("cache.result", self.passage.map(|passage| passage.result().as_str()))
             .field("attempts", self.attempts)
+            .maybe("events", self.events)
             .maybe("partial", self.parts.map(|parts| parts.failed))
             // Codes have six digits at most; a longer number that a platform puts there could be a person's.
             .maybe(

@@ -61,6 +61,18 @@ label_set! {
 }
 
 label_set! {
+    /// What a HIS that fetches its events wants.
+    PullOperation {
+        /// Events.
+        Fetch = "fetch",
+        /// To say what became of them.
+        Settle = "settle",
+        /// A method that is neither.
+        Other = "_other",
+    }
+}
+
+label_set! {
     /// How one attempt to get an answer from the platform ended.
     AttemptResult {
         /// An envelope with code 0.

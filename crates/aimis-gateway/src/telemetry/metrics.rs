@@ -22,6 +22,7 @@ use super::labels::{
     ReadyCheck, RejectReason, ReloadResult, RetryReason,
 };
 use super::limits::LimitMetrics;
+use super::pulls::PullMetrics;
 use crate::callback::inbox::InboxMetrics;
 use crate::telemetry::log::Level;
 
@@ -84,6 +85,8 @@ pub struct Metrics {
     pub cache: CacheMetrics,
     /// Deliveries to the HIS.
     pub deliveries: DeliveryMetrics,
+    /// Requests of a HIS that fetches its events.
+    pub pulls: PullMetrics,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
     /// What the inbox holds.
@@ -333,6 +336,7 @@ impl Metrics {
             limits: LimitMetrics::new(&maker, tenants),
             cache: CacheMetrics::new(&maker, apis),
             deliveries: DeliveryMetrics::new(&maker, tenants),
+            pulls: PullMetrics::new(&maker),
             callbacks: CallbackMetrics::new(&maker),
             inbox: Arc::new(InboxMetrics::new(&maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),

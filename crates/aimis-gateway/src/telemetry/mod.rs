@@ -15,4 +15,5 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod patient_tag;
+pub mod pulls;
 pub mod throttle;

@@ -18,13 +18,13 @@ use crate::json_charset::encode;
 
 /// What is kept is no JSON object, so it was not written by this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoObject;
+pub(crate) struct NoObject;
 
 /// Writes the body of an event. Like the payload it is wiped when dropped.
 ///
 /// # Errors
 /// [`NoObject`].
-pub(super) fn write(
+pub(crate) fn write(
     payload: &Payload,
     event: EventId,
     received_at: Timestamp,

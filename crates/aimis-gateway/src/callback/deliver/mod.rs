@@ -28,7 +28,7 @@
 //!    is down; while it is, the others keep theirs.
 
 mod attempt;
-mod body;
+pub(crate) mod body;
 mod courier;
 mod judge;
 mod pacing;

@@ -34,6 +34,7 @@
 
 pub mod sqlite;
 
+mod act;
 mod answer;
 mod disk;
 mod end;
@@ -56,6 +57,7 @@ use tokio::sync::watch;
 use super::event::{EventId, NewEvent, Tags};
 use crate::tenant::TenantName;
 
+pub use act::Act;
 pub use answer::{AppendError, Appended, InboxError, Kind, SettleError};
 pub use end::end_process;
 pub use keys::{KeyError, KeyId};
@@ -88,6 +90,9 @@ pub trait Inbox: Send + Sync {
     /// Takes up the delivery to a tenant's target again that [`Outcome::Parked`] suspended. Tells whether it was.
     fn resume(&self, tenant: &TenantName) -> BoxFuture<'static, Result<bool, InboxError>>;
 
+    /// Suspends the delivery to a tenant until [`Inbox::resume`]. Tells whether it was not suspended before.
+    fn park(&self, tenant: &TenantName) -> BoxFuture<'static, Result<bool, InboxError>>;
+
     /// Puts dead or delivered events at the end of their studies' queues again. Those whose payload was wiped, and
     /// those in other states, are left alone and counted.
     fn redeliver(&self, filter: Filter, pace: Pace, run: Run) -> BoxFuture<'static, Result<Touched, InboxError>>;
@@ -117,6 +122,12 @@ pub trait Inbox: Send + Sync {
 
     /// Reads everything and opens every payload.
     fn verify(&self) -> BoxFuture<'static, Result<Verdict, InboxError>>;
+
+    /// Notes what an operator does to events or sees of them; durable when it resolves, so ask before it is done.
+    fn note(&self, act: Act) -> BoxFuture<'static, Result<(), InboxError>>;
+
+    /// What was noted, in order, from behind the number `after` on, at most `limit`.
+    fn acts(&self, after: u64, limit: usize) -> BoxFuture<'static, Result<Vec<(u64, Act)>, InboxError>>;
 
     /// Changes whenever there may be more to lease than before: an event came, was released, retried or resumed.
     fn changes(&self) -> watch::Receiver<u64>;

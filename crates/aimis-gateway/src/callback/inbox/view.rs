@@ -77,8 +77,8 @@ pub struct Filter {
 /// How fast redelivered events become ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// So many a second; `None`: all at once.
-    pub per_second: Option<NonZeroU32>,
+    /// So many a minute; `None`: all at once.
+    pub per_minute: Option<NonZeroU32>,
 }
 
 /// Whether to do it.

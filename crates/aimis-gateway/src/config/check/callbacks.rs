@@ -27,6 +27,10 @@ impl Check<'_> {
 
     /// What tenants ask of callbacks that nobody listens to.
     fn unheard(&mut self, config: &Config) {
+        for (index, _) in config.clients.iter().enumerate().filter(|(_, client)| client.inbox) {
+            let reason = "is without effect: there is no section [callback], so there are no events to fetch";
+            self.refuse(&format!("clients[{index}].inbox"), "this".to_owned(), reason);
+        }
         for (index, tenant) in config.tenants.iter().enumerate() {
             let TenantCallback {
                 signature,

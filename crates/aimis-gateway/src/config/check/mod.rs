@@ -25,6 +25,7 @@ use super::problem::{Problem, quoted};
 use super::section::Origins;
 use super::{Alias, Config};
 
+pub(crate) use notices::fetchers;
 pub use notices::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 
 /// Complaints about values that are right alone and wrong together.

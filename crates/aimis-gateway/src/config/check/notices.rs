@@ -52,6 +52,23 @@ pub fn notices(config: &Config) -> Vec<String> {
             ));
         }
     }
+    for tenant in config.tenants.iter().filter(|_| config.callback.is_some()) {
+        let fetched_by = fetchers(tenant, config);
+        if tenant.callback.target.is_none() && fetched_by.is_empty() && !config.clients.is_empty() {
+            notices.push(format!(
+                "tenant {}: its events are kept and go nowhere: set its callback.target, or let a client fetch them \
+                 (inbox = true)",
+                tenant.name
+            ));
+        }
+        if tenant.callback.target.is_some() && !fetched_by.is_empty() {
+            notices.push(format!(
+                "tenant {}: its events are delivered to callback.target, so {} cannot fetch them",
+                tenant.name,
+                fetched_by.join(", ")
+            ));
+        }
+    }
     for (index, tenant) in config.tenants.iter().enumerate() {
         let Some(hospital) = &tenant.hospital_id else { continue };
         let same = |other: &&crate::config::Tenant| other.hospital_id.as_ref() == Some(hospital);
@@ -71,4 +88,12 @@ pub fn notices(config: &Config) -> Vec<String> {
         }
     }
     notices
+}
+
+/// Clients that may fetch a tenant's events, where it is not delivered to.
+pub(crate) fn fetchers<'c>(tenant: &crate::config::Tenant, config: &'c Config) -> Vec<&'c str> {
+    let may = |client: &&crate::config::Client| {
+        client.inbox && may_ask(client, config).any(|other| other.name == tenant.name)
+    };
+    config.clients.iter().filter(may).map(|client| &*client.name).collect()
 }

@@ -42,6 +42,8 @@ section! {
         study_type: Option<Vec<i64>> = one_or_more(integer(0, 5)).optional(Plain::List(vec![Plain::Integer(0), Plain::Integer(5)]));
         /// The widest time window it may ask for. Of the APIs only `patientStudies` has one, so it is no bound for the others: set `apis` too.
         max_range_days: Option<u32> = integer(1, 36_500).unit("days").optional(Plain::Integer(366));
+        /// It may fetch the events of its tenants (`GET` and `POST /inbox/v1/{tenant}/events`): everything that callbacks say, whatever the other rules allow it to ask.
+        inbox: bool = switch().or(false);
         /// Put into its requests that name no hospital, before the tenant's.
         hospital_id: Option<Text> = text(64).optional("H0001");
         /// Put into its requests that name no union, before the tenant's.

@@ -17,6 +17,7 @@ pub(super) mod limits;
 pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
+pub(super) mod pull;
 pub(super) mod tenant;
 pub(super) mod tls;
 
@@ -36,6 +37,7 @@ use limits::Limits;
 use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
 use protocol::{Clock, Crypto, Dates, Identity, Sign};
+use pull::Pull;
 use tenant::Tenant;
 
 /// As many tenants as keep the number of metric series bounded (docs/operations.md).
@@ -82,6 +84,8 @@ section! {
         emptiness: Emptiness = table();
         /// How events are brought to the HIS.
         delivery: Delivery = table();
+        /// How a HIS that cannot be called fetches its events.
+        pull: Pull = table();
         /// Where callbacks are kept until the HIS has them.
         inbox: Inbox = table();
         /// How the process stops.

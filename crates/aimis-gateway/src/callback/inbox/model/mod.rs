@@ -128,7 +128,7 @@ fn take(subject: &mut dyn Subject, model: &mut Model, held: &mut Vec<Lease>, ste
         }
         Step::Redeliver { states, rate, run } => {
             let pace = Pace {
-                per_second: rate.and_then(|rate| u32::from(rate).try_into().ok()),
+                per_minute: rate.and_then(|rate| (60 * u32::from(rate)).try_into().ok()),
             };
             let filter = Filter {
                 states: Some(states.clone()),

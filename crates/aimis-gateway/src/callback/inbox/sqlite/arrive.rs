@@ -182,7 +182,7 @@ impl Store {
             .query_row([study], |row| row.get(0))
     }
 
-    fn tenant_number(&self, name: &str) -> rusqlite::Result<i64> {
+    pub(super) fn tenant_number(&self, name: &str) -> rusqlite::Result<i64> {
         let known = self.known_tenant(name)?;
         if let Some(number) = known {
             return Ok(number);

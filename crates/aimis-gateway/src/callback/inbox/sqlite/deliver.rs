@@ -198,6 +198,18 @@ impl Store {
         Ok(())
     }
 
+    /// Suspends a delivery.
+    pub(super) fn park(&mut self, tenant: &TenantName) -> rusqlite::Result<bool> {
+        let number = self.tenant_number(tenant.as_str())?;
+        let parked = self
+            .connection
+            .prepare_cached("UPDATE tenants SET parked = 1 WHERE number = ?1 AND parked = 0")?
+            .execute([number])?;
+        // Whoever delivers learns of it when it asks.
+        self.changed();
+        Ok(parked > 0)
+    }
+
     /// Takes up a suspended delivery again.
     pub(super) fn resume(&mut self, tenant: &TenantName) -> rusqlite::Result<bool> {
         let resumed = self

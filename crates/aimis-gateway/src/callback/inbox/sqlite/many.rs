@@ -68,7 +68,7 @@ pub(super) async fn redeliver(hands: Hands, filter: Filter, pace: Pace, run: Run
     let start = hands.clock.now();
     let fits = |event: &Found| matches!(event.state, State::Dead | State::Delivered) && !event.is_wiped();
     let change = move |store: &mut Store, event: &Found, place: u64| {
-        let pause = pace.per_second.map_or(0, |rate| place * 1000 / u64::from(rate.get()));
+        let pause = pace.per_minute.map_or(0, |rate| place * 60_000 / u64::from(rate.get()));
         let due_at = later(start, std::time::Duration::from_millis(pause));
         store.queue_anew(event.seq, millis(due_at))
     };

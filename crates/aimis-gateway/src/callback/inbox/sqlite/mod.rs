@@ -10,14 +10,18 @@
 //! | `many` | redeliver, release, remove, retention |
 //! | `read` | list, show, stats, verify, on a thread and a connection of their own |
 //! | `clock_steps` | what is due, when somebody sets the machine's clock |
+//! | `acts` | what operators did, and what they saw |
+//! | `neighbours` | what commands do beside a running gateway |
 //! | `room` | the disk budget and the write-ahead log |
 //!
 //! Payloads are sealed and opened by the caller's thread, so that the writer has little to do but to write.
 
+mod acts;
 mod arrive;
 mod clock_steps;
 mod deliver;
 mod many;
+mod neighbours;
 mod open;
 mod read;
 mod room;
@@ -38,7 +42,7 @@ use super::keys::{Keys, Unopened, bound_to};
 use super::metrics::InboxMetrics;
 use super::rules::Sharing;
 use super::{
-    AppendError, Appended, Filter, Inbox, InboxError, Lease, Leases, Outcome, Pace, Receipt, Retained, Run,
+    Act, AppendError, Appended, Filter, Inbox, InboxError, Lease, Leases, Outcome, Pace, Receipt, Retained, Run,
     SettleError, Shown, Stats, Summary, Touched, Verdict,
 };
 use crate::callback::event::{EventId, NewEvent, Payload, Tags};
@@ -135,6 +139,8 @@ pub struct Sqlite {
     writer: Writer,
     reader: Arc<Reader>,
     changes: watch::Sender<u64>,
+    /// Looks for what commands do beside this gateway.
+    _neighbours: Option<neighbours::Neighbours>,
     /// Held as long as this is the gateway's inbox.
     _lock: Option<std::fs::File>,
     #[cfg(test)]
@@ -217,6 +223,11 @@ impl Inbox for Sqlite {
         self.writer.calls().call(move |store| store.resume(&tenant)).boxed()
     }
 
+    fn park(&self, tenant: &TenantName) -> Answer<bool> {
+        let tenant = tenant.clone();
+        self.writer.calls().call(move |store| store.park(&tenant)).boxed()
+    }
+
     fn redeliver(&self, filter: Filter, pace: Pace, run: Run) -> Answer<Touched> {
         many::redeliver(self.hands(), filter, pace, run).boxed()
     }
@@ -257,6 +268,14 @@ impl Inbox for Sqlite {
         let opener = self.opener();
         self.reader
             .call(move |connection| read::verify(connection, |sealed| sealed.open(&opener).is_ok()))
+    }
+
+    fn note(&self, act: Act) -> Answer<()> {
+        self.writer.calls().call(move |store| store.note(&act)).boxed()
+    }
+
+    fn acts(&self, after: u64, limit: usize) -> Answer<Vec<(u64, Act)>> {
+        self.reader.call(move |connection| acts::list(connection, after, limit))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

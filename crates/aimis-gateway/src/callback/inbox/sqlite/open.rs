@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::neighbours::Neighbours;
 use super::read::{Reader, millis};
 use super::room::{PAGE, Room};
 use super::writer::{Store, Writer};
@@ -80,6 +81,16 @@ pub enum OpenError {
         /// The newest that we know.
         known: i64,
     },
+    /// Made by an older gateway, which may be running.
+    #[error(
+        "inbox.path has version {found}, and this program works on version {known}: start this gateway once, which brings it up to date, or use the command of the gateway that runs"
+    )]
+    Older {
+        /// Its version.
+        found: i64,
+        /// The one that we work on.
+        known: i64,
+    },
     /// A key cannot be read or made.
     #[error("inbox.key_file: {0}")]
     Key(#[from] KeyError),
@@ -122,8 +133,8 @@ impl Sqlite {
             return Err(OpenError::OldSqlite(rusqlite::version()));
         }
         let lock = prepare_files(&settings, role)?;
-        let mut connection = connect(&settings)?;
-        schema::migrate(&mut connection)?;
+        let mut connection = connect(&settings, role)?;
+        schema::migrate(&mut connection, role)?;
         let (keys, key, tags) = unlock(&mut connection, keys)?;
         if role == Role::Gateway {
             recover(&connection, &parts.clock)?;
@@ -136,26 +147,27 @@ impl Sqlite {
         parts.metrics.show_limit(settings.max_bytes);
         let room = Room::new(&mut connection, &settings)?;
         let (changes, _) = watch::channel(0);
-        let store = Store::new(
-            connection,
-            Arc::clone(&settings),
-            parts.clock.clone(),
-            parts.metrics,
-            changes.clone(),
-            room,
-            parts.abort,
-        );
+        let clock = parts.clock.clone();
+        let store = Store::new(connection, Arc::clone(&settings), role, parts, changes.clone(), room);
+        #[cfg(test)]
+        let faults = Arc::clone(&store.faults);
+        let writer = Writer::start(store)?;
+        let neighbours = match role {
+            Role::Gateway => Some(Neighbours::watch(connect_to_read(&settings)?, writer.calls().clone())?),
+            Role::Command => None,
+        };
         Ok(Self {
             keys: Arc::new(keys),
             key,
             tags,
-            clock: parts.clock,
+            clock,
             settings,
             #[cfg(test)]
-            faults: Arc::clone(&store.faults),
-            writer: Writer::start(store)?,
+            faults,
+            writer,
             reader,
             changes,
+            _neighbours: neighbours,
             _lock: lock,
         })
     }
@@ -198,16 +210,17 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn connect(settings: &Settings) -> Result<Connection, OpenError> {
+fn connect(settings: &Settings, role: Role) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&settings.path, flags)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(settings.busy_timeout)?;
-    // Page size and auto_vacuum count for a new database only, and only before the log is switched on.
+    if role == Role::Gateway {
+        // They count for a new database only, and only before the log is switched on; and they write.
+        connection.execute_batch(&format!("PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"))?;
+    }
     connection.execute_batch(&format!(
-        "PRAGMA page_size = {PAGE};
-         PRAGMA auto_vacuum = INCREMENTAL;
-         PRAGMA trusted_schema = OFF;
+        "PRAGMA trusted_schema = OFF;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -{CACHE_KIB};"
     ))?;

@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-use super::OpenError;
+use super::{OpenError, Role};
 
 /// One step a version: `MIGRATIONS[n]` makes version `n + 1` of version `n`. A step that was released never changes.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// States are numbers here (`State::index`): 0 ready, 1 in flight, 2 retrying, 3 dead, 4 quarantined, 5 delivered. So
 /// `state < 3` means "still to be delivered". Moments are milliseconds since 1970.
@@ -84,6 +84,14 @@ CREATE TRIGGER event_out AFTER DELETE ON events BEGIN
 END;
 ";
 
+/// What operators do to events, or see of them.
+const VERSION_2: &str = "
+-- `events`: ids, one behind the other.
+CREATE TABLE acts (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, events BLOB NOT NULL
+);
+";
+
 /// "aimi", so that a database of something else is not taken for ours.
 const APPLICATION_ID: i64 = 0x6169_6d69;
 
@@ -92,8 +100,8 @@ const fn newest() -> i64 {
     MIGRATIONS.len() as i64
 }
 
-/// Brings the database to the newest version.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+/// Brings the database to the newest version. Only the gateway does that.
+pub(super) fn migrate(connection: &mut Connection, role: Role) -> Result<(), OpenError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let (version, application) = (pragma("user_version")?, pragma("application_id")?);
@@ -105,6 +113,17 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     }
     if version > newest() {
         return Err(OpenError::Newer {
+            found: version,
+            known: newest(),
+        });
+    }
+    if version == newest() {
+        // Nothing is written, which a command beside a busy gateway would have to wait for.
+        return Ok(());
+    }
+    if role == Role::Command {
+        // Perhaps a gateway of that version runs, and it could not start again.
+        return Err(OpenError::Older {
             found: version,
             known: newest(),
         });

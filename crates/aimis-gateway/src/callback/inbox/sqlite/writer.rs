@@ -15,9 +15,9 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, Error, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Settings;
 use super::clock_steps::Steps;
 use super::room::Room;
+use super::{Parts, Role, Settings};
 use crate::callback::inbox::InboxError;
 use crate::callback::inbox::metrics::InboxMetrics;
 use crate::clock::Clock;
@@ -38,6 +38,7 @@ pub(super) struct Store {
     pub(super) room: Room,
     steps: Steps,
     abort: Abort,
+    role: Role,
     broken: bool,
     #[cfg(test)]
     pub(super) faults: Faults,
@@ -51,12 +52,12 @@ impl Store {
     pub(super) fn new(
         connection: Connection,
         settings: Arc<Settings>,
-        clock: Clock,
-        metrics: Arc<InboxMetrics>,
+        role: Role,
+        parts: Parts,
         changes: watch::Sender<u64>,
         room: Room,
-        abort: Abort,
     ) -> Self {
+        let Parts { clock, metrics, abort } = parts;
         Self {
             steps: Steps::new(&clock),
             connection,
@@ -66,6 +67,7 @@ impl Store {
             changes,
             room,
             abort,
+            role,
             broken: false,
             #[cfg(test)]
             faults: Faults::default(),
@@ -326,7 +328,8 @@ fn write(mut store: Store, mut queue: mpsc::Receiver<Box<dyn Job>>, stopping: &A
         store.serve(&mut jobs);
         store.tidy();
     }
-    if !store.broken {
+    // A command leaves the log to the gateway that may be running, and does not make it wait.
+    if !store.broken && store.role == Role::Gateway {
         // What stays in the log is as safe; the next start is quicker without.
         let _ = store.room.empty_log(&store.connection);
     }

@@ -1,6 +1,7 @@
 //! What only a store on a disk can get wrong. What every store does is in `inbox::model`.
 
 mod at_rest;
+mod beside;
 mod failing;
 mod opening;
 mod room;

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::callback::inbox::Inbox;
 use crate::callback::inbox::sqlite::{OpenError, Role};
-use crate::callback::inbox::testing::{Bed, append, arrival, lease, list};
+use crate::callback::inbox::testing::{Bed, append, arrival, lease, list, wait};
 
 #[test]
 fn its_files_are_the_gateways_alone() {
@@ -65,12 +65,12 @@ fn what_is_newer_or_something_else_is_left_alone() {
             .unwrap();
     };
 
-    change("PRAGMA user_version = 2");
+    change("PRAGMA user_version = 3");
     let newer = bed.try_open(Role::Gateway).err().unwrap();
-    change("PRAGMA user_version = 1; PRAGMA application_id = 5");
+    change("PRAGMA user_version = 2; PRAGMA application_id = 5");
     let other = bed.try_open(Role::Gateway).err().unwrap();
 
-    assert!(matches!(newer, OpenError::Newer { found: 2, known: 1 }), "{newer}");
+    assert!(matches!(newer, OpenError::Newer { found: 3, known: 2 }), "{newer}");
     assert!(matches!(other, OpenError::NotAnInbox), "{other}");
 }
 
@@ -84,7 +84,7 @@ fn settings_that_durability_rests_on_are_in_force() {
                 row.get::<_, rusqlite::types::Value>(0)
             })
         });
-        format!("{:?}", crate::callback::inbox::testing::wait(call).unwrap())
+        format!("{:?}", wait(call).unwrap())
     };
 
     assert_eq!(read("journal_mode"), "Text(\"wal\")");
@@ -92,4 +92,24 @@ fn settings_that_durability_rests_on_are_in_force() {
     assert_eq!(read("secure_delete"), "Integer(1)");
     assert_eq!(read("auto_vacuum"), "Integer(2)");
     assert!(inbox.changes().has_changed().is_ok());
+}
+
+#[test]
+fn only_a_gateway_brings_a_database_up_to_date() {
+    let bed = Bed::new();
+    let inbox = bed.open();
+    append(&bed, &inbox, &arrival(1, "{\"a\":1}"));
+    drop(inbox);
+    Connection::open(&bed.settings.path)
+        .unwrap()
+        .execute_batch("DROP TABLE acts; PRAGMA user_version = 1")
+        .unwrap();
+
+    let command = bed.try_open(Role::Command).err().unwrap();
+    let gateway = bed.open();
+
+    assert!(matches!(command, OpenError::Older { found: 1, known: 2 }), "{command}");
+    assert_eq!(list(&gateway).len(), 1);
+    assert_eq!(wait(gateway.acts(0, 10)), Ok(Vec::new()));
+    assert!(bed.try_open(Role::Command).is_ok());
 }
