@@ -51,7 +51,7 @@ fn help_tells_a_tired_person_what_they_need() {
     ] {
         assert!(text.contains(needed), "{needed}: {text}");
     }
-    let needs: [(&[&str], &[&str]); 15] = [
+    let needs: [(&[&str], &[&str]); 16] = [
         (&["serve"], &["--config", "AIMIS_", "SIGTERM"]),
         (&["check"], &["--config", "--json", "sends nothing"]),
         (&["doctor"], &["--config", "--tenant", "--json", "step by step"]),
