@@ -144,6 +144,8 @@ async fn what_cannot_be_kept_is_not_acknowledged_and_queries_go_on() {
     let failed = replies.iter().filter(|reply| !reply.is_received()).count();
     assert_eq!(bed.received("store_failed").await, failed as u64);
     assert_eq!(bed.gateway.studies().await.status, 200);
+    // The query was signed for this millisecond.
+    bed.clock.advance(std::time::Duration::from_millis(1));
     let good = Callback::demo().with("h5Url", "").with("h5DetailUrl", "");
     assert!(bed.sender().send(&good).await.unwrap().is_received());
     let (stored, log) = bed.stop_with_log().await;
