@@ -22,7 +22,7 @@ async fn a_gateway_that_runs_answers_every_probe_well() {
     let health = gateway.telemetry("/healthz").await;
     assert_eq!(health.status, 200);
     assert_eq!(health.header("content-type"), Some("application/json"));
-    let checks = json!({ "config": true, "secrets": true, "listener": true });
+    let checks = json!({ "config": true, "secrets": true, "listener": true, "inbox": true });
     let version = aimis_gateway::VERSION;
     assert_eq!(
         health.json(),
