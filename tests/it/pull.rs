@@ -461,7 +461,7 @@ async fn leases_that_nobody_waits_for_any_more_are_given_back() {
         quarantine: None,
         received_at: clock.now(),
     });
-    drop(appended.await.unwrap());
+    let _receipt = appended.await.unwrap();
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let pull = Pull::new(&config, inbox, &metrics, clock.clone(), stopped);
     let (log, _guard) = Log::start(clock, Level::Info, "test", Box::new(std::io::sink())).unwrap();
@@ -471,12 +471,17 @@ async fn leases_that_nobody_waits_for_any_more_are_given_back() {
     assert!(poll_immediate(&mut fetch).await.is_none());
     drop(fetch);
 
-    let fetched = loop {
-        let fetched = pull.fetch(tenant, 1, Duration::ZERO, &log).await.unwrap();
-        if fetched.events > 0 {
-            break fetched;
+    let again = async {
+        loop {
+            let fetched = pull.fetch(tenant, 1, Duration::ZERO, &log).await.unwrap();
+            if fetched.events > 0 {
+                break fetched;
+            }
         }
     };
+    let fetched = tokio::time::timeout(client::PATIENCE, again)
+        .await
+        .expect("the lease back");
     let body: Value = serde_json::from_slice(&fetched.body).unwrap();
     let item = &body["data"]["events"][0];
     assert!(item["lease"].as_str().unwrap().ends_with("-2"), "{item}");
