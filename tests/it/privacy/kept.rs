@@ -81,7 +81,10 @@ impl Drive {
         let address = admin.to_string();
         for (arguments, input) in [
             (&["purge", "--tenant", "first-hospital", "--patient"][..], PHONE),
-            (&["purge", "--tenant", "first-hospital", "--patient", "--json"], ID_NUMBER),
+            (
+                &["purge", "--tenant", "first-hospital", "--patient", "--json"],
+                ID_NUMBER,
+            ),
             (&["purge", "--tenant", "third", "--patient"], PHONE),
             (&["purge", "--patient"], PHONE),
             (&["show"], ID_NUMBER),
