@@ -33,6 +33,8 @@ pub(super) struct Shard {
     flights: HashMap<CacheKey, Flight, ByKeyHasher>,
     /// Every number of a patient with each key of an entry about them.
     index: BTreeSet<(Tag, CacheKey)>,
+    /// The end of every entry: looking for those behind theirs must not take longer the more are kept.
+    ends: BTreeSet<(Moment, CacheKey)>,
     last_number: u64,
 }
 
@@ -84,6 +86,7 @@ impl Shard {
             kept: Store::new(max_bytes),
             flights: HashMap::default(),
             index: BTreeSet::new(),
+            ends: BTreeSet::new(),
             last_number: 0,
         }
     }
@@ -93,10 +96,10 @@ impl Shard {
         self.kept.size()
     }
 
-    /// Rows of the index, for tests.
+    /// Rows of the index and ends, for tests.
     #[cfg(test)]
-    pub(super) fn indexed(&self) -> usize {
-        self.index.len()
+    pub(super) fn listed(&self) -> (usize, usize) {
+        (self.index.len(), self.ends.len())
     }
 
     /// Looks a question up; where there is no answer, it becomes a flight or joins one. `subject` is only asked for
@@ -193,6 +196,7 @@ impl Shard {
     fn insert(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) {
         self.remove(&key, Eviction::Replaced, removed);
         self.index.extend(rows(key, &entry));
+        self.ends.insert((entry.end(), key));
         self.kept.insert(key, entry);
     }
 
@@ -206,6 +210,7 @@ impl Shard {
         for row in rows(key, &entry) {
             self.index.remove(&row);
         }
+        self.ends.remove(&(entry.end(), key));
         removed.push((why, entry));
     }
 
@@ -237,20 +242,18 @@ impl Shard {
     /// Drops the entries of which `which` is true, and takes such flights off the table.
     pub(super) fn drop_where(&mut self, which: impl Fn(&Subject) -> bool, removed: &mut Removed) {
         self.flights.retain(|_, flight| !which(&flight.subject));
-        self.drop_entries(Eviction::Purged, |entry| which(entry.subject()), removed);
+        for key in self.kept.keys_of(|entry| which(entry.subject())) {
+            self.remove(&key, Eviction::Purged, removed);
+        }
     }
 
     /// Drops what nothing can be served from any more, and lets moka do what it put off.
     pub(super) fn sweep(&mut self, now: Moment, removed: &mut Removed) {
-        let dead = |entry: &Entry| entry.freshness(now) == Freshness::Dead;
-        self.drop_entries(Eviction::Expired, dead, removed);
-        self.make_room(removed);
-    }
-
-    fn drop_entries(&mut self, why: Eviction, which: impl Fn(&Entry) -> bool, removed: &mut Removed) {
-        for key in self.kept.keys_of(which) {
-            self.remove(&key, why, removed);
+        while let Some((_, key)) = self.ends.first().copied().filter(|(end, _)| *end <= now) {
+            self.ends.pop_first();
+            self.remove(&key, Eviction::Expired, removed);
         }
+        self.make_room(removed);
     }
 
     fn next_number(&mut self) -> u64 {
