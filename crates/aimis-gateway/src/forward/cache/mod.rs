@@ -37,7 +37,7 @@ use flight::Question;
 use key::{CacheKey, CacheKeys};
 use shard::{Entered, Removed, Shard, Verdict};
 
-/// The most parts, each under a lock of its own that is held for about a microsecond.
+/// The most parts, each under a lock of its own that is held for microseconds.
 const MOST_PARTS: usize = 16;
 /// Entries of the largest size that each part has room for.
 const LARGEST_IN_PART: usize = 4;

@@ -4,7 +4,7 @@
 //! answer, becomes a flight or joins one in one step, so two workers never ask for the same at once. And a flight
 //! may keep its answer only as long as it stands in `flights` under its own number: what drops a patient's entries
 //! takes that patient's flights off the table in the same step, so an answer that was asked for before can neither
-//! be kept nor waited for after. What is kept, and for how many bytes, is [`Store`]'s.
+//! be kept nor waited for after. Keeping, and what goes when room is short, is [`Store`]'s.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

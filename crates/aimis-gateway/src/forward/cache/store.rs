@@ -3,8 +3,7 @@
 //! moka lets go of a value later than it removes it. The value waits in queues of reads and writes until
 //! `run_pending_tasks`, and its place in the map until crossbeam-epoch collects it, which happens when other threads
 //! have moved on and nobody can say when. So what moka holds is a box, and whatever leaves is taken out of its box at
-//! once: what lingers is a keyed hash and an empty box. A test would see it
-//! (`an_answer_that_leaves_is_freed_at_once`).
+//! once: what lingers is a keyed hash and an empty box (`an_answer_that_leaves_is_freed_at_once` shows it).
 //!
 //! moka's clock is not ours, so nothing expires in it: how long an answer serves is the entry's.
 
