@@ -5,6 +5,7 @@
 
 mod canary;
 mod drive;
+mod kept;
 mod planted;
 
 use aimis_simulator::{Platform, PlatformOptions};
@@ -81,6 +82,7 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
     drive.merged_lists(&platform).await;
     drive.unreachable_platforms(&platform).await;
     drive.draining(&platform).await;
+    drive.kept_answers(&platform).await;
 
     let mut canaries = canaries();
     canaries.learn(&platform);

@@ -145,12 +145,12 @@ impl Sinks {
         self.0.push((sink.to_owned(), content.as_ref().to_vec()));
     }
 
-    /// An answer to a caller. The platform's own body is the caller's to have; all else is looked at.
+    /// An answer to a caller. The platform's own body, kept or not, is the caller's to have; all else is looked at.
     pub fn answer(&mut self, sink: &str, answer: &Answer) {
         for (name, value) in &answer.headers {
             self.text(&format!("{sink}: header {name}"), format!("{name}: {value}"));
         }
-        if answer.header("x-aimis-origin") != Some("platform") {
+        if !matches!(answer.header("x-aimis-origin"), Some("platform" | "cache")) {
             self.text(&format!("{sink}: body"), &answer.body);
         }
     }

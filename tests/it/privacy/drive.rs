@@ -11,7 +11,8 @@ use crate::support::gateway::studies_query;
 
 const PATH: &str = "/thirdparty/patientStudies/900001";
 const CIPHERTEXT: &str = "554fb5befba4daabdb8169e45db64485";
-const VALUES: [&str; 8] = [
+/// What is put into every place.
+pub const VALUES: [&str; 8] = [
     PHONE,
     ID_NUMBER,
     NAME,
@@ -52,7 +53,8 @@ impl Drive {
         assert!(self.sinks.len() > 5000, "{}", self.sinks.len());
     }
 
-    fn keep(&mut self, what: &str, answer: &Answer) {
+    /// Keeps an answer.
+    pub fn keep(&mut self, what: &str, answer: &Answer) {
         self.statuses.insert(answer.status);
         if let Ok(body) = serde_json::from_slice::<serde_json::Value>(&answer.body) {
             self.codes.extend(body["code"].as_i64());

@@ -23,11 +23,13 @@ impl Directory {
         &self.0
     }
 
-    /// Writes a file and gives its path as text.
+    /// Writes a file and gives its path as text. It is there whole or not at all, whoever watches it.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
+        let whole = path.with_added_extension("whole");
+        std::fs::write(&whole, content).unwrap();
+        std::fs::rename(&whole, &path).unwrap();
         path.to_str().unwrap().to_owned()
     }
 }

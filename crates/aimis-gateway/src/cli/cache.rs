@@ -76,8 +76,10 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
         return output::json(&fill);
     }
     output::line(&format!(
-        "{} answers, {} of {} bytes",
-        fill["entries"], fill["bytes"], fill["max_bytes"]
+        "{}, {} of {} bytes",
+        answers(&fill["entries"]),
+        fill["bytes"],
+        fill["max_bytes"]
     ))
 }
 
@@ -94,7 +96,12 @@ fn purge(arguments: &PurgeArguments) -> Result<(), Failure> {
     if arguments.json {
         return output::json(&answer);
     }
-    output::line(&format!("{} answers dropped", answer["dropped"]))
+    output::line(&format!("{} dropped", answers(&answer["dropped"])))
+}
+
+fn answers(count: &serde_json::Value) -> String {
+    let noun = if *count == 1 { "answer" } else { "answers" };
+    format!("{count} {noun}")
 }
 
 fn number() -> Result<Zeroizing<String>, Failure> {

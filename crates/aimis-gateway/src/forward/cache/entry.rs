@@ -11,8 +11,8 @@ use crate::clock::Moment;
 use crate::tenant::TenantName;
 use crate::upstream::reply::Reply;
 
-/// What an entry costs beside its body: itself, its place in the map, the index and the queue.
-const OVERHEAD: usize = 768;
+/// What an entry costs beside its body, as measured: itself, its places in moka, the index and the list of ends.
+const OVERHEAD: usize = 1088;
 
 /// What an answer is about: whatever it can be dropped by.
 #[derive(Clone)]
@@ -79,6 +79,11 @@ impl Entry {
     pub fn ttl(&self, now: Moment) -> i64 {
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         seconds(self.life.fresh) - seconds(self.age(now))
+    }
+
+    /// When nothing can be served from it any more.
+    pub fn end(&self) -> Moment {
+        self.asked_at.after(self.life.longest())
     }
 
     /// What it may serve for now.

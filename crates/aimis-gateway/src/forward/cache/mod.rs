@@ -6,17 +6,15 @@
 //! | [`directives`] | what a request says about kept answers |
 //! | [`terms`] | how long an answer may serve, and what for |
 //! | [`entry`] | a kept answer |
-//! | `shard` | entries, flights and the index of patients, under one lock |
+//! | `store` | kept answers in moka, and what it takes to be rid of one at once |
+//! | `shard` | kept answers, flights and the index of patients, under one lock |
 //! | [`flight`] | a question on its way, and everybody who waits for it |
 //! | [`status`] | how an answer came past the cache, for its headers |
 //!
 //! All workers share one [`Cache`]. It stands behind authorisation, so an answer reaches only who may ask the
 //! question, and its keys hold the tenant, so it never reaches another hospital's (P6). What is kept lies in memory
-//! only. A body is wiped when its last reference goes, which is at once when its entry leaves: there is no later
-//! collection. docs/operations.md says how far that reaches.
-//!
-//! The cache is of our own make, because what has to hold at once (look up or fly; keep unless dropped meanwhile)
-//! spans entries, flights and index, and because evicted bytes have to go at once, by the clock that we are given.
+//! only. A body is wiped when its last reference goes, which is at once when its entry leaves and nobody sends it:
+//! moka, which collects later, only has it in a box that is emptied then. docs/operations.md says how far that reaches.
 
 pub mod directives;
 pub mod entry;
@@ -24,6 +22,7 @@ pub mod flight;
 pub mod key;
 mod shard;
 pub mod status;
+mod store;
 pub mod terms;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +37,7 @@ use flight::Question;
 use key::{CacheKey, CacheKeys};
 use shard::{Entered, Removed, Shard, Verdict};
 
-/// The most parts, each under a lock of its own that is held for about a microsecond.
+/// The most parts, each under a lock of its own that is held for microseconds.
 const MOST_PARTS: usize = 16;
 /// Entries of the largest size that each part has room for.
 const LARGEST_IN_PART: usize = 4;
@@ -179,6 +178,7 @@ impl Cache {
             });
             let before = shard.size();
             let done = act(&mut shard, &mut removed);
+            shard.settle(&mut removed);
             (done, before, shard.size())
         };
         self.metrics.cache.changed(before, after);

@@ -1,15 +1,12 @@
-//! One part of the cache: entries, flights, and the index of patients, under one lock.
+//! One part of the cache: kept answers, flights, and the index of patients, under one lock.
 //!
 //! That they are under one lock is what makes the cache sound. A question is looked up and, if there is no
 //! answer, becomes a flight or joins one in one step, so two workers never ask for the same at once. And a flight
 //! may keep its answer only as long as it stands in `flights` under its own number: what drops a patient's entries
 //! takes that patient's flights off the table in the same step, so an answer that was asked for before can neither
-//! be kept nor waited for after.
-//!
-//! Eviction is second chance: a queue in order of arrival, where an entry that was hit since goes round once more.
+//! be kept nor waited for after. Keeping, and what goes when room is short, is [`Store`]'s.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -19,31 +16,9 @@ use super::entry::{Entry, Freshness, Subject};
 use super::flight::{Fetched, Question};
 use super::key::{CacheKey, PatientTags, Tag};
 use super::status::Forward;
+use super::store::{ByKeyHasher, Store};
 use crate::clock::Moment;
 use crate::telemetry::labels::Eviction;
-
-/// Queue places of entries that are gone, until the queue is cleared of them.
-const MOST_GAPS: usize = 64;
-
-type ByKey<T> = HashMap<CacheKey, T, BuildHasherDefault<KeyHasher>>;
-
-/// Keys hash themselves ([`CacheKey`]).
-#[derive(Default)]
-pub(super) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _bytes: &[u8]) {
-        unreachable!("a key is hashed as one number");
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
 
 /// A flight's result, and whether it is kept; `None` until there is one.
 type Told = Option<(Fetched, bool)>;
@@ -54,20 +29,13 @@ pub(super) type Hearer = watch::Receiver<Told>;
 
 /// A part of the cache.
 pub(super) struct Shard {
-    entries: ByKey<Slot>,
-    flights: ByKey<Flight>,
+    kept: Store,
+    flights: HashMap<CacheKey, Flight, ByKeyHasher>,
     /// Every number of a patient with each key of an entry about them.
     index: BTreeSet<(Tag, CacheKey)>,
-    queue: VecDeque<(CacheKey, u64)>,
-    bytes: usize,
-    max_bytes: usize,
+    /// The end of every entry: looking for those behind theirs must not take longer the more are kept.
+    ends: BTreeSet<(Moment, CacheKey)>,
     last_number: u64,
-}
-
-struct Slot {
-    entry: Arc<Entry>,
-    number: u64,
-    hit: bool,
 }
 
 struct Flight {
@@ -115,19 +83,23 @@ pub(super) type Removed = Vec<(Eviction, Arc<Entry>)>;
 impl Shard {
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
-            entries: HashMap::default(),
+            kept: Store::new(max_bytes),
             flights: HashMap::default(),
             index: BTreeSet::new(),
-            queue: VecDeque::new(),
-            bytes: 0,
-            max_bytes,
+            ends: BTreeSet::new(),
             last_number: 0,
         }
     }
 
     /// Bytes and number of the entries.
     pub(super) fn size(&self) -> (usize, usize) {
-        (self.bytes, self.entries.len())
+        self.kept.size()
+    }
+
+    /// Rows of the index and ends, for tests.
+    #[cfg(test)]
+    pub(super) fn listed(&self) -> (usize, usize) {
+        (self.index.len(), self.ends.len())
     }
 
     /// Looks a question up; where there is no answer, it becomes a flight or joins one. `subject` is only asked for
@@ -141,25 +113,18 @@ impl Shard {
     ) -> Entered {
         let mut forward = if terms.enabled { Forward::Miss } else { Forward::Bypass };
         if terms.enabled
-            && let Some(slot) = self.entries.get_mut(&key)
+            && let Some(entry) = self.kept.get(&key)
         {
-            let entry = &slot.entry;
             match entry.freshness(now) {
                 Freshness::Fresh => {
                     let young = said.max_age.is_none_or(|most| entry.age(now) <= most);
                     if young && !said.no_cache {
-                        slot.hit = true;
-                        return Entered::Hit {
-                            entry: Arc::clone(entry),
-                            refresh: None,
-                        };
+                        return Entered::Hit { entry, refresh: None };
                     }
                     forward = Forward::Request;
                 }
                 // Who says how old an answer may be, or that it must be there, did not ask for an old one.
                 Freshness::WhileRevalidate if said == Directives::default() => {
-                    slot.hit = true;
-                    let entry = Arc::clone(entry);
                     let idle = !self.flights.contains_key(&key);
                     let refresh = idle.then(|| self.begin(key, subject()));
                     return Entered::Hit { entry, refresh };
@@ -210,7 +175,10 @@ impl Shard {
         }
         self.flights.remove(&key);
         match verdict {
-            Verdict::Keep(entry) => self.insert(key, entry, removed),
+            Verdict::Keep(entry) => {
+                self.insert(key, entry, removed);
+                true
+            }
             Verdict::Forget => {
                 self.remove(&key, Eviction::Purged, removed);
                 false
@@ -220,71 +188,42 @@ impl Shard {
     }
 
     /// The entry of `key`, if it may serve where the platform fails.
-    pub(super) fn stale(&mut self, key: CacheKey, now: Moment) -> Option<Arc<Entry>> {
-        let slot = self.entries.get_mut(&key)?;
-        slot.hit = true;
-        (slot.entry.freshness(now) != Freshness::Dead).then(|| Arc::clone(&slot.entry))
+    pub(super) fn stale(&self, key: CacheKey, now: Moment) -> Option<Arc<Entry>> {
+        let entry = self.kept.get(&key)?;
+        (entry.freshness(now) != Freshness::Dead).then_some(entry)
     }
 
-    fn insert(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) -> bool {
+    fn insert(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) {
         self.remove(&key, Eviction::Replaced, removed);
-        let cost = entry.cost();
-        if cost > self.max_bytes {
-            return false;
-        }
-        let number = self.next_number();
-        self.index.extend(entry.subject().patient.iter().map(|tag| (tag, key)));
-        self.bytes += cost;
-        self.queue.push_back((key, number));
-        self.entries.insert(
-            key,
-            Slot {
-                entry,
-                number,
-                hit: false,
-            },
-        );
-        self.make_room(removed);
-        self.close_gaps();
-        true
-    }
-
-    /// Takes an entry out.
-    fn take(&mut self, key: &CacheKey) -> Option<Arc<Entry>> {
-        let Slot { entry, .. } = self.entries.remove(key)?;
-        for tag in entry.subject().patient.iter() {
-            self.index.remove(&(tag, *key));
-        }
-        self.bytes -= entry.cost();
-        Some(entry)
+        self.index.extend(rows(key, &entry));
+        self.ends.insert((entry.end(), key));
+        self.kept.insert(key, entry);
     }
 
     fn remove(&mut self, key: &CacheKey, why: Eviction, removed: &mut Removed) {
-        removed.extend(self.take(key).map(|entry| (why, entry)));
-    }
-
-    /// Second chance, until what is kept fits.
-    fn make_room(&mut self, removed: &mut Removed) {
-        while self.bytes > self.max_bytes {
-            let Some((key, number)) = self.queue.pop_front() else {
-                return;
-            };
-            let Some(slot) = self.entries.get_mut(&key).filter(|slot| slot.number == number) else {
-                continue;
-            };
-            if std::mem::take(&mut slot.hit) {
-                self.queue.push_back((key, number));
-            } else {
-                self.remove(&key, Eviction::Size, removed);
-            }
+        if let Some(entry) = self.kept.remove(key) {
+            self.forget(*key, why, entry, removed);
         }
     }
 
-    fn close_gaps(&mut self) {
-        if self.queue.len() > 2 * self.entries.len() + MOST_GAPS {
-            let entries = &self.entries;
-            self.queue
-                .retain(|(key, number)| entries.get(key).is_some_and(|slot| slot.number == *number));
+    fn forget(&mut self, key: CacheKey, why: Eviction, entry: Arc<Entry>, removed: &mut Removed) {
+        for row in rows(key, &entry) {
+            self.index.remove(&row);
+        }
+        self.ends.remove(&(entry.end(), key));
+        removed.push((why, entry));
+    }
+
+    /// Ends every change: makes room where there is too little now.
+    pub(super) fn settle(&mut self, removed: &mut Removed) {
+        if !self.kept.is_settled() {
+            self.make_room(removed);
+        }
+    }
+
+    fn make_room(&mut self, removed: &mut Removed) {
+        for (key, entry) in self.kept.settle() {
+            self.forget(key, Eviction::Size, entry, removed);
         }
     }
 
@@ -298,39 +237,32 @@ impl Shard {
                 self.index.remove(&(tag, key));
             }
         }
-        self.close_gaps();
     }
 
     /// Drops the entries of which `which` is true, and takes such flights off the table.
     pub(super) fn drop_where(&mut self, which: impl Fn(&Subject) -> bool, removed: &mut Removed) {
         self.flights.retain(|_, flight| !which(&flight.subject));
-        self.drop_entries(Eviction::Purged, |entry| which(entry.subject()), removed);
-    }
-
-    /// Drops what nothing can be served from any more.
-    pub(super) fn sweep(&mut self, now: Moment, removed: &mut Removed) {
-        self.drop_entries(
-            Eviction::Expired,
-            |entry| entry.freshness(now) == Freshness::Dead,
-            removed,
-        );
-    }
-
-    fn drop_entries(&mut self, why: Eviction, which: impl Fn(&Entry) -> bool, removed: &mut Removed) {
-        let keys: Vec<CacheKey> = self
-            .entries
-            .iter()
-            .filter(|(_, slot)| which(&slot.entry))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in keys {
-            self.remove(&key, why, removed);
+        for key in self.kept.keys_of(|entry| which(entry.subject())) {
+            self.remove(&key, Eviction::Purged, removed);
         }
-        self.close_gaps();
+    }
+
+    /// Drops what nothing can be served from any more, and lets moka do what it put off.
+    pub(super) fn sweep(&mut self, now: Moment, removed: &mut Removed) {
+        while let Some((_, key)) = self.ends.first().copied().filter(|(end, _)| *end <= now) {
+            self.ends.pop_first();
+            self.remove(&key, Eviction::Expired, removed);
+        }
+        self.make_room(removed);
     }
 
     fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }
+}
+
+/// The places of an entry in the index.
+fn rows(key: CacheKey, entry: &Entry) -> impl Iterator<Item = (Tag, CacheKey)> + use<> {
+    entry.subject().patient.iter().map(move |tag| (tag, key))
 }

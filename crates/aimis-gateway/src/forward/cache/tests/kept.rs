@@ -189,6 +189,8 @@ fn an_answer_that_was_asked_for_later_is_not_replaced_by_an_earlier_one() {
 
 #[test]
 fn an_answer_that_leaves_is_freed_at_once() {
+    // As if another thread were in the middle of something: moka collects nothing meanwhile.
+    let _pinned = crossbeam_epoch::pin();
     let clock = Clock::manual(0);
     let cache = roomy(&clock);
     let weak = |cache: &Cache| match enter(cache, 1, Directives::default(), &TERMS, NOBODY()) {
@@ -198,19 +200,56 @@ fn an_answer_that_leaves_is_freed_at_once() {
     assert!(put(&cache, 1, PatientTags::numbered(1, 0), LIST));
     let kept = weak(&cache);
     cache.on_every(|part, removed| part.drop_patient(PatientTags::numbered(1, 0), removed));
-    assert!(kept.upgrade().is_none());
+    assert!(kept.upgrade().is_none(), "dropped");
 
     assert!(put(&cache, 1, NOBODY(), LIST));
+    let kept = weak(&cache);
+    clock.advance(Duration::from_secs(100));
+    assert!(put(&cache, 1, NOBODY(), LIST));
+    assert!(kept.upgrade().is_none(), "replaced");
+
     let kept = weak(&cache);
     clock.advance(Duration::from_secs(330));
     for _ in 0..cache.parts.len() {
         cache.sweep();
     }
-    assert!(kept.upgrade().is_none());
+    assert!(kept.upgrade().is_none(), "too old, and looked for");
+
+    assert!(put(&cache, 1, NOBODY(), LIST));
+    let kept = weak(&cache);
+    clock.advance(Duration::from_secs(330));
+    lead(&cache, 1, NOBODY());
+    assert!(kept.upgrade().is_none(), "too old, and met");
     assert_eq!(cache.fill().entries, 0);
     assert_eq!(cache.fill().bytes, 0);
-    assert_eq!(cache.metrics.cache.evicted(Eviction::Expired).get(), 1);
-    assert_eq!(cache.metrics.cache.evicted(Eviction::Purged).get(), 1);
+    for (reason, count) in [
+        (Eviction::Purged, 1),
+        (Eviction::Replaced, 1),
+        (Eviction::Expired, 2),
+        (Eviction::Size, 0),
+    ] {
+        assert_eq!(cache.metrics.cache.evicted(reason).get(), count, "{}", reason.as_str());
+    }
+}
+
+#[test]
+fn an_answer_that_has_to_make_room_is_freed_at_once() {
+    let _pinned = crossbeam_epoch::pin();
+    let cache = cache_of(8192, 2048, &Clock::manual(0));
+    let mut all = Vec::new();
+    for key in 0..50 {
+        assert!(put(&cache, key, PatientTags::numbered(key, key), LIST));
+        let Entered::Hit { entry, .. } = enter(&cache, key, Directives::default(), &TERMS, NOBODY()) else {
+            panic!("a new answer is always kept");
+        };
+        all.push(Arc::downgrade(&entry));
+    }
+    let alive = all.iter().filter(|entry| entry.upgrade().is_some()).count();
+    assert_eq!(alive, cache.fill().entries);
+    assert_eq!(cache.metrics.cache.evicted(Eviction::Size).get(), 50 - alive as u64);
+    assert_eq!(cache.parts.len(), 1);
+    // Each of the patients that are left has two numbers.
+    assert_eq!(cache.parts[0].lock().unwrap().listed(), (2 * alive, alive));
 }
 
 #[test]
@@ -260,7 +299,7 @@ fn one_reply_larger_than_its_bound_is_not_kept_and_what_was_hit_stays_longest() 
     assert!(put(&cache, 0, NOBODY(), LIST));
     for key in 1..100 {
         assert!(put(&cache, key, NOBODY(), LIST));
-        // Asked for again and again, it goes round.
+        // Asked for again and again, it is never the one that was least recently.
         assert_eq!(name(&enter(&cache, 0, Directives::default(), &TERMS, NOBODY())), "hit");
     }
     assert!(cache.fill().bytes <= 8 * 1024);
