@@ -25,6 +25,8 @@ enum Kind {
     },
     Manual {
         millis: Arc<AtomicU64>,
+        /// Of these, how many passed while the machine slept.
+        slept: Arc<AtomicU64>,
     },
     /// For tests of what waits: moves with a paused runtime.
     #[cfg(test)]
@@ -74,6 +76,7 @@ impl Clock {
         Self {
             kind: Kind::Manual {
                 millis: Arc::new(AtomicU64::new(millis)),
+                slept: Arc::default(),
             },
             shift: 0,
         }
@@ -112,7 +115,7 @@ impl Clock {
             Kind::System { .. } => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
-            Kind::Manual { millis } => millis.load(Ordering::Relaxed),
+            Kind::Manual { millis, .. } => millis.load(Ordering::Relaxed),
             #[cfg(test)]
             Kind::Runtime { start, millis } => millis + u64::try_from(start.elapsed().as_millis()).unwrap_or(0),
         };
@@ -127,7 +130,10 @@ impl Clock {
     pub fn moment(&self) -> Moment {
         match &self.kind {
             Kind::System { start } => Moment(Instant::now().saturating_duration_since(*start)),
-            Kind::Manual { millis } => Moment(Duration::from_millis(millis.load(Ordering::Relaxed))),
+            Kind::Manual { millis, slept } => {
+                let awake = millis.load(Ordering::Relaxed) - slept.load(Ordering::Relaxed);
+                Moment(Duration::from_millis(awake))
+            }
             #[cfg(test)]
             Kind::Runtime { start, .. } => Moment(start.elapsed()),
         }
@@ -135,9 +141,18 @@ impl Clock {
 
     /// Moves a manual clock forward; a system clock moves by itself, so there it does nothing.
     pub fn advance(&self, by: Duration) {
-        if let Kind::Manual { millis } = &self.kind {
+        if let Kind::Manual { millis, .. } = &self.kind {
             let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
             millis.fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets a manual clock's machine sleep: wall time goes on, and monotonic time stands still.
+    pub fn sleep(&self, by: Duration) {
+        if let Kind::Manual { millis, slept } = &self.kind {
+            let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+            millis.fetch_add(by, Ordering::Relaxed);
+            slept.fetch_add(by, Ordering::Relaxed);
         }
     }
 }
@@ -173,5 +188,8 @@ mod tests {
         assert_eq!(clock.moment().since(start), Duration::from_millis(1500));
         assert_eq!(start.since(clock.moment()), Duration::ZERO);
         assert_eq!(clock.shifted(-500).now().as_millis(), 1_735_689_601_000);
+        clock.sleep(Duration::from_secs(1));
+        assert_eq!(clock.now().as_millis(), 1_735_689_602_500);
+        assert_eq!(clock.moment().since(start), Duration::from_millis(1500));
     }
 }

@@ -77,7 +77,8 @@ impl Notes {
                 exchange.error = Some(error);
                 exchange.error_detail = detail;
             }
-            if matches!(passage, Passage::Kept { stale: true, .. }) && !self.warnings.contains("cache=") {
+            if matches!(passage, Passage::Kept { stale: true, .. }) && !exchange.stale {
+                exchange.stale = true;
                 self.warn("cache", "stale");
             }
         }

@@ -65,6 +65,8 @@ pub struct Exchange {
     pub parts: Option<Parts>,
     /// How the answer came past the cache; `None` if it was not looked at.
     pub passage: Option<Passage>,
+    /// An answer that is no longer fresh served, be it for a part of it.
+    pub stale: bool,
     /// How old the answer is, or its oldest part, if it was kept.
     pub age: Option<Duration>,
     /// A request of a HIS that fetches its events, and what it wanted.
@@ -187,6 +189,7 @@ impl Exchange {
             findings: None,
             parts: None,
             passage: None,
+            stale: false,
             age: None,
             pull: None,
             events: None,
@@ -240,7 +243,7 @@ impl Exchange {
     pub(super) fn level(&self) -> Level {
         match self.class {
             CodeClass::Ok if self.parts.is_some_and(|parts| parts.failed > 0) => Level::Warn,
-            CodeClass::Ok if self.is_stale() => Level::Warn,
+            CodeClass::Ok if self.stale => Level::Warn,
             // Not what a caller sent is wrong, but who it is: somebody has to look.
             CodeClass::Data if self.rejected == Some(RejectReason::Unauthenticated) => Level::Warn,
             CodeClass::Ok | CodeClass::Data => Level::Info,
@@ -251,19 +254,16 @@ impl Exchange {
         }
     }
 
-    fn is_stale(&self) -> bool {
-        matches!(self.passage, Some(Passage::Kept { stale: true, .. }))
-    }
-
     pub(super) fn message(&self) -> &'static str {
         match (self.origin, self.class) {
             (Origin::Platform, CodeClass::Ok) if self.parts.is_some_and(|parts| parts.failed > 0) => {
                 "answered by the platform in part: some types of study could not be had"
             }
+            (Origin::Platform, CodeClass::Ok) if self.stale => "answered by the platform, in part with an older answer",
             (Origin::Platform, CodeClass::Ok) => "answered by the platform",
             (Origin::Platform, CodeClass::Auth) => "the platform refuses us: check token, appId, contract and clock",
             (Origin::Platform, _) => "answered by the platform with a failure",
-            (Origin::Cache, _) if self.is_stale() => "answered from the cache with an older answer",
+            (Origin::Cache, _) if self.stale => "answered from the cache with an older answer",
             (Origin::Cache, _) => "answered from the cache",
             (Origin::Gateway, CodeClass::Ok) if self.pull == Some(PullOperation::Settle) => {
                 "the HIS said what became of events"

@@ -28,6 +28,8 @@ pub struct Reply {
     /// `Retry-After`, understood.
     wait: Option<Duration>,
     dated: Option<Dated>,
+    /// It came with an `Age`.
+    was_cached: bool,
     body: Bytes,
     envelope: Envelope,
 }
@@ -42,8 +44,20 @@ impl Reply {
             retry_after: None,
             wait: None,
             dated: None,
+            was_cached: false,
             envelope: Envelope::inspect(body.as_bytes()).unwrap(),
             body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
+    /// The same with headers that are slices of `read`, as those that hyper reads are.
+    #[cfg(test)]
+    pub(crate) fn with_headers_of(self, read: &Bytes) -> Self {
+        let slice = || HeaderValue::from_maybe_shared(read.slice(..4)).ok();
+        Self {
+            content_type: slice(),
+            retry_after: slice(),
+            ..self
         }
     }
 
@@ -77,9 +91,21 @@ impl Reply {
         &self.body
     }
 
-    /// The same with its body in another buffer.
+    /// The same with its body in another buffer, and nothing that holds on to the one it came in: hyper's headers are
+    /// slices of what was read, with whatever stood beside them.
     pub(crate) fn with_body(&self, body: Bytes) -> Self {
-        Self { body, ..self.clone() }
+        let own = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).expect("it was one");
+        Self {
+            body,
+            content_type: self.content_type.as_ref().map(own),
+            retry_after: self.retry_after.as_ref().map(own),
+            ..*self
+        }
+    }
+
+    /// Whether a cache between us and the platform gave it, perhaps long after it was made.
+    pub fn was_cached(&self) -> bool {
+        self.was_cached
     }
 
     /// What its envelope says.
@@ -192,6 +218,7 @@ fn check(head: &http::response::Parts, span: (Moment, Moment), body: Bytes) -> R
         retry_after: head.headers.get(RETRY_AFTER).cloned(),
         wait: wait(&head.headers),
         dated: dated(&head.headers, span),
+        was_cached: head.headers.contains_key(AGE),
         envelope: foreign.map_err(UpstreamError::NotEnvelope)?,
         body,
     })
@@ -218,6 +245,7 @@ impl Reply {
             retry_after: headers.get(RETRY_AFTER).cloned(),
             wait: wait(headers),
             dated,
+            was_cached: headers.contains_key(AGE),
             envelope: Envelope::inspect(body.as_bytes()).unwrap(),
             body: Bytes::from_static(body.as_bytes()),
         }

@@ -17,7 +17,7 @@ use super::entry::{Entry, Freshness, Subject};
 use super::key::CacheKey;
 use super::shard::{Begun, Entered, Hearer, Teller, Verdict};
 use super::status::Passage;
-use super::terms::{Terms, is_failure};
+use super::terms::{Terms, contradicts, is_failure};
 use crate::clock::Moment;
 use crate::forward::ask::NoReply;
 use crate::upstream::error::UpstreamError;
@@ -122,10 +122,11 @@ impl Leader {
         let rule = envelope.code().map(rule);
         let life = rule.and_then(|rule| self.terms.life(reply.status(), &rule, envelope.is_empty()));
         match life {
-            Some(life) if self.cache.takes(reply) => {
+            // One of unknown age would look new.
+            Some(life) if self.cache.takes(reply) && !reply.was_cached() => {
                 Verdict::Keep(Arc::new(Entry::new(reply, self.subject.clone(), self.began, life)))
             }
-            None if is_failure(reply.status(), rule.as_ref()) => Verdict::Leave,
+            None if !contradicts(reply.status(), rule.as_ref()) => Verdict::Leave,
             _ => Verdict::Forget,
         }
     }

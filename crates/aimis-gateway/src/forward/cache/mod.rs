@@ -25,7 +25,7 @@ pub mod status;
 mod store;
 pub mod terms;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::clock::{Clock, Moment};
@@ -42,6 +42,15 @@ const MOST_PARTS: usize = 16;
 /// Entries of the largest size that each part has room for.
 const LARGEST_IN_PART: usize = 4;
 
+/// Milliseconds by which wall time may get ahead of monotonic time from one second to the next.
+const SLEPT_MS: i64 = 2_000;
+
+fn wall_ahead(clock: &Clock) -> i64 {
+    i64::try_from(clock.now().as_millis())
+        .unwrap_or(i64::MAX)
+        .saturating_sub(clock.moment().millis())
+}
+
 /// Bounds of the memory that answers are kept in.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
@@ -55,6 +64,8 @@ pub struct Room {
 pub struct Cache {
     parts: Box<[Mutex<Shard>]>,
     next_swept: AtomicUsize,
+    /// Wall time minus monotonic time, in milliseconds, when it was last looked at.
+    wall_ahead: AtomicI64,
     largest: usize,
     room: usize,
     keys: Arc<CacheKeys>,
@@ -81,6 +92,7 @@ impl Cache {
         Arc::new(Self {
             parts: (0..parts).map(|_| Mutex::new(Shard::new(each))).collect(),
             next_swept: AtomicUsize::new(0),
+            wall_ahead: AtomicI64::new(wall_ahead(&clock)),
             largest: room.one.min(each),
             room: room.all,
             keys,
@@ -106,9 +118,19 @@ impl Cache {
 
     /// Frees what nothing can be served from any more, in one part; called now and then by every worker.
     pub fn sweep(&self) {
+        if self.has_slept() {
+            self.drop_all(None, None);
+        }
         let part = self.next_swept.fetch_add(1, Ordering::Relaxed) % self.parts.len();
         let now = self.now();
         self.on(part, |part, removed| part.sweep(now, removed));
+    }
+
+    /// Whether the machine slept: monotonic time stood still meanwhile, and what is kept looks younger than it is. A
+    /// clock that was set forward looks the same, and costs no more than a few questions.
+    fn has_slept(&self) -> bool {
+        let ahead = wall_ahead(&self.clock);
+        ahead.saturating_sub(self.wall_ahead.swap(ahead, Ordering::Relaxed)) > SLEPT_MS
     }
 
     /// How full it is.

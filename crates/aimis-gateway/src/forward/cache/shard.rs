@@ -40,6 +40,7 @@ pub(super) struct Shard {
 
 struct Flight {
     number: u64,
+    began: Moment,
     subject: Subject,
     hearer: Hearer,
 }
@@ -126,7 +127,7 @@ impl Shard {
                 // Who says how old an answer may be, or that it must be there, did not ask for an old one.
                 Freshness::WhileRevalidate if said == Directives::default() => {
                     let idle = !self.flights.contains_key(&key);
-                    let refresh = idle.then(|| self.begin(key, subject()));
+                    let refresh = idle.then(|| self.begin(key, now, subject()));
                     return Entered::Hit { entry, refresh };
                 }
                 Freshness::WhileRevalidate | Freshness::IfError => forward = Forward::Stale,
@@ -136,27 +137,32 @@ impl Shard {
         if said.only_if_cached {
             return Entered::Absent;
         }
-        let joins = terms.coalesce && !said.no_cache;
-        if let Some(flight) = self.flights.get(&key).filter(|_| joins) {
+        let joins = |flight: &&Flight| {
+            // Its answer will be as old as its question.
+            let young = said.max_age.is_none_or(|most| now.since(flight.began) <= most);
+            terms.coalesce && !said.no_cache && young
+        };
+        if let Some(flight) = self.flights.get(&key).filter(joins) {
             return Entered::Follow {
                 hearer: flight.hearer.clone(),
                 forward,
             };
         }
         Entered::Lead {
-            flight: self.begin(key, subject()),
+            flight: self.begin(key, now, subject()),
             forward,
         }
     }
 
     /// A flight in place of the one there may be: that one is heard to its end, and keeps nothing.
-    fn begin(&mut self, key: CacheKey, subject: Subject) -> Begun {
+    fn begin(&mut self, key: CacheKey, began: Moment, subject: Subject) -> Begun {
         let number = self.next_number();
         let (teller, hearer) = watch::channel(None);
         self.flights.insert(
             key,
             Flight {
                 number,
+                began,
                 subject: subject.clone(),
                 hearer,
             },

@@ -46,7 +46,7 @@ impl Terms {
     ///
     /// What holds no findings serves for seconds and never stale: a wrong emptiness is the clinical risk (P9).
     pub fn life(&self, status: StatusCode, rule: &Rule, empty: bool) -> Option<Life> {
-        if !self.enabled || !status.is_success() || !rule.is_cacheable() {
+        if !self.enabled || status != StatusCode::OK || !rule.is_cacheable() {
             return None;
         }
         let life = if rule.class == Class::NoData || empty {
@@ -66,13 +66,26 @@ impl Terms {
     }
 }
 
+/// Whether an answer ends what was kept before: it is another answer to the question, or says that the question or
+/// the hospital is wrong. What means neither leaves an older answer where it is, for the day that it is needed.
+pub fn contradicts(status: StatusCode, rule: Option<&Rule>) -> bool {
+    !is_failure(status, rule)
+        && rule.is_some_and(|rule| {
+            matches!(
+                rule.class,
+                Class::Success | Class::NoData | Class::Caller | Class::Configuration | Class::Auth | Class::Permission
+            )
+        })
+}
+
 /// Whether an answer says that the platform failed, not that this question or this hospital is wrong.
 pub fn is_failure(status: StatusCode, rule: Option<&Rule>) -> bool {
+    let too_much = status == StatusCode::TOO_MANY_REQUESTS;
     match rule.map(|rule| rule.class) {
-        Some(Class::Success | Class::NoData) => status.is_server_error(),
+        Some(Class::Success | Class::NoData) => status.is_server_error() || too_much,
         Some(Class::Transient | Class::Limit) => true,
         Some(Class::Caller | Class::Configuration | Class::Auth | Class::Permission) => false,
-        Some(Class::Unexpected | Class::Unknown) | None => status.is_server_error(),
+        Some(Class::Unexpected | Class::Unknown) | None => status.is_server_error() || too_much,
     }
 }
 
@@ -105,6 +118,7 @@ mod tests {
         assert_eq!(life(200, 100_004, true), Some((10, 0)));
         assert_eq!(life(200, 30_008, true), Some((5, 0)));
         assert_eq!(life(502, 0, false), None);
+        assert_eq!(life(206, 0, false), None);
         assert_eq!(life(404, 0, false), None);
         for code in codes.documented().chain([77_777]) {
             let kept = [0, 10_003, 30_002, 30_003, 30_008, 100_004].contains(&code);
@@ -142,6 +156,34 @@ mod tests {
             assert_eq!(failure(status, code), wanted, "{status} {code}");
         }
         assert!(is_failure(StatusCode::BAD_GATEWAY, None));
+        assert!(is_failure(StatusCode::TOO_MANY_REQUESTS, None));
         assert!(!is_failure(StatusCode::OK, None));
+    }
+
+    #[test]
+    fn only_what_answers_or_blames_the_question_ends_what_was_kept() {
+        let codes = Codes::builtin();
+        let ends = |status: u16, code: Option<i64>| {
+            let rule = code.map(|code| codes.lookup("patientStudies", code));
+            contradicts(StatusCode::from_u16(status).unwrap(), rule)
+        };
+        for (status, code, wanted) in [
+            (200, Some(0), true),
+            (200, Some(100_004), true),
+            (200, Some(100_001), true),
+            (200, Some(20_008), true),
+            (200, Some(90_001), true),
+            (200, Some(20_016), true),
+            (200, Some(90_003), false),
+            (200, Some(30_001), false),
+            (200, Some(77_777), false),
+            (200, None, false),
+            (404, None, false),
+            (429, None, false),
+            (429, Some(0), false),
+            (503, Some(0), false),
+        ] {
+            assert_eq!(ends(status, code), wanted, "{status} {code:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -268,6 +269,58 @@ fn a_definite_answer_of_the_platform_replaces_what_was_kept_and_a_failure_does_n
         assert!(!cache.land(key, flight.number, verdict));
         assert_eq!(cache.fill().entries > 0, kept);
     }
+}
+
+#[test]
+fn a_question_joins_no_flight_that_is_older_than_its_answer_may_be() {
+    let clock = Clock::manual(0);
+    let cache = roomy(&clock);
+    let patient = PatientTags::numbered(1, 0);
+    let _flight = lead(&cache, 1, patient);
+    let said = |seconds| Directives {
+        max_age: Some(Duration::from_secs(seconds)),
+        ..Directives::default()
+    };
+
+    assert_eq!(name(&enter(&cache, 1, said(0), &TERMS, patient)), "follow");
+    clock.advance(Duration::from_secs(9));
+
+    assert_eq!(name(&enter(&cache, 1, said(10), &TERMS, patient)), "follow");
+    assert_eq!(name(&enter(&cache, 1, said(8), &TERMS, patient)), "lead");
+}
+
+#[test]
+fn nothing_is_kept_over_the_sleep_of_the_machine() {
+    let clock = Clock::manual(0);
+    let cache = roomy(&clock);
+    let patient = PatientTags::numbered(1, 0);
+    assert!(put(&cache, 1, patient, LIST));
+    clock.advance(Duration::from_secs(20));
+    cache.sweep();
+    assert_eq!(name(&enter(&cache, 1, Directives::default(), &TERMS, patient)), "hit");
+
+    clock.sleep(Duration::from_secs(3600));
+    cache.sweep();
+
+    assert_eq!(name(&enter(&cache, 1, Directives::default(), &TERMS, patient)), "lead");
+}
+
+#[test]
+fn what_is_kept_holds_on_to_nothing_of_what_came_with_it() {
+    let clock = Clock::manual(0);
+    let read = Bytes::from(vec![b'x'; 8192]);
+    let reply = reply(LIST).with_headers_of(&read);
+
+    let entry = Entry::new(
+        &reply,
+        about(PatientTags::numbered(1, 0)),
+        clock.moment(),
+        crate::forward::cache::terms::Life::default(),
+    );
+    drop(reply);
+
+    assert!(read.is_unique());
+    assert_eq!(entry.reply().content_type().unwrap(), "xxxx");
 }
 
 #[test]
