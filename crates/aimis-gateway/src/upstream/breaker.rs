@@ -160,6 +160,8 @@ impl Breakers {
             }
             Err(failed) => match failed.error {
                 UpstreamError::Busy | UpstreamError::Suspended(_) => None,
+                // The platform closed what had been idle, as it may.
+                UpstreamError::NoAnswer if failed.reused => None,
                 // It answered, and would again; it is this question that has too much to answer.
                 UpstreamError::TooLarge => Some(false),
                 UpstreamError::NotEnvelope(_) => Some(
@@ -190,8 +192,8 @@ fn label(state: State) -> BreakerState {
     }
 }
 
-/// Leave to ask once. Dropped without a word it is a failure if the deadline ended it, and nothing if the caller
-/// has gone; the place of a probe is free again in both cases.
+/// Leave to ask once. Dropped without a word it is a failure if the deadline ended it, and nothing if it was begun
+/// too late or the caller has gone; the place of a probe is free again in each case.
 struct Pass {
     breakers: Arc<Breakers>,
     request: ProtectedRequest,

@@ -20,6 +20,7 @@ struct Facts {
     resigned: Cell<bool>,
     slow_down: Cell<Option<Duration>>,
     end: Cell<Option<Instant>>,
+    brief: Cell<bool>,
     over: Cell<bool>,
 }
 
@@ -67,9 +68,15 @@ impl Course {
         self.0.end.set(Some(end));
     }
 
-    /// Whether it was the deadline that ended it; otherwise whoever asked has gone.
+    /// It was begun late, by a turn that came late: so little is left that its end says nothing about the platform.
+    pub(super) fn be_brief(&self) {
+        self.0.brief.set(true);
+    }
+
+    /// Whether the deadline ended it though the platform had had time enough; otherwise it was begun too late, or
+    /// whoever asked has gone.
     pub(super) fn timed_out(&self) -> bool {
-        self.0.over.get()
+        self.0.over.get() && !self.0.brief.get()
     }
 
     pub(super) fn time_out(&self) {

@@ -138,6 +138,8 @@ pub struct Sent {
     pub took: Duration,
     /// An attempt was signed by the platform's clock, since ours is off.
     pub resigned: bool,
+    /// The deadline ended it, and the platform had had half of `platform.deadline_ms` at least.
+    pub timed_out: bool,
     /// The platform said that too much is asked (status 429, or a code with `brake`): how long it asks to be left
     /// alone, zero if it did not say.
     pub slow_down: Option<Duration>,
@@ -217,6 +219,7 @@ impl Platform {
             attempts: course.attempts(),
             took: self.clock.moment().since(start),
             resigned: course.resigned(),
+            timed_out: course.timed_out(),
             slow_down: course.slow_down(),
         }
     }

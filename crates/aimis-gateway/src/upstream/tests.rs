@@ -140,6 +140,16 @@ impl Bench {
         body: &'static [u8],
         acts: impl IntoIterator<Item = Act>,
     ) -> (Result<Reply, UpstreamError>, Course) {
+        self.ask_within(body, acts, self.config.platform.deadline).await
+    }
+
+    /// As one whose turn came when only `left` was left of its time.
+    async fn ask_within(
+        &self,
+        body: &'static [u8],
+        acts: impl IntoIterator<Item = Act>,
+        left: Duration,
+    ) -> (Result<Reply, UpstreamError>, Course) {
         self.script.acts.replace(acts.into_iter().collect());
         let platform = &self.config.platform;
         let mut stack = ServiceBuilder::new()
@@ -150,7 +160,8 @@ impl Bench {
             .service(self.script.clone());
         let course = Course::default();
         let request = ProtectedRequest::made(&self.tenant, 0, body);
-        let result = stack.call(Attempt::first(request, course.clone())).await;
+        let expiry = tokio::time::sleep(left).deadline();
+        let result = stack.call_until(Attempt::first(request, course.clone()), expiry).await;
         (result, course)
     }
 
@@ -305,6 +316,49 @@ fn a_platform_that_hangs_opens_the_breaker() {
             assert_eq!(result.err(), Some(UpstreamError::Deadline));
         }
         assert!(matches!(bench.ask(b"6", []).await.0, Err(UpstreamError::Suspended(_))));
+    });
+}
+
+#[test]
+fn a_question_begun_too_late_says_nothing_about_the_platform() {
+    const PATIENTS: [&[u8]; 8] = [b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8"];
+    paused(async {
+        let bench = Bench::new("[platform]\ndeadline_ms = 10000", Clock::of_runtime(START));
+        for (left, suspended) in [(4_900, false), (5_100, true)] {
+            for patient in PATIENTS {
+                let left = Duration::from_millis(left);
+                let (result, course) = bench.ask_within(patient, [Act::Hang], left).await;
+                if !suspended {
+                    assert_eq!(
+                        (result.err(), course.timed_out()),
+                        (Some(UpstreamError::Deadline), false)
+                    );
+                }
+            }
+            let next = bench.ask(b"9", []).await.0;
+            assert_eq!(matches!(next, Err(UpstreamError::Suspended(_))), suspended);
+        }
+        // A probe that had no time gives its place to the next.
+        tokio::time::advance(Duration::from_secs(36)).await;
+        let (late, _) = bench.ask_within(b"probe", [Act::Hang], Duration::from_millis(20)).await;
+        assert_eq!(late.err(), Some(UpstreamError::Deadline));
+        assert_eq!(code(&bench.ask(b"probe", []).await.0), Some(0));
+    });
+}
+
+#[test]
+fn a_stale_connection_says_nothing_about_the_platform() {
+    const PATIENTS: [&[u8]; 8] = [b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8"];
+    let stale = || [Act::Fail(UpstreamError::NoAnswer, true), Act::Hang];
+    paused(async {
+        let bench = Bench::new("", Clock::of_runtime(START));
+        for patient in PATIENTS {
+            let second = Duration::from_secs(1);
+            // Its caller leaves before the second attempt tells anything.
+            let gone = tokio::time::timeout(second, bench.ask(patient, stale())).await;
+            assert!(gone.is_err());
+        }
+        assert_eq!(code(&bench.ask(b"9", []).await.0), Some(0));
     });
 }
 
