@@ -131,9 +131,14 @@ impl Tap {
         loop {
             // Also serves whoever may go by now, itself among them.
             let again = self.change(|gate, now| gate.look_again(ticket).map(|at| at.since(now)));
+            let refusal = impatient.then(|| self.lock().impatient(self.clock.moment(), ticket));
             if let Some(verdict) = waiter.verdict.get() {
                 leaving.settled = true;
                 return *verdict;
+            }
+            // Also when the place that it waited for is there, and the quota is not.
+            if let Some(refusal) = refusal.flatten() {
+                return Err(refusal);
             }
             // A timer of a millisecond's grain: not before its time, so that it need not look twice.
             let again = tokio::time::sleep(again.map_or(Duration::MAX, |wait| wait + Duration::from_millis(1)));
@@ -141,14 +146,7 @@ impl Tap {
                 biased;
                 () = waiter.woken.notified() => {}
                 () = &mut over => return Err(NoTurn::Deadline),
-                () = &mut patience, if !impatient => {
-                    impatient = true;
-                    if let Some(refusal) = self.change(|gate, now| gate.impatient(now, ticket))
-                        && waiter.verdict.get().is_none()
-                    {
-                        return Err(refusal);
-                    }
-                }
+                () = &mut patience, if !impatient => impatient = true,
                 () = again => {}
             }
         }
