@@ -208,7 +208,7 @@ impl Asker {
                 };
             }
         };
-        let sent = self.0.platform.send(protected, deadline).await;
+        let sent = self.0.platform.send(protected, turn.repeats(), deadline).await;
         turn.done(outcome(&sent), sent.slow_down);
         Fetched {
             result: sent.result.map_err(NoReply::Upstream),

@@ -197,6 +197,21 @@ impl<T> Gate<T> {
         }
     }
 
+    /// Whether one that passed may be asked once more, for which it takes `weight` of the quota. It waits for nothing,
+    /// and overtakes nobody who waits for the quota.
+    pub(super) fn repeat(&mut self, now: Moment, weight: u32) -> bool {
+        let waited_for = matches!(self.blocked(Lane::Batch), Some(Obstacle::Quota { batch: false, .. }));
+        if self.closed(now).is_some() || waited_for {
+            return false;
+        }
+        let Some(bucket) = &self.whole else { return true };
+        let taken = bucket.take(weight).ok();
+        if let Some(left) = taken {
+            self.left = Some((left, now));
+        }
+        taken.is_some()
+    }
+
     /// One that waited has gone.
     pub(super) fn give_up(&mut self, ticket: Ticket) {
         self.line.leave(ticket);

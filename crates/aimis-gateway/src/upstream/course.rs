@@ -9,12 +9,16 @@ use std::time::Duration;
 use aimis_core::sign::Timestamp;
 use tokio::time::Instant;
 
+use crate::limit::Repeats;
+
 /// The course of one question. Cloning gives another handle; all belong to one worker's thread.
 #[derive(Clone, Default)]
 pub struct Course(Rc<Facts>);
 
 #[derive(Default)]
 struct Facts {
+    /// None where nothing bounds what is asked.
+    repeats: Option<Repeats>,
     attempts: Cell<u32>,
     signed_at: Cell<Option<Timestamp>>,
     resigned: Cell<bool>,
@@ -25,6 +29,24 @@ struct Facts {
 }
 
 impl Course {
+    /// Of a question whose further attempts are bounded by `repeats`.
+    pub fn bounded(repeats: Repeats) -> Self {
+        Self(Rc::new(Facts {
+            repeats: Some(repeats),
+            ..Facts::default()
+        }))
+    }
+
+    /// Whether the platform may be asked for the tenant at all.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.repeats.as_ref().is_none_or(Repeats::is_open)
+    }
+
+    /// Takes of the tenant's quota what a further attempt costs, if there is enough.
+    pub(super) fn pay_again(&self) -> bool {
+        self.0.repeats.as_ref().is_none_or(Repeats::take)
+    }
+
     /// How often the platform was asked.
     pub fn attempts(&self) -> u32 {
         self.0.attempts.get()

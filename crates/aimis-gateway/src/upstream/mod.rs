@@ -43,6 +43,7 @@ use tower::ServiceBuilder;
 use crate::clock::Clock;
 use crate::config::{Config, Platform as Settings};
 use crate::forward::protect::ProtectedRequest;
+use crate::limit::Repeats;
 use crate::snapshot::Snapshot;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
@@ -203,10 +204,10 @@ impl Platform {
         self.stack.expiry()
     }
 
-    /// Asks the platform, until `deadline` at most, which several questions may share.
-    pub async fn send(&self, request: ProtectedRequest, deadline: Instant) -> Sent {
+    /// Asks the platform, until `deadline` at most, which several questions may share; again as far as `repeats` let.
+    pub async fn send(&self, request: ProtectedRequest, repeats: Repeats, deadline: Instant) -> Sent {
         let start = self.clock.moment();
-        let course = Course::default();
+        let course = Course::bounded(repeats);
         // One whose turn comes too late is not asked at all: nobody would wait for its answer.
         let result = if tokio::time::sleep_until(deadline).now_or_never().is_some() {
             Err(UpstreamError::Deadline)
