@@ -194,6 +194,10 @@ impl Asker {
 
     /// Protects and sends, however the answer is used.
     async fn fetch(&self, order: Order, api: usize, tenant: &Arc<Tenant>, deadline: Instant) -> Fetched {
+        // What is not sent costs nothing: neither callers nor the one that tries are to be refused for the quota.
+        if let Some(wait) = self.0.platform.suspended(tenant.index, api) {
+            return Fetched::without(UpstreamError::Suspended(wait).into());
+        }
         let lane = Lane::of(&order);
         let protected = protect::protect(&order, api, tenant);
         // What the patient is called is not kept while the platform thinks.

@@ -92,6 +92,18 @@ impl Breakers {
         &self.all[request.tenant().index * self.apis + request.api()]
     }
 
+    /// How long a tenant's questions to an API are refused if one came now; changes nothing.
+    pub fn suspended(&self, tenant: usize, api: usize) -> Option<Duration> {
+        let breaker = &self.all[tenant * self.apis + api];
+        // Closed as a rule, and seen without the lock.
+        if !self.enabled || breaker.shown.load(Ordering::Relaxed) == BreakerState::Closed.index() {
+            return None;
+        }
+        let circuit = breaker.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = circuit.refusal(self.clock.moment())?;
+        Some(wait.max(WHILE_PROBING))
+    }
+
     /// Lets a question pass, or tells how long to wait.
     fn admit(self: &Arc<Self>, attempt: &Attempt) -> Result<Pass, Duration> {
         let request = &attempt.request;

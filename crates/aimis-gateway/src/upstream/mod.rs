@@ -204,6 +204,12 @@ impl Platform {
         self.stack.expiry()
     }
 
+    /// How long the platform is not asked for this tenant and API, as it failed too often. To be looked at before a
+    /// question pays for its turn; `send` looks for itself.
+    pub fn suspended(&self, tenant: usize, api: usize) -> Option<Duration> {
+        self.shared.breakers.suspended(tenant, api)
+    }
+
     /// Asks the platform, until `deadline` at most, which several questions may share; again as far as `repeats` let.
     pub async fn send(&self, request: ProtectedRequest, repeats: Repeats, deadline: Instant) -> Sent {
         let start = self.clock.moment();
