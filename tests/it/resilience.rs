@@ -379,6 +379,35 @@ async fn a_platform_that_fails_is_left_alone_and_tried_again() {
 }
 
 #[tokio::test]
+async fn what_an_open_breaker_refuses_costs_nothing_of_the_quota() {
+    let platform = platform().await;
+    let clock = platform_clock(&platform);
+    let gateway = Settings::calling(&platform)
+        .clock(clock.clone())
+        .with("platform", "max_retries = 0")
+        .with("limits", "max_wait_ms = 0")
+        .with("limits.tenant", "rate_per_s = 0.001\nburst = 6\nin_flight = 1")
+        .start();
+    platform.set_fault(Fault::ResetBeforeHead);
+    for patient in 0..5 {
+        assert_eq!(ask_about(&gateway, patient).await.code(), 800_303);
+    }
+    platform.clear_faults();
+
+    let mut wait = 0;
+    for patient in 5..15 {
+        let refused = ask_about(&gateway, patient).await;
+        assert_eq!((refused.status, refused.code()), (503, 800_304), "{patient}");
+        wait = refused.header("retry-after").unwrap().parse().unwrap();
+    }
+
+    // The last of the quota is for the one that tries.
+    clock.advance(Duration::from_secs(wait));
+    assert!(ask_about(&gateway, 15).await.code() < 800_000);
+    assert_eq!(ask_about(&gateway, 16).await.code(), 800_201);
+}
+
+#[tokio::test]
 async fn a_clock_that_is_off_is_told_and_its_signatures_are_repeated_by_the_platforms() {
     let platform = platform().await;
     let clock = platform_clock(&platform);

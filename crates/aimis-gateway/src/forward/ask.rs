@@ -194,6 +194,10 @@ impl Asker {
 
     /// Protects and sends, however the answer is used.
     async fn fetch(&self, order: Order, api: usize, tenant: &Arc<Tenant>, deadline: Instant) -> Fetched {
+        // What is not sent costs nothing: neither callers nor the one that tries are to be refused for the quota.
+        if let Some(wait) = self.0.platform.suspended(tenant.index, api) {
+            return Fetched::without(UpstreamError::Suspended(wait).into());
+        }
         let lane = Lane::of(&order);
         let protected = protect::protect(&order, api, tenant);
         // What the patient is called is not kept while the platform thinks.
@@ -208,7 +212,7 @@ impl Asker {
                 };
             }
         };
-        let sent = self.0.platform.send(protected, deadline).await;
+        let sent = self.0.platform.send(protected, turn.repeats(), deadline).await;
         turn.done(outcome(&sent), sent.slow_down);
         Fetched {
             result: sent.result.map_err(NoReply::Upstream),
@@ -220,11 +224,34 @@ impl Asker {
     }
 }
 
-/// What a question tells of the platform's load. One that was repeated took longer for other reasons.
+/// What a question tells of the platform's load. One that was repeated took longer for other reasons, and one whose
+/// turn came late had too little time for any platform.
 fn outcome(sent: &Sent) -> Outcome {
     match &sent.result {
         Ok(_) if sent.attempts == 1 => Outcome::Answered(sent.took),
-        Err(UpstreamError::Deadline) => Outcome::TimedOut,
+        Err(UpstreamError::Deadline) if sent.timed_out => Outcome::TimedOut,
         Ok(_) | Err(_) => Outcome::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_a_platform_that_had_its_time_is_too_slow() {
+        for (timed_out, told) in [(true, Outcome::TimedOut), (false, Outcome::Unknown)] {
+            let sent = Sent {
+                result: Err(UpstreamError::Deadline),
+                attempts: 1,
+                took: Duration::from_secs(2),
+                resigned: false,
+                timed_out,
+                slow_down: None,
+            };
+            assert_eq!(outcome(&sent), told);
+        }
     }
 }

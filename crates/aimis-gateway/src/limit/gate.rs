@@ -164,10 +164,11 @@ impl<T> Gate<T> {
     /// Tells those who should look again at a certain time, once for each time.
     pub(super) fn watchers(&mut self, mut tell: impl FnMut(&T)) {
         for lane in Lane::ALL {
-            let Some(Obstacle::Quota { until, .. }) = self.blocked(lane) else {
-                continue;
-            };
-            let Some((ticket, waiting)) = self.line.next(lane) else {
+            let (Some(Obstacle::Quota { until, .. }), Some((ticket, waiting))) =
+                (self.blocked(lane), self.line.next(lane))
+            else {
+                // Whoever was told may have gone to sleep meanwhile, so it is told again, if of the same time.
+                self.watch[lane.index()] = None;
                 continue;
             };
             let watch = Some((ticket, until));
@@ -188,12 +189,27 @@ impl<T> Gate<T> {
         (watcher == ticket && at == until).then_some(at)
     }
 
-    /// Why one that still waits at the end of its patience has to go: its quota. `None` if it waits for a place.
-    pub(super) fn impatient(&mut self, now: Moment, ticket: Ticket) -> Option<NoTurn> {
+    /// Why one that still waits when its patience has ended has to go: its quota. `None` if it waits for a place.
+    pub(super) fn impatient(&self, now: Moment, ticket: Ticket) -> Option<NoTurn> {
         match self.blocked(ticket.lane) {
             Some(Obstacle::Quota { until, batch }) => Some(self.over_quota(until.since(now), batch)),
             Some(Obstacle::Place) | None => None,
         }
+    }
+
+    /// Whether one that passed may be asked once more, for which it takes `weight` of the quota. It waits for nothing,
+    /// and overtakes nobody who waits for the quota.
+    pub(super) fn repeat(&mut self, now: Moment, weight: u32) -> bool {
+        let waited_for = matches!(self.blocked(Lane::Batch), Some(Obstacle::Quota { batch: false, .. }));
+        if self.closed(now).is_some() || waited_for {
+            return false;
+        }
+        let Some(bucket) = &self.whole else { return true };
+        let taken = bucket.take(weight).ok();
+        if let Some(left) = taken {
+            self.left = Some((left, now));
+        }
+        taken.is_some()
     }
 
     /// One that waited has gone.

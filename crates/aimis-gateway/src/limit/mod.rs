@@ -40,7 +40,7 @@ use headers::{Standing, Standings};
 use tap::Tap;
 
 pub use line::Lane;
-pub use tap::Turn;
+pub use tap::{Repeats, Turn};
 
 /// `usage` of a doctor who looks.
 const DOCTOR: i64 = 2;

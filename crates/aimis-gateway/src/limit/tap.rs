@@ -112,6 +112,7 @@ impl Tap {
         let turn = result.map(|()| Turn {
             tap: Arc::clone(self),
             lane,
+            weight,
             began,
             outcome: Outcome::Unknown,
         });
@@ -131,9 +132,14 @@ impl Tap {
         loop {
             // Also serves whoever may go by now, itself among them.
             let again = self.change(|gate, now| gate.look_again(ticket).map(|at| at.since(now)));
+            let refusal = impatient.then(|| self.lock().impatient(self.clock.moment(), ticket));
             if let Some(verdict) = waiter.verdict.get() {
                 leaving.settled = true;
                 return *verdict;
+            }
+            // Also when the place that it waited for is there, and the quota is not.
+            if let Some(refusal) = refusal.flatten() {
+                return Err(refusal);
             }
             // A timer of a millisecond's grain: not before its time, so that it need not look twice.
             let again = tokio::time::sleep(again.map_or(Duration::MAX, |wait| wait + Duration::from_millis(1)));
@@ -141,14 +147,7 @@ impl Tap {
                 biased;
                 () = waiter.woken.notified() => {}
                 () = &mut over => return Err(NoTurn::Deadline),
-                () = &mut patience, if !impatient => {
-                    impatient = true;
-                    if let Some(refusal) = self.change(|gate, now| gate.impatient(now, ticket))
-                        && waiter.verdict.get().is_none()
-                    {
-                        return Err(refusal);
-                    }
-                }
+                () = &mut patience, if !impatient => impatient = true,
                 () = again => {}
             }
         }
@@ -272,11 +271,20 @@ impl Drop for Leaving<'_> {
 pub struct Turn {
     tap: Arc<Tap>,
     lane: Lane,
+    weight: u32,
     began: Moment,
     outcome: Outcome,
 }
 
 impl Turn {
+    /// For the question's further attempts.
+    pub fn repeats(&self) -> Repeats {
+        Repeats {
+            tap: Arc::clone(&self.tap),
+            weight: self.weight,
+        }
+    }
+
     /// How the question ended; `slow_down` is how long the platform asks to be left alone, if it said that too
     /// much is asked.
     pub fn done(mut self, outcome: Outcome, slow_down: Option<Duration>) {
@@ -291,5 +299,24 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let (lane, outcome, began) = (self.lane, self.outcome, self.began);
         self.tap.change(|gate, now| gate.leave(now, lane, outcome, began));
+    }
+}
+
+/// Tells whether a question whose turn it is may be asked once more. Nothing of it waits.
+pub struct Repeats {
+    tap: Arc<Tap>,
+    weight: u32,
+}
+
+impl Repeats {
+    /// Whether the platform may be asked at all: it has not said that the tenant asks too much.
+    pub fn is_open(&self) -> bool {
+        self.tap.lock().closed(self.tap.clock.moment()).is_none()
+    }
+
+    /// Takes what the question weighs of the tenant's quota once more; false if there is not enough, if others wait
+    /// for it, or if the tap is closed.
+    pub fn take(&self) -> bool {
+        self.tap.change(|gate, now| gate.repeat(now, self.weight))
     }
 }

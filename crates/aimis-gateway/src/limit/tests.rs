@@ -209,6 +209,37 @@ fn who_waits_for_a_place_looks_at_no_clock() {
     assert_eq!(gate.next(clock.moment()), Some(0));
 }
 
+#[test]
+fn who_waits_for_the_quota_again_is_told_again() {
+    let config = config("", "rate_per_s = 1\nburst = 4\nin_flight = 1");
+    let clock = Clock::manual(0);
+    let now = clock.moment();
+    let mut gate = gate(&config, &clock);
+    for _ in 0..2 {
+        assert!(matches!(gate.enter(now, Lane::Batch, 1, || 0), Entry::Passes));
+        gate.leave(now, Lane::Batch, Outcome::Unknown, now);
+    }
+    assert!(matches!(gate.enter(now, Lane::Interactive, 1, || 0), Entry::Passes));
+    let Entry::Waits { ticket, .. } = gate.enter(now, Lane::Batch, 1, || 0) else {
+        panic!("it passed, or was refused");
+    };
+    let mut told = 0;
+    let mut look = |gate: &mut Gate<u32>| {
+        assert_eq!(gate.next(now), None);
+        gate.watchers(|_| told += 1);
+        (told, gate.look_again(ticket).is_some())
+    };
+    assert_eq!(look(&mut gate), (0, false));
+
+    // The place is there, then taken by a doctor, then there again; the quota comes back when it did.
+    gate.leave(now, Lane::Interactive, Outcome::Unknown, now);
+    assert_eq!(look(&mut gate), (1, true));
+    assert!(matches!(gate.enter(now, Lane::Interactive, 1, || 0), Entry::Passes));
+    assert_eq!(look(&mut gate), (1, false));
+    gate.leave(now, Lane::Interactive, Outcome::Unknown, now);
+    assert_eq!(look(&mut gate), (2, true));
+}
+
 /// A tap in a paused runtime.
 struct Bench {
     tap: Arc<Tap>,
@@ -311,6 +342,41 @@ async fn one_that_leaves_the_line_keeps_nobody_waiting() {
     drop(first);
 
     assert!(second.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_ends_for_whoever_waited_for_a_place_first() {
+    // How long it may wait for the quota, and when it has to go: as soon as there is a place, and no quota.
+    for (max_wait, at) in [(0, 950), (1_000, 1_020)] {
+        let bench = Bench::new(
+            &format!("max_wait_ms = {max_wait}"),
+            "rate_per_s = 1\nburst = 5\nin_flight = 1",
+        );
+        let clock = Clock::of_runtime(0);
+        let start = clock.moment();
+        // What the batches may take at once.
+        for _ in 0..3 {
+            drop(bench.turn(Lane::Batch, LONG).await.unwrap());
+        }
+        let doctor = bench.turn(Lane::Interactive, LONG).await.unwrap();
+        let batch = async {
+            let refused = bench.turn(Lane::Batch, LONG).await;
+            (refused.err(), elapsed(&clock, start))
+        };
+        let doctors = async {
+            tokio::time::sleep(Duration::from_millis(950)).await;
+            drop(doctor);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let doctor = bench.turn(Lane::Interactive, LONG).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(doctor);
+        };
+
+        let ((refused, when), ()) = tokio::join!(batch, doctors);
+
+        assert!(matches!(refused, Some(NoTurn::Limited(limited)) if limited.limit == Limit::Tenant));
+        assert!((at..at + 10).contains(&when), "{when}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -92,6 +92,18 @@ impl Breakers {
         &self.all[request.tenant().index * self.apis + request.api()]
     }
 
+    /// How long a tenant's questions to an API are refused if one came now; changes nothing.
+    pub fn suspended(&self, tenant: usize, api: usize) -> Option<Duration> {
+        let breaker = &self.all[tenant * self.apis + api];
+        // Closed as a rule, and seen without the lock.
+        if !self.enabled || breaker.shown.load(Ordering::Relaxed) == BreakerState::Closed.index() {
+            return None;
+        }
+        let circuit = breaker.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = circuit.refusal(self.clock.moment())?;
+        Some(wait.max(WHILE_PROBING))
+    }
+
     /// Lets a question pass, or tells how long to wait.
     fn admit(self: &Arc<Self>, attempt: &Attempt) -> Result<Pass, Duration> {
         let request = &attempt.request;
@@ -160,6 +172,8 @@ impl Breakers {
             }
             Err(failed) => match failed.error {
                 UpstreamError::Busy | UpstreamError::Suspended(_) => None,
+                // The platform closed what had been idle, as it may.
+                UpstreamError::NoAnswer if failed.reused => None,
                 // It answered, and would again; it is this question that has too much to answer.
                 UpstreamError::TooLarge => Some(false),
                 UpstreamError::NotEnvelope(_) => Some(
@@ -190,8 +204,8 @@ fn label(state: State) -> BreakerState {
     }
 }
 
-/// Leave to ask once. Dropped without a word it is a failure if the deadline ended it, and nothing if the caller
-/// has gone; the place of a probe is free again in both cases.
+/// Leave to ask once. Dropped without a word it is a failure if the deadline ended it, and nothing if it was begun
+/// too late or the caller has gone; the place of a probe is free again in each case.
 struct Pass {
     breakers: Arc<Breakers>,
     request: ProtectedRequest,

@@ -83,17 +83,25 @@ impl Circuit {
         self.state
     }
 
+    /// How long a question would be told to wait that came now; `None` if it would pass.
+    pub fn refusal(&self, now: Moment) -> Option<Duration> {
+        match self.state {
+            State::Open { until } if now < until => Some(until.since(now)),
+            State::HalfOpen { probing: true } => Some(Duration::ZERO),
+            State::Closed | State::Open { .. } | State::HalfOpen { probing: false } => None,
+        }
+    }
+
     /// Whether a question may pass now.
     pub fn admit(&mut self, now: Moment) -> Admission {
-        match self.state {
-            State::Closed => Admission::Pass,
-            State::Open { until } if now < until => Admission::Refused(until.since(now)),
-            State::HalfOpen { probing: true } => Admission::Refused(Duration::ZERO),
-            State::Open { .. } | State::HalfOpen { probing: false } => {
-                self.state = State::HalfOpen { probing: true };
-                Admission::Probe
-            }
+        if let Some(wait) = self.refusal(now) {
+            return Admission::Refused(wait);
         }
+        if self.state == State::Closed {
+            return Admission::Pass;
+        }
+        self.state = State::HalfOpen { probing: true };
+        Admission::Probe
     }
 
     /// A question that was let through was answered, or failed; when that opens the breaker, it stays so until
@@ -239,6 +247,10 @@ mod tests {
         }
     }
 
+    fn refused(admission: Admission) -> Option<Admission> {
+        matches!(admission, Admission::Refused(_)).then_some(admission)
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Outcome { question: u64, failed: bool },
@@ -283,7 +295,10 @@ mod tests {
                                 Admission::Probe
                             }
                         };
-                        prop_assert_eq!(circuit.admit(now), passes);
+                        let refusal = circuit.refusal(now);
+                        let admission = circuit.admit(now);
+                        prop_assert_eq!(admission, passes);
+                        prop_assert_eq!(refusal.map(Admission::Refused), refused(admission));
                     }
                     Step::Probe { failed } if probing => {
                         circuit.record_probe(failed, now.after(OPEN));

@@ -9,21 +9,44 @@ use std::time::Duration;
 use aimis_core::sign::Timestamp;
 use tokio::time::Instant;
 
+use crate::limit::Repeats;
+
 /// The course of one question. Cloning gives another handle; all belong to one worker's thread.
 #[derive(Clone, Default)]
 pub struct Course(Rc<Facts>);
 
 #[derive(Default)]
 struct Facts {
+    /// None where nothing bounds what is asked.
+    repeats: Option<Repeats>,
     attempts: Cell<u32>,
     signed_at: Cell<Option<Timestamp>>,
     resigned: Cell<bool>,
     slow_down: Cell<Option<Duration>>,
     end: Cell<Option<Instant>>,
+    brief: Cell<bool>,
     over: Cell<bool>,
 }
 
 impl Course {
+    /// Of a question whose further attempts are bounded by `repeats`.
+    pub fn bounded(repeats: Repeats) -> Self {
+        Self(Rc::new(Facts {
+            repeats: Some(repeats),
+            ..Facts::default()
+        }))
+    }
+
+    /// Whether the platform may be asked for the tenant at all.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.repeats.as_ref().is_none_or(Repeats::is_open)
+    }
+
+    /// Takes of the tenant's quota what a further attempt costs, if there is enough.
+    pub(super) fn pay_again(&self) -> bool {
+        self.0.repeats.as_ref().is_none_or(Repeats::take)
+    }
+
     /// How often the platform was asked.
     pub fn attempts(&self) -> u32 {
         self.0.attempts.get()
@@ -67,9 +90,15 @@ impl Course {
         self.0.end.set(Some(end));
     }
 
-    /// Whether it was the deadline that ended it; otherwise whoever asked has gone.
+    /// It was begun late, by a turn that came late: so little is left that its end says nothing about the platform.
+    pub(super) fn be_brief(&self) {
+        self.0.brief.set(true);
+    }
+
+    /// Whether the deadline ended it though the platform had had time enough; otherwise it was begun too late, or
+    /// whoever asked has gone.
     pub(super) fn timed_out(&self) -> bool {
-        self.0.over.get()
+        self.0.over.get() && !self.0.brief.get()
     }
 
     pub(super) fn time_out(&self) {

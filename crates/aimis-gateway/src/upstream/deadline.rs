@@ -65,6 +65,10 @@ where
         let course = attempt.course.clone();
         // The layers below look at the end as well, and begin no wait that goes beyond it.
         course.end_at(expiry);
+        // Less than half of the time that the platform is granted, asked of the timer.
+        if tokio::time::sleep(self.limit / 2).deadline() > expiry {
+            course.be_brief();
+        }
         let mut answer = self.inner.call(attempt);
         let metrics = Arc::clone(&self.metrics);
         Box::pin(async move {

@@ -43,6 +43,7 @@ use tower::ServiceBuilder;
 use crate::clock::Clock;
 use crate::config::{Config, Platform as Settings};
 use crate::forward::protect::ProtectedRequest;
+use crate::limit::Repeats;
 use crate::snapshot::Snapshot;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
@@ -138,6 +139,8 @@ pub struct Sent {
     pub took: Duration,
     /// An attempt was signed by the platform's clock, since ours is off.
     pub resigned: bool,
+    /// The deadline ended it, and the platform had had half of `platform.deadline_ms` at least.
+    pub timed_out: bool,
     /// The platform said that too much is asked (status 429, or a code with `brake`): how long it asks to be left
     /// alone, zero if it did not say.
     pub slow_down: Option<Duration>,
@@ -201,10 +204,16 @@ impl Platform {
         self.stack.expiry()
     }
 
-    /// Asks the platform, until `deadline` at most, which several questions may share.
-    pub async fn send(&self, request: ProtectedRequest, deadline: Instant) -> Sent {
+    /// How long the platform is not asked for this tenant and API, as it failed too often. To be looked at before a
+    /// question pays for its turn; `send` looks for itself.
+    pub fn suspended(&self, tenant: usize, api: usize) -> Option<Duration> {
+        self.shared.breakers.suspended(tenant, api)
+    }
+
+    /// Asks the platform, until `deadline` at most, which several questions may share; again as far as `repeats` let.
+    pub async fn send(&self, request: ProtectedRequest, repeats: Repeats, deadline: Instant) -> Sent {
         let start = self.clock.moment();
-        let course = Course::default();
+        let course = Course::bounded(repeats);
         // One whose turn comes too late is not asked at all: nobody would wait for its answer.
         let result = if tokio::time::sleep_until(deadline).now_or_never().is_some() {
             Err(UpstreamError::Deadline)
@@ -217,6 +226,7 @@ impl Platform {
             attempts: course.attempts(),
             took: self.clock.moment().since(start),
             resigned: course.resigned(),
+            timed_out: course.timed_out(),
             slow_down: course.slow_down(),
         }
     }

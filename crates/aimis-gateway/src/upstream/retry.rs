@@ -7,6 +7,10 @@
 //! | no connection, no answer, 502, 503, 504 | `platform.max_retries` together | full jitter, or `Retry-After` | counted |
 //! | a code that the table of codes says to repeat | once of these | the same | counted |
 //!
+//! Each but the first kind takes of the tenant's quota what its question weighs, at the moment it goes; the first was
+//! paid for by the attempt that the platform did not read. Where the quota has not enough, where others wait for it, or
+//! where the tap is closed because the platform said that too much is asked, there is no further attempt of any kind.
+//!
 //! All of it inside the one deadline above: a wait that would not end in time is not begun. In the end the
 //! platform's last word is what the caller gets, unchanged.
 
@@ -112,10 +116,8 @@ impl Policy {
                     if attempt.course.resigned() {
                         return None;
                     }
-                    let correction = Some(self.watch.remedy(reply.dated()?)?);
-                    attempt.course.resign();
                     return Some(Again {
-                        correction,
+                        correction: Some(self.watch.remedy(reply.dated()?)?),
                         ..at_once(RetryReason::Resign)
                     });
                 }
@@ -138,7 +140,7 @@ impl Policy {
         let wait = self.back_off(used.counted).max(asked_to_wait.unwrap_or_default());
         // Asked of the timer, since that is what the deadline is kept by.
         let too_late = |end| tokio::time::sleep(wait).deadline() >= end;
-        if attempt.course.end().is_some_and(too_late) || !self.budget.take() {
+        if attempt.course.end().is_some_and(too_late) || !attempt.course.is_open() || !self.budget.take() {
             return None;
         }
         used.counted += 1;
@@ -255,11 +257,22 @@ where
             let Some(again) = self.policy.judge(&next, &outcome, &mut used) else {
                 return outcome.map_err(|failed| failed.error);
             };
-            last = Some(outcome.map_err(|failed| failed.error));
-            self.policy.metrics.retries(again.reason).inc();
             if !again.wait.is_zero() {
                 tokio::time::sleep(again.wait).await;
             }
+            // Asked at the last moment, since others may have been told meanwhile that too much is asked.
+            let granted = match again.reason {
+                RetryReason::StaleConnection => next.course.is_open(),
+                _ => next.course.pay_again(),
+            };
+            if !granted {
+                return outcome.map_err(|failed| failed.error);
+            }
+            if again.reason == RetryReason::Resign {
+                next.course.resign();
+            }
+            last = Some(outcome.map_err(|failed| failed.error));
+            self.policy.metrics.retries(again.reason).inc();
             attempt = Attempt {
                 fresh_connection: again.reason == RetryReason::StaleConnection,
                 correction: again.correction.or(next.correction),

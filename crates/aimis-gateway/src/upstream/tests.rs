@@ -25,6 +25,8 @@ use super::{Answer, Attempt, Shared};
 use crate::clock::Clock;
 use crate::config::{self, Config, Sources};
 use crate::forward::protect::ProtectedRequest;
+use crate::limit::pace::Outcome;
+use crate::limit::{Lane, Limits};
 use crate::telemetry::log::{Level, Log, LogGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::Tenant;
@@ -105,6 +107,7 @@ struct Bench {
     shared: Arc<Shared>,
     clock: Clock,
     script: Script,
+    log: Log,
     _log: LogGuard,
 }
 
@@ -131,6 +134,7 @@ impl Bench {
             shared,
             clock,
             script,
+            log,
             _log: guard,
         }
     }
@@ -140,6 +144,28 @@ impl Bench {
         body: &'static [u8],
         acts: impl IntoIterator<Item = Act>,
     ) -> (Result<Reply, UpstreamError>, Course) {
+        self.ask_within(body, acts, self.config.platform.deadline).await
+    }
+
+    /// As one whose turn came when only `left` was left of its time.
+    async fn ask_within(
+        &self,
+        body: &'static [u8],
+        acts: impl IntoIterator<Item = Act>,
+        left: Duration,
+    ) -> (Result<Reply, UpstreamError>, Course) {
+        let course = Course::default();
+        let result = self.ask_on(&course, body, acts, left).await;
+        (result, course)
+    }
+
+    async fn ask_on(
+        &self,
+        course: &Course,
+        body: &'static [u8],
+        acts: impl IntoIterator<Item = Act>,
+        left: Duration,
+    ) -> Result<Reply, UpstreamError> {
         self.script.acts.replace(acts.into_iter().collect());
         let platform = &self.config.platform;
         let mut stack = ServiceBuilder::new()
@@ -148,9 +174,29 @@ impl Bench {
             .layer(BreakerLayer::new(Arc::clone(&self.shared.breakers)))
             .layer(SignLayer::new(Arc::clone(&self.shared.watch)))
             .service(self.script.clone());
-        let course = Course::default();
         let request = ProtectedRequest::made(&self.tenant, 0, body);
-        let result = stack.call(Attempt::first(request, course.clone())).await;
+        let expiry = tokio::time::sleep(left).deadline();
+        stack.call_until(Attempt::first(request, course.clone()), expiry).await
+    }
+
+    /// What bounds the questions, as configured.
+    fn limits(&self) -> Arc<Limits> {
+        let shared = &self.shared;
+        Limits::new(&self.config, &shared.snapshot, &self.clock, &shared.metrics, &self.log)
+    }
+
+    /// Waits for its turn, and asks.
+    async fn ask_in_turn(
+        &self,
+        limits: &Limits,
+        acts: impl IntoIterator<Item = Act>,
+    ) -> (Result<Reply, UpstreamError>, Course) {
+        let left = self.config.platform.deadline;
+        let deadline = tokio::time::sleep(left).deadline();
+        let turn = limits.turn(0, 0, Lane::Interactive, deadline).await.0.unwrap();
+        let course = Course::bounded(turn.repeats());
+        let result = self.ask_on(&course, b"question", acts, left).await;
+        turn.done(Outcome::Unknown, course.slow_down());
         (result, course)
     }
 
@@ -214,6 +260,61 @@ fn what_may_help_is_repeated_and_the_last_word_is_kept() {
             assert_eq!(code(&result), wanted, "{acts:?}");
         });
     }
+}
+
+#[test]
+fn what_is_repeated_takes_of_the_tenants_quota() {
+    use Act::{Answer, Fail, RefuseSignature};
+    let failing = || vec![Fail(UpstreamError::NoAnswer, false); 9];
+    let refused = || vec![RefuseSignature(120_000)];
+    let stale = || vec![Fail(UpstreamError::NoAnswer, true)];
+    // The quota, what the platform does, how often it is asked, the code of the answer, and what is left.
+    let rows: Vec<(u32, Vec<Act>, usize, Option<i64>, f64)> = vec![
+        (9, vec![], 1, Some(0), 8.0),
+        (9, failing(), 3, None, 6.0),
+        (2, failing(), 2, None, 0.0),
+        (1, failing(), 1, None, 0.0),
+        (2, refused(), 2, Some(0), 0.0),
+        (1, refused(), 1, Some(90_001), 0.0),
+        (1, stale(), 2, Some(0), 0.0),
+        (1, vec![Answer(503, OK); 9], 1, Some(0), 0.0),
+    ];
+    for (burst, acts, attempts, wanted, left) in rows {
+        paused(async {
+            let settings = format!("[limits.tenant]\nrate_per_s = 0.001\nburst = {burst}");
+            let bench = Bench::new(&settings, Clock::of_runtime(START));
+            let limits = bench.limits();
+            let (result, course) = bench.ask_in_turn(&limits, acts.clone()).await;
+            let what = format!("{burst} {acts:?}");
+            assert_eq!((bench.seen().len(), code(&result)), (attempts, wanted), "{what}");
+            let cured = attempts == 2 && matches!(acts[..], [RefuseSignature(_)]);
+            assert_eq!(course.resigned(), cured, "{what}");
+            limits.show();
+            let shown = bench.shared.metrics.limits.shown(0).tokens.get();
+            assert!((left..left + 0.01).contains(&shown), "{what}: {shown}");
+        });
+    }
+}
+
+#[test]
+fn nothing_is_repeated_once_the_platform_says_that_it_is_too_much() {
+    paused(async {
+        let bench = Bench::new("", Clock::of_runtime(START));
+        let limits = bench.limits();
+        let first = bench.ask_in_turn(&limits, [Act::AnswerLater(503, 2)]);
+        let second = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let (refused, _) = bench
+                .ask_in_turn(&limits, [Act::Answer(200, r#"{"code":90003}"#)])
+                .await;
+            assert_eq!(code(&refused), Some(90_003));
+        };
+
+        let ((result, course), ()) = tokio::join!(first, second);
+
+        assert_eq!((code(&result), course.attempts()), (Some(1), 1));
+        assert_eq!(bench.seen().len(), 2);
+    });
 }
 
 #[test]
@@ -305,6 +406,49 @@ fn a_platform_that_hangs_opens_the_breaker() {
             assert_eq!(result.err(), Some(UpstreamError::Deadline));
         }
         assert!(matches!(bench.ask(b"6", []).await.0, Err(UpstreamError::Suspended(_))));
+    });
+}
+
+#[test]
+fn a_question_begun_too_late_says_nothing_about_the_platform() {
+    const PATIENTS: [&[u8]; 8] = [b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8"];
+    paused(async {
+        let bench = Bench::new("[platform]\ndeadline_ms = 10000", Clock::of_runtime(START));
+        for (left, suspended) in [(4_900, false), (5_100, true)] {
+            for patient in PATIENTS {
+                let left = Duration::from_millis(left);
+                let (result, course) = bench.ask_within(patient, [Act::Hang], left).await;
+                if !suspended {
+                    assert_eq!(
+                        (result.err(), course.timed_out()),
+                        (Some(UpstreamError::Deadline), false)
+                    );
+                }
+            }
+            let next = bench.ask(b"9", []).await.0;
+            assert_eq!(matches!(next, Err(UpstreamError::Suspended(_))), suspended);
+        }
+        // A probe that had no time gives its place to the next.
+        tokio::time::advance(Duration::from_secs(36)).await;
+        let (late, _) = bench.ask_within(b"probe", [Act::Hang], Duration::from_millis(20)).await;
+        assert_eq!(late.err(), Some(UpstreamError::Deadline));
+        assert_eq!(code(&bench.ask(b"probe", []).await.0), Some(0));
+    });
+}
+
+#[test]
+fn a_stale_connection_says_nothing_about_the_platform() {
+    const PATIENTS: [&[u8]; 8] = [b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8"];
+    let stale = || [Act::Fail(UpstreamError::NoAnswer, true), Act::Hang];
+    paused(async {
+        let bench = Bench::new("", Clock::of_runtime(START));
+        for patient in PATIENTS {
+            let second = Duration::from_secs(1);
+            // Its caller leaves before the second attempt tells anything.
+            let gone = tokio::time::timeout(second, bench.ask(patient, stale())).await;
+            assert!(gone.is_err());
+        }
+        assert_eq!(code(&bench.ask(b"9", []).await.0), Some(0));
     });
 }
 
