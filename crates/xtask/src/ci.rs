@@ -45,6 +45,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn benches() -> Result<()> {
+    cargo(&["build", "--package", "aimis-bench", "--locked"]).run()?;
     if !manifest::has_benches()? {
         tell("there are none yet");
         return Ok(());

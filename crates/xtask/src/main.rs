@@ -3,6 +3,7 @@
 //! They bring their set-up along, so that a clean checkout needs nothing but Rust. This crate is built before any of
 //! them can run, so it keeps to the standard library and `anyhow`, and compiles in seconds.
 
+mod bench;
 mod ci;
 mod deny;
 mod dependencies;
@@ -27,7 +28,7 @@ The project's own commands.
                                                       dependencies, generated files, fuzz targets
   cargo xtask docs [--check]                          write the generated files again, or compare them
   cargo xtask fuzz [TARGET|all] [--seconds S] [...]   random inputs; `cargo xtask fuzz --help` tells the rest
-  cargo xtask bench [cargo bench arguments]           the benches
+  cargo xtask bench PART [...]                        what things cost; `cargo xtask bench` tells the parts
 ";
 
 fn main() -> ExitCode {
@@ -53,7 +54,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ("fuzz", rest) => repository::fuzz_cargo(&["run", "--quiet", "--locked", "--"])
             .args(rest)
             .run(),
-        ("bench", rest) => repository::cargo(&["bench", "--workspace"]).args(rest).run(),
+        ("bench", rest) => bench::run(rest),
         ("help" | "--help" | "-h", _) => {
             steps::tell(HELP);
             Ok(())

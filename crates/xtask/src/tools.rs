@@ -85,6 +85,46 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+/// What `bench peers` starts and measures with, beside those above.
+const BENCH_TOOLS: &[Tool] = &[
+    Tool {
+        program: "/usr/lib/nginx/modules/ngx_http_lua_module.so",
+        needed_for: "nginx doing the job, as a peer",
+        debian: &["libnginx-mod-http-lua"],
+        fedora: &[],
+        arch: &["nginx-mod-lua"],
+        alpine: &["nginx-mod-http-lua"],
+        brew: &[],
+    },
+    Tool {
+        program: "openssl",
+        needed_for: "makes the certificate of the benches' upstream",
+        debian: &["openssl"],
+        fedora: &["openssl"],
+        arch: &["openssl"],
+        alpine: &["openssl"],
+        brew: &["openssl"],
+    },
+    Tool {
+        program: "strace",
+        needed_for: "counts system calls",
+        debian: &["strace"],
+        fedora: &["strace"],
+        arch: &["strace"],
+        alpine: &["strace"],
+        brew: &[],
+    },
+    Tool {
+        program: "taskset",
+        needed_for: "gives programs their cores",
+        debian: &["util-linux"],
+        fedora: &["util-linux"],
+        arch: &["util-linux"],
+        alpine: &["util-linux-misc"],
+        brew: &[],
+    },
+];
+
 /// A family of systems, by what installs packages there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum System {
@@ -96,10 +136,26 @@ enum System {
     Other,
 }
 
-/// Sees to it that every program is there: installs what is missing on Debian and Ubuntu, tells the command elsewhere.
+/// Sees to it that every program that tests start is there.
 pub(crate) fn provide() -> Result<()> {
-    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| find(tool.program).is_none()).collect();
-    for tool in TOOLS {
+    provide_all(&TOOLS.iter().collect::<Vec<_>>())
+}
+
+/// Sees to it that every program that `bench peers` starts is there.
+pub(crate) fn provide_for_benches() -> Result<()> {
+    let shared = ["cc", "nginx", "haproxy", "python3"];
+    let shared = TOOLS.iter().filter(|tool| shared.contains(&tool.program));
+    provide_all(&shared.chain(BENCH_TOOLS).collect::<Vec<_>>())
+}
+
+/// Installs what is missing on Debian and Ubuntu, tells the command elsewhere.
+fn provide_all(tools: &[&Tool]) -> Result<()> {
+    let missing: Vec<&Tool> = tools
+        .iter()
+        .copied()
+        .filter(|tool| find(tool.program).is_none())
+        .collect();
+    for tool in tools {
         let place = find(tool.program).map_or("missing".to_owned(), |path| path.display().to_string());
         tell(&format!("{:<10}{place} ({})", tool.program, tool.needed_for));
     }

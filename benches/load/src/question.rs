@@ -1,0 +1,143 @@
+//! The question: a look-up of 300 bytes, for another patient each time, in clear or already protected.
+
+use std::io::Write as _;
+
+use crate::clock;
+use crate::job::{Job, PATH};
+
+/// Bytes of the question in clear.
+const BODY: usize = 300;
+/// The identity number of every patient; the telephone tells them apart.
+const ID_NUM: &str = "11010119000101009X";
+
+/// Which patients are asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Patients {
+    /// Never the same again: nothing can be answered from a cache.
+    Different,
+    /// One.
+    Same,
+}
+
+/// What the gateway or its peer is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As a HIS asks: for peers that do the job.
+    Clear,
+    /// Encrypted and signed by us, for peers that relay what they get.
+    Protected,
+}
+
+/// Makes the requests of one connection.
+pub struct Questions {
+    form: Form,
+    patients: Patients,
+    next: u32,
+    step: u32,
+    job: Job,
+    body: Vec<u8>,
+}
+
+impl Questions {
+    /// The `index`-th of `of` makers, which share the patients: the first is `first`.
+    pub fn new(form: Form, patients: Patients, first: u32, index: u32, of: u32) -> Self {
+        Self {
+            form,
+            patients,
+            next: first.wrapping_add(index),
+            step: of,
+            job: Job::default(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Writes the next request in place of what `out` holds.
+    pub fn write(&mut self, out: &mut Vec<u8>) {
+        out.clear();
+        let phone = format!("138{:08}", self.next % 100_000_000);
+        if self.patients == Patients::Different {
+            self.next = self.next.wrapping_add(self.step);
+        }
+        self.body.clear();
+        let body = &mut self.body;
+        body.extend_from_slice(br#"{"phoneNum":""#);
+        match self.form {
+            Form::Clear => body.extend_from_slice(phone.as_bytes()),
+            Form::Protected => self.job.encrypt(phone.as_bytes(), body),
+        }
+        body.extend_from_slice(br#"","idNum":""#);
+        match self.form {
+            Form::Clear => body.extend_from_slice(ID_NUM.as_bytes()),
+            Form::Protected => self.job.encrypt(ID_NUM.as_bytes(), body),
+        }
+        body.extend_from_slice(REST.as_bytes());
+        let clear = r#"{"phoneNum":"","idNum":""}"#.len() - 1 + phone.len() + ID_NUM.len() + REST.len();
+        body.resize(body.len() + BODY.saturating_sub(clear), b' ');
+        body.push(b'}');
+
+        let length = body.len();
+        let _ = write!(
+            out,
+            "POST {PATH} HTTP/1.1\r\nHost: gateway.hospital\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\n"
+        );
+        if self.form == Form::Protected {
+            let timestamp = clock::unix_ms().to_string();
+            let _ = write!(
+                out,
+                "appId: {}\r\ntimestamp: {timestamp}\r\nsignature: ",
+                crate::job::APP_ID
+            );
+            out.extend_from_slice(&self.job.sign(timestamp.as_bytes()));
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&self.body);
+    }
+}
+
+/// What follows the identity number.
+const REST: &str = r#"","hisId":"P0001234","patientName":"测试患者","hospitalId":"H0001","unionId":"U0001","studyType":0,"dataFlag":1,"usage":2,"studyDateBegin":"2025-01-01 00:00:00","studyDateEnd":"2025-12-31 23:59:59""#;
+
+/// Whether a text could be the telephone or identity number of a patient of ours.
+pub fn is_phone(text: &[u8]) -> bool {
+    text.len() == 11 && text.starts_with(b"138") && text.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether a text is the patients' identity number.
+pub fn is_id(text: &[u8]) -> bool {
+    text == ID_NUM.as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire;
+
+    #[test]
+    fn a_question_has_300_bytes_and_another_patient_each_time() {
+        let mut questions = Questions::new(Form::Clear, Patients::Different, 0, 1, 4);
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        questions.write(&mut first);
+        questions.write(&mut second);
+
+        let message = wire::message(&first).unwrap().unwrap();
+        assert_eq!(message.body.len(), BODY);
+        serde_json::from_slice::<serde_json::Value>(message.body).unwrap();
+        let phone = |bytes: &[u8]| bytes[wire::text(bytes, "\"phoneNum\"").unwrap()].to_vec();
+        assert_eq!(phone(&first), b"13800000001");
+        assert_eq!(phone(&second), b"13800000005");
+    }
+
+    #[test]
+    fn a_protected_question_opens() {
+        let mut questions = Questions::new(Form::Protected, Patients::Same, 7, 0, 1);
+        let mut bytes = Vec::new();
+        questions.write(&mut bytes);
+
+        let message = wire::message(&bytes).unwrap().unwrap();
+        let field = |name| &message.body[wire::text(message.body, name).unwrap()];
+        assert!(Job::default().opens(field("\"phoneNum\""), is_phone));
+        assert!(Job::default().opens(field("\"idNum\""), is_id));
+        serde_json::from_slice::<serde_json::Value>(message.body).unwrap();
+    }
+}

