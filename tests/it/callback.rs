@@ -4,6 +4,7 @@ mod bed;
 mod doors;
 mod forged;
 mod told;
+mod truth;
 
 use aimis_simulator::{Callback, Encoding};
 use serde_json::json;
