@@ -220,29 +220,73 @@ async fn a_batch_over_its_quota_leaves_the_doctors_theirs() {
 #[tokio::test]
 async fn a_question_over_the_quota_waits_a_moment_for_its_turn() {
     let platform = platform().await;
+    let clock = standing(&platform);
+    // The quota goes by a clock that is moved by hand; deadline and patience, which go by the real one, are far.
     let gateway = Settings::calling(&platform)
+        .clock(clock.clone())
+        .with("platform", "deadline_ms = 50000")
+        .with("limits", "max_wait_ms = 50000")
         .with("limits.tenant", "rate_per_s = 5\nburst = 1\nin_flight = 0")
         .start();
-    let clock = Clock::system();
-    let start = clock.moment();
+    let waiting = async |count| {
+        let waiting = "aimis_ratelimit_waiting{tenant=\"first-hospital\"}";
+        while gateway.metric(waiting).await != Some(count) {}
+        platform.request_count()
+    };
+    let time = async {
+        assert_eq!(waiting(2.0).await, 1);
+        clock.advance(Duration::from_millis(199));
+        assert_eq!(waiting(2.0).await, 1);
+        clock.advance(Duration::from_millis(1));
+        waiting(1.0).await;
+        clock.advance(Duration::from_millis(200));
+        waiting(0.0).await;
+    };
 
-    let answers = tokio::join!(report(&gateway), report(&gateway), report(&gateway));
+    let (answers, ()) = tokio::join!(
+        async { tokio::join!(report(&gateway), report(&gateway), report(&gateway)) },
+        time
+    );
 
     for answer in [answers.0, answers.1, answers.2] {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
-    // Not a figure but the promise: the third comes no sooner than the quota allows.
-    assert!(clock.moment().since(start) >= Duration::from_millis(390));
     let counted = |result| format!("aimis_ratelimit_decisions_total{{result=\"{result}\",tenant=\"first-hospital\"}}");
     assert_eq!(gateway.metric(&counted("waited")).await, Some(2.0));
     assert_eq!(gateway.metric(&counted("allowed")).await, Some(1.0));
     let waits = "aimis_ratelimit_wait_seconds_count{limit=\"tenant\"}";
     assert_eq!(gateway.metric(waits).await, Some(2.0));
     let lines = checked(&gateway.stop());
-    assert_eq!(
-        lines.iter().filter(|line| line.get("limit.wait_s").is_some()).count(),
-        2
-    );
+    let waited: Vec<f64> = lines
+        .iter()
+        .filter_map(|line| line.get("limit.wait_s")?.as_f64())
+        .collect();
+    assert_eq!(waited, [0.2, 0.4]);
+}
+
+#[tokio::test]
+async fn one_that_waits_for_its_turn_until_its_deadline_was_never_asked() {
+    let platform = platform().await;
+    let gateway = Settings::calling(&platform)
+        .with("platform", "deadline_ms = 500")
+        .with("limits", "max_wait_ms = 60000")
+        .with("limits.tenant", "rate_per_s = 0.05\nburst = 1\nin_flight = 0")
+        .start();
+    // Takes what there is, whether or not it is answered in its time.
+    report(&gateway).await;
+    let asked = platform.request_count();
+
+    let late = report(&gateway).await;
+
+    assert_eq!((late.status, late.code()), (504, 800_302), "{}", late.text());
+    assert_eq!(late.json()["type"], "/errors/platform-timeout");
+    let told = Some("aimis; error=connection_limit_reached");
+    assert_eq!(late.header("proxy-status"), told);
+    assert_eq!(platform.request_count(), asked);
+    let lines = checked(&gateway.stop());
+    let line = lines.iter().rfind(|line| line["event.name"] == "request").unwrap();
+    assert_eq!(line["error.type"], "turn_timeout");
+    assert!(line["error.detail"].as_str().unwrap().starts_with("not asked"));
 }
 
 #[tokio::test]
@@ -297,28 +341,45 @@ async fn a_platform_that_says_too_much_is_not_asked_for_that_tenant() {
 async fn a_platform_that_hangs_keeps_nobody_waiting_beyond_the_deadline() {
     let platform = platform().await;
     let gateway = Settings::calling(&platform)
-        .with("platform", "deadline_ms = 1500")
+        .with("platform", "deadline_ms = 500")
+        .with("limits.tenant", "rate_per_s = 0\nin_flight = 1")
+        .start();
+    platform.set_fault(Fault::Hang);
+    let all = async { tokio::join!(studies(&gateway, 2), studies(&gateway, 0), report(&gateway)) };
+
+    let answers = tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
+
+    for answer in [answers.0, answers.1, answers.2] {
+        assert_eq!((answer.status, answer.code()), (504, 800_302), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_batch_leaves_the_only_place_in_the_line_to_a_doctor() {
+    let platform = platform().await;
+    let gateway = Settings::calling(&platform)
+        .with("platform", "deadline_ms = 50000")
         .with("limits", "queue = 1")
         .with("limits.tenant", "rate_per_s = 0\nin_flight = 1")
         .start();
     platform.set_fault(Fault::Hang);
     let waiting = "aimis_ratelimit_waiting{tenant=\"first-hospital\"}";
-    let crowd = async {
+    let batch = async {
         platform.wait_for_requests(1).await;
-        // The batch waits in the only place, and leaves it to the doctor.
-        let wait_for_line = async { while gateway.metric(waiting).await != Some(1.0) {} };
-        let doctor = async {
-            wait_for_line.await;
-            studies(&gateway, 2).await
-        };
-        tokio::join!(studies(&gateway, 0), doctor)
+        studies(&gateway, 0).await
+    };
+    let doctor = async {
+        while gateway.metric(waiting).await != Some(1.0) {}
+        studies(&gateway, 2).await
     };
 
-    let (asked, (batch, doctor)) = tokio::join!(studies(&gateway, 2), crowd);
+    // Neither of the doctors is answered, so it is the batch that ends.
+    let batch = tokio::select! {
+        batch = batch => batch,
+        answer = report(&gateway) => panic!("{}", answer.text()),
+        answer = doctor => panic!("{}", answer.text()),
+    };
 
-    assert_eq!((asked.status, asked.code()), (504, 800_302));
     assert_eq!((batch.status, batch.code()), (503, 800_202), "{}", batch.text());
     assert_eq!(batch.header("retry-after"), Some("1"));
-    // Its turn came when the first had given up, for what was left of its own deadline.
-    assert_eq!((doctor.status, doctor.code()), (504, 800_302));
 }

@@ -247,6 +247,32 @@ async fn a_tenant_may_have_its_own_way_and_its_connections_are_its_own() {
 }
 
 #[tokio::test]
+async fn where_there_is_room_for_no_more_the_oldest_idle_connection_goes() {
+    let platform = platform().await;
+    let second = Account::new("900002", &"2".repeat(32), "H0002", "U0001");
+    let third = Account::new("900003", &"3".repeat(32), "H0003", "U0001");
+    platform.put_account(second.clone());
+    platform.put_account(third.clone());
+    let (one, two) = (Proxy::to(platform.addr()).await, Proxy::to(platform.addr()).await);
+    let gateway = Settings::calling(&platform)
+        .with("platform", "max_connections_per_worker = 2")
+        .with("platform", &one.line())
+        .tenant("second", second)
+        .of_tenant(&two.line())
+        .tenant("third", third)
+        .of_tenant("proxy = \"direct\"")
+        .start();
+
+    for app_id in ["900001", "900002", "900003", "900002", "900001"] {
+        let path = format!("/thirdparty/patientStudies/{app_id}");
+        let answer = post(gateway.lan, &path, &[], studies_query().as_bytes()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    assert_eq!((one.heads().len(), two.heads().len()), (2, 1));
+}
+
+#[tokio::test]
 async fn what_no_proxy_names_is_reached_directly() {
     let platform = platform().await;
     let proxy = Proxy::to(platform.addr()).await;

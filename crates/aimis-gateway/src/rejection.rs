@@ -312,7 +312,9 @@ fn upstream(error: UpstreamError) -> Public {
         | UpstreamError::Certificate(_)
         | UpstreamError::Tls
         | UpstreamError::Proxy(_) => (800_301, StatusCode::BAD_GATEWAY, "platform-unreachable"),
-        UpstreamError::Deadline => (800_302, StatusCode::GATEWAY_TIMEOUT, "platform-timeout"),
+        UpstreamError::Deadline | UpstreamError::TurnTimeout => {
+            (800_302, StatusCode::GATEWAY_TIMEOUT, "platform-timeout")
+        }
         UpstreamError::NoAnswer
         | UpstreamError::Cut
         | UpstreamError::TooLarge

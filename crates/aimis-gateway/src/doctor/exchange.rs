@@ -183,7 +183,7 @@ pub(super) fn fix(error: UpstreamError) -> String {
         UpstreamError::NotHttp | UpstreamError::NotEnvelope(_) => {
             "Check platform.base_url, and look for a proxy or portal that answers in the platform's place."
         }
-        UpstreamError::Busy | UpstreamError::Suspended(_) => "Run doctor again.",
+        UpstreamError::Busy | UpstreamError::Suspended(_) | UpstreamError::TurnTimeout => "Run doctor again.",
     };
     fix.to_owned()
 }

@@ -11,6 +11,7 @@ use super::cache::Cache;
 use super::cache::directives::Directives;
 use super::cache::entry::Subject;
 use super::cache::flight::{Asked, Fetched, Question};
+use super::cache::status::Passage;
 use super::protect;
 use crate::limit::pace::Outcome;
 use crate::limit::{Lane, Limited, Limits, NoTurn};
@@ -164,7 +165,7 @@ impl Asker {
         } = &*self.0;
         let terms = &tenant.cache[api];
         let past = said.no_store || !(terms.enabled || terms.coalesce);
-        let asked = if past && said.only_if_cached {
+        let mut asked = if past && said.only_if_cached {
             Asked::absent()
         } else if past {
             Asked::directly(self.fetch(order, api, tenant, deadline).await)
@@ -188,6 +189,10 @@ impl Asker {
             };
             cache.ask(question, order, subject, rule, fetch).await
         };
+        // Behind the cache, which has to know a flight that ran out of time, whatever it spent it on.
+        if never_went(&asked) {
+            asked.fetched.result = Err(UpstreamError::TurnTimeout.into());
+        }
         metrics.cache.requests(api, asked.passage.result()).inc();
         asked
     }
@@ -222,6 +227,13 @@ impl Asker {
             resigned: sent.resigned,
         }
     }
+}
+
+/// Whether a question's time was over before its turn came.
+fn never_went(asked: &Asked) -> bool {
+    let by_itself = matches!(asked.passage, Passage::Asked { collapsed: false, .. });
+    let late = matches!(asked.fetched.result, Err(NoReply::Upstream(UpstreamError::Deadline)));
+    by_itself && late && asked.fetched.attempts == 0
 }
 
 /// What a question tells of the platform's load. One that was repeated took longer for other reasons, and one whose

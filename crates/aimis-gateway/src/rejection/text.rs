@@ -319,6 +319,10 @@ fn upstream(error: UpstreamError) -> (&'static str, &'static str) {
             "The platform did not answer in time. Try again.",
             "影像平台未在规定时间内应答，请重试。",
         ),
+        UpstreamError::TurnTimeout => (
+            "The question waited for its turn until its time was over, and the platform was not asked. Try again in a moment.",
+            "查询在网关排队等待直至超时，未向影像平台发出，请稍后重试。",
+        ),
         UpstreamError::NoAnswer => (
             "The platform closed the connection without an answer. Try again.",
             "影像平台未应答即断开连接，请重试。",

@@ -171,7 +171,7 @@ impl Breakers {
                 Some(reply.status().is_server_error() && !about_data)
             }
             Err(failed) => match failed.error {
-                UpstreamError::Busy | UpstreamError::Suspended(_) => None,
+                UpstreamError::Busy | UpstreamError::Suspended(_) | UpstreamError::TurnTimeout => None,
                 // The platform closed what had been idle, as it may.
                 UpstreamError::NoAnswer if failed.reused => None,
                 // It answered, and would again; it is this question that has too much to answer.

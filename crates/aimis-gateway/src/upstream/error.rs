@@ -34,6 +34,9 @@ pub enum UpstreamError {
     /// `platform.deadline_ms` passed.
     #[error("the platform did not answer within the deadline")]
     Deadline,
+    /// `platform.deadline_ms` passed before the question's turn came, so the platform was not asked.
+    #[error("the question waited for its turn until the deadline")]
+    TurnTimeout,
     /// The connection ended before the answer began.
     #[error("the platform ended the connection without an answer")]
     NoAnswer,
@@ -142,6 +145,7 @@ impl UpstreamError {
             Self::Tls => "tls",
             Self::Proxy(fault) => fault.name(),
             Self::Deadline => "deadline",
+            Self::TurnTimeout => "turn_timeout",
             Self::NoAnswer => "no_answer",
             Self::Cut => "cut",
             Self::TooLarge => "too_large",
@@ -179,6 +183,9 @@ impl UpstreamError {
             Self::Tls => "TLS failed: is it the platform that listens there, with TLS 1.2 or newer?",
             Self::Proxy(fault) => fault.detail(),
             Self::Deadline => "no complete answer within platform.deadline_ms",
+            Self::TurnTimeout => {
+                "not asked: it waited for its turn until platform.deadline_ms, since the platform is slow or limits.tenant is too low"
+            }
             Self::NoAnswer => "the connection was closed or reset before an answer",
             Self::Cut => "the connection ended within the answer",
             Self::TooLarge => "the answer is larger than platform.max_body",
@@ -199,10 +206,13 @@ impl UpstreamError {
     /// Label of the attempt's counter.
     pub fn attempt_result(self) -> AttemptResult {
         match self {
-            // The last is no attempt: it ends before the pool, which counts.
-            Self::Dns | Self::Connect(_) | Self::ConnectTimeout | Self::Busy | Self::Suspended(_) => {
-                AttemptResult::Connect
-            }
+            // The last two are no attempts: they end before the pool, which counts.
+            Self::Dns
+            | Self::Connect(_)
+            | Self::ConnectTimeout
+            | Self::Busy
+            | Self::Suspended(_)
+            | Self::TurnTimeout => AttemptResult::Connect,
             Self::Certificate(_) | Self::Tls => AttemptResult::Tls,
             Self::Proxy(fault) => fault.attempt_result(),
             Self::Deadline => AttemptResult::Timeout,
@@ -227,7 +237,8 @@ impl UpstreamError {
             Self::Cut => "http_response_incomplete",
             Self::TooLarge => "http_response_body_size",
             Self::NotHttp | Self::NotEnvelope(_) => "http_protocol_error",
-            Self::Busy => "connection_limit_reached",
+            // Ours, of what may be on its way at a time.
+            Self::Busy | Self::TurnTimeout => "connection_limit_reached",
             Self::Suspended(_) => "destination_unavailable",
         }
     }

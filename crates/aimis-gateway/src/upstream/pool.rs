@@ -250,10 +250,20 @@ impl Inner {
         Some(idle.remove(last))
     }
 
+    /// Closes the connection that has been idle for the longest, which is the least likely to be of use.
+    fn drop_oldest(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let any = !idle.is_empty();
+        if any {
+            idle.remove(0);
+        }
+        any
+    }
+
     async fn open(&self, way: usize) -> Result<Carrier, UpstreamError> {
         if self.open.get() >= self.limits.open {
             // An idle one may have gone stale unseen, or be another way's; room is worth more than reuse.
-            if self.idle.borrow_mut().pop().is_some() {
+            if self.drop_oldest() {
                 self.metrics.connections_idle.dec();
             } else if !self.multiplexed.as_ref().is_some_and(Multiplexed::drop_idle) {
                 return Err(UpstreamError::Busy);

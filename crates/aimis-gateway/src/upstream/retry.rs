@@ -192,6 +192,7 @@ fn reason_of(failed: &AttemptError) -> Option<RetryReason> {
         UpstreamError::NotEnvelope(_)
         | UpstreamError::Certificate(_)
         | UpstreamError::Deadline
+        | UpstreamError::TurnTimeout
         | UpstreamError::Cut
         | UpstreamError::TooLarge
         | UpstreamError::NotHttp

@@ -269,7 +269,7 @@ fn what_is_repeated_takes_of_the_tenants_quota() {
     let refused = || vec![RefuseSignature(120_000)];
     let stale = || vec![Fail(UpstreamError::NoAnswer, true)];
     // The quota, what the platform does, how often it is asked, the code of the answer, and what is left.
-    let rows: Vec<(u32, Vec<Act>, usize, Option<i64>, f64)> = vec![
+    let rows = [
         (9, vec![], 1, Some(0), 8.0),
         (9, failing(), 3, None, 6.0),
         (2, failing(), 2, None, 0.0),
