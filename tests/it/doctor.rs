@@ -236,6 +236,14 @@ async fn without_a_configuration_nothing_else_is_looked_at() {
     );
     assert_eq!(platform.request_count(), 0);
 
+    let nowhere = tokio::task::spawn_blocking(|| run(command(&["doctor", "--config", "/nowhere.toml"]), b""));
+    let told = String::from_utf8(nowhere.await.unwrap().stdout).unwrap();
+    assert!(told.contains("/nowhere.toml: cannot be read"), "{told}");
+    assert!(
+        told.contains("Name a configuration file") && !told.contains("this key"),
+        "{told}"
+    );
+
     let missing = Patient::of(&platform).with("extra_ca_file = \"/nowhere/ca.pem\"");
     let (status, document) = missing.examined(&[]).await;
     assert_eq!(status, 78);

@@ -1,18 +1,24 @@
 //! The listener for whoever operates the gateway: what the cache holds, and dropping it.
 //!
 //! It knows no sign-in, so the configuration lets it be on this machine only. A web page that a user of this machine
-//! has open could reach it all the same: whatever has an `Origin` is refused, and so is a POST that is not JSON, which
-//! a page cannot send without asking first.
+//! has open could reach it all the same: what does not ask by a loopback address or `localhost` is refused, whatever a
+//! browser says comes from a page, and a POST that is not JSON, which a page cannot send without asking first.
+
+mod patient;
+mod visitor;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+pub(crate) use patient::{NO_NUMBER, is_number};
+pub use visitor::Door;
 
 use crate::edge::connection::{Asked, Body};
 use crate::forward::cache::Cache;
@@ -60,10 +66,10 @@ impl Admin {
         Self { cache, snapshot, log }
     }
 
-    /// Answers one request.
-    pub async fn answer(self, asked: Asked) -> Response<Body> {
+    /// Answers one request that came by `door`.
+    pub async fn answer(self, asked: Asked, door: Door) -> Response<Body> {
         let answer = match asked {
-            Ok(request) => self.act(request).await,
+            Ok(request) => self.act(request, door).await,
             Err(fault) => {
                 let mut refusal = response(fault.status(), &json!({ "error": fault.to_string() }));
                 refusal
@@ -82,11 +88,9 @@ impl Admin {
         })
     }
 
-    async fn act(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    async fn act(&self, request: Request<Incoming>, door: Door) -> Result<Response<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        if head.headers.contains_key(ORIGIN) {
-            return Err(Refusal(StatusCode::FORBIDDEN, "web pages may not ask here"));
-        }
+        visitor::admit(&head, door)?;
         match (head.uri.path(), head.method) {
             (CACHE, Method::GET) => Ok(response(StatusCode::OK, &self.fill())),
             (CACHE, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, USE_GET)),
@@ -142,6 +146,7 @@ impl Admin {
         };
         let dropped = match (order.all, tenant, api, order.patient) {
             (true, None, None, None) => self.cache.drop_all(None, None),
+            (false, Some(_), None, Some(number)) if !is_number(number) => return Err(wrong(NO_NUMBER)),
             (false, Some(tenant), None, Some(number)) => {
                 self.cache.drop_patient(tenant.as_str(), Some(number), Some(number))
             }

@@ -19,7 +19,7 @@ use prometheus::IntCounter;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Door};
 use crate::clock::Clock;
 use crate::config::{Config, Language};
 use crate::edge::connection::{self, Asked, Body, Bounds};
@@ -223,7 +223,11 @@ async fn run(parts: Parts, ids: RequestIds) {
     }
     for (listener, settings) in admin.into_iter().zip(config.admin.iter().cycle()) {
         let operator = operator.clone();
-        let answerer: Answerer = Rc::new(move |asked| operator.clone().answer(asked).boxed_local());
+        let door = match &listener {
+            Listener::Tcp(..) => Door::Tcp,
+            Listener::Unix(..) => Door::Unix,
+        };
+        let answerer: Answerer = Rc::new(move |asked| operator.clone().answer(asked, door).boxed_local());
         open(listener, "admin", settings.max_connections, settings.timeout, answerer);
     }
 

@@ -4,11 +4,13 @@ use aimis_gateway::app;
 
 use super::*;
 use crate::support::binary;
+use crate::support::client::exchange;
 use crate::support::directory::Directory;
 use crate::support::process::run;
 
 const SHOW: &str = "/api/v1/cache";
 const PURGE: &str = "/api/v1/cache/purge";
+const HOST: (&str, &str) = ("Host", "localhost");
 
 fn operated(platform: &Platform) -> Settings {
     Settings::calling(platform)
@@ -17,7 +19,7 @@ fn operated(platform: &Platform) -> Settings {
 }
 
 async fn purge(gateway: &Gateway, order: &serde_json::Value) -> Answer {
-    post(gateway.admin.unwrap(), PURGE, &[], order.to_string().as_bytes()).await
+    post(gateway.admin.unwrap(), PURGE, &[HOST], order.to_string().as_bytes()).await
 }
 
 async fn fill(gateway: &Gateway) {
@@ -51,7 +53,9 @@ async fn an_order_drops_what_it_names_and_nothing_else() {
             "{order}"
         );
     }
-    let shown = crate::support::client::get(gateway.admin.unwrap(), SHOW).await.json();
+    let admin = gateway.admin.unwrap();
+    let shown = exchange(admin, &request("GET", SHOW, &[("Host", &admin.to_string())], b"")).await;
+    let shown = shown.unwrap().json();
     assert_eq!(shown, json!({"entries": 0, "bytes": 0, "max_bytes": 64 << 20}));
     let log = gateway.stop();
     let purges = checked(&log)
@@ -99,6 +103,19 @@ async fn what_is_no_order_is_refused_and_not_repeated() {
             403,
         ),
         ("GET", SHOW, vec![("Origin", "null")], b"", 403),
+        ("GET", SHOW, vec![("Sec-Fetch-Site", "cross-site")], b"", 403),
+        ("GET", SHOW, vec![("Host", "evil.example")], b"", 421),
+        (
+            "POST",
+            PURGE,
+            vec![
+                json_type,
+                ("Host", "evil.example:9465"),
+                ("Sec-Fetch-Site", "same-origin"),
+            ],
+            all,
+            421,
+        ),
         ("GET", PURGE, vec![], b"", 405),
         ("POST", SHOW, vec![json_type], all, 405),
         ("GET", "/", vec![], b"", 404),
@@ -115,11 +132,28 @@ async fn what_is_no_order_is_refused_and_not_repeated() {
         ("POST", PURGE, vec![json_type], br#"{"api":"x13800138000"}"#, 422),
         ("POST", PURGE, vec![json_type], br#"{"x13800138000":1}"#, 422),
         ("POST", PURGE, vec![json_type], b"13800138000", 422),
+        (
+            "POST",
+            PURGE,
+            vec![json_type],
+            br#"{"tenant":"first-hospital","patient":"13800138000 13900139000"}"#,
+            422,
+        ),
+        (
+            "POST",
+            PURGE,
+            vec![json_type],
+            br#"{"tenant":"first-hospital","patient":"abc"}"#,
+            422,
+        ),
     ] {
         let what = format!("{method} {path} {headers:?} {}", String::from_utf8_lossy(body));
-        let answer = crate::support::client::exchange(admin, &request(method, path, &headers, body))
-            .await
-            .unwrap();
+        let headers = if headers.iter().any(|(name, _)| *name == "Host") {
+            headers
+        } else {
+            [vec![HOST], headers].concat()
+        };
+        let answer = exchange(admin, &request(method, path, &headers, body)).await.unwrap();
         assert_eq!(answer.status, status, "{what}");
         assert!(answer.json()["error"].is_string(), "{what}");
         assert!(!answer.text().contains("13800138000"), "{what}");
@@ -172,13 +206,27 @@ async fn the_command_line_reaches_a_running_gateway() {
         ] {
             assert_eq!(cli(wrong, "1").await.status.code(), Some(2), "{wrong:?}");
         }
-        assert_eq!(
-            cli(&["purge", "--tenant", "first-hospital", "--patient"], " \n")
-                .await
-                .status
-                .code(),
-            Some(2)
-        );
+        for nobody in [
+            "",
+            " \n",
+            "abc",
+            "张三",
+            "13800138000 13900139000",
+            "13800138000\n13900139000\n",
+        ] {
+            let told = cli(&["purge", "--tenant", "first-hospital", "--patient"], nobody).await;
+            let errors = String::from_utf8_lossy(&told.stderr);
+            assert_eq!(told.status.code(), Some(2), "{nobody}");
+            assert!(
+                errors.contains("not one identity number or telephone"),
+                "{nobody}: {errors}"
+            );
+        }
+        let unsaid = cli(&["purge"], "").await;
+        let errors = String::from_utf8_lossy(&unsaid.stderr);
+        for argument in ["--tenant", "--api", "--all"] {
+            assert!(errors.contains(argument), "{errors}");
+        }
     }
 }
 

@@ -83,14 +83,19 @@ async fn an_id_that_nobody_configured_is_not_called_wrong() {
 }
 
 #[tokio::test]
-async fn any_other_code_means_that_the_signature_is_accepted() {
+async fn any_other_code_tells_what_is_known_of_the_signature() {
     let platform = platform().await;
-    for (code, verdict) in [
-        (10_003, "ok"),
-        (100_004, "ok"),
-        (30_001, "warn"),
-        (20_010, "warn"),
-        (77_777, "warn"),
+    let accepted = "the signature is accepted";
+    let unknown = "not whether it accepts the signature";
+    for (code, verdict, told) in [
+        (10_003, "ok", accepted),
+        (100_004, "ok", accepted),
+        (50_005, "ok", accepted),
+        (20_010, "warn", accepted),
+        (30_001, "warn", unknown),
+        (90_003, "warn", unknown),
+        (90_004, "warn", unknown),
+        (777_777, "warn", unknown),
     ] {
         platform.set_fault(Fault::BusinessCode {
             code,
@@ -101,11 +106,62 @@ async fn any_other_code_means_that_the_signature_is_accepted() {
 
         let probe = finding(&document, "probe");
         assert_eq!((status, probe["verdict"].as_str().unwrap()), (0, verdict), "{probe:#}");
-        assert!(
-            probe["found"].as_str().unwrap().contains("the signature is accepted"),
-            "{probe:#}"
-        );
+        let found = probe["found"].as_str().unwrap();
+        assert!(found.contains(told), "{code}: {found}");
+        assert_eq!(found.contains(accepted), told == accepted, "{code}: {found}");
     }
+}
+
+#[tokio::test]
+async fn fields_that_do_not_decrypt_are_told_by_the_switches() {
+    let platform = platform().await;
+    let mut patient = Patient::of(&platform);
+    patient.tenant += "hospital_id = \"H0001\"\nunion_id = \"U0001\"\n[crypto]\npadding = \"zero\"\n";
+
+    let keys = [
+        "crypto.padding",
+        "crypto.hex_case",
+        "crypto.key_form",
+        "tenants[0].crypto",
+    ];
+    assert_broken(&patient.examined(&[]).await, "probe", &[], &keys);
+}
+
+#[tokio::test]
+async fn a_clock_too_far_off_for_the_correction_is_told_so() {
+    let platform = platform().await;
+    platform.set_clock_offset(400_000);
+    for (settings, told, not) in [
+        (
+            "auto_correct = true",
+            "clock.max_correction_ms = 300000",
+            "clock.auto_correct = true",
+        ),
+        (
+            "warn_ms = 5000",
+            "and clock.max_correction_ms, which is 300000",
+            "too far",
+        ),
+        (
+            "max_correction_ms = 500000",
+            "clock.auto_correct = true.",
+            "max_correction_ms",
+        ),
+    ] {
+        let mut patient = Patient::of(&platform);
+        patient.tenant += &format!("hospital_id = \"H0001\"\nunion_id = \"U0001\"\n[clock]\n{settings}\n");
+
+        let (status, document) = patient.examined(&[]).await;
+
+        assert_eq!(status, 1);
+        let clock = finding(&document, "clock");
+        let fix = clock["fix"].as_str().unwrap();
+        assert!(fix.contains(told) && !fix.contains(not), "{settings}: {clock:#}");
+    }
+    platform.set_clock_offset(100_000_000);
+    let (_, document) = Patient::of(&platform).examined(&[]).await;
+    let fix = finding(&document, "clock")["fix"].as_str().unwrap();
+    assert!(fix.ends_with("it is too far off for clock.auto_correct."), "{fix}");
 }
 
 #[tokio::test]

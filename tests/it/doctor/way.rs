@@ -45,7 +45,7 @@ async fn examined_by(patient: &Patient, clock: Clock, resolver: Resolver) -> doc
         resolver,
         tell: Box::new(move |_| *count.borrow_mut() += 1),
     };
-    let read = || config::load(&Sources::text("gateway.toml", patient.text())).map_err(|error| error.to_string());
+    let read = || config::load(&Sources::text("gateway.toml", patient.text()));
     let tasks = tokio::task::LocalSet::new();
     let examined = tasks.run_until(doctor::examine(read, None, surroundings));
     let report = examined.await.unwrap_or_else(|unknown| panic!("{unknown:?}"));

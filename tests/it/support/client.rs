@@ -199,7 +199,10 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 
 /// A request's bytes.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: gateway\r\n").into_bytes();
+    let mut bytes = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        bytes.extend(b"Host: gateway\r\n");
+    }
     for (name, value) in headers {
         bytes.extend(format!("{name}: {value}\r\n").bytes());
     }

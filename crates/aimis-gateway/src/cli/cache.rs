@@ -30,9 +30,10 @@ pub(super) struct ShowArguments {
 }
 
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("which").args(["tenant", "api", "all"]).required(true).multiple(true))]
 pub(super) struct PurgeArguments {
     /// Those of this tenant.
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["api", "all"])]
+    #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
     /// Those about one patient, whose identity number or telephone is read from standard input.
     #[arg(long, requires = "tenant", conflicts_with = "api")]
@@ -105,12 +106,15 @@ fn answers(count: &serde_json::Value) -> String {
 }
 
 fn number() -> Result<Zeroizing<String>, Failure> {
-    let wrong = || Failure::Usage("--patient: standard input has to hold one number".to_owned());
+    let wrong = || Failure::Usage(format!("--patient: standard input is {}", admin::NO_NUMBER));
     let mut text = Zeroizing::new(String::with_capacity(MAX_NUMBER as usize + 1));
     std::io::stdin()
         .take(MAX_NUMBER + 1)
         .read_to_string(&mut text)
         .map_err(|_| wrong())?;
-    let one = !text.trim().is_empty() && text.len() as u64 <= MAX_NUMBER && !text.trim().contains('\n');
-    if one { Ok(text) } else { Err(wrong()) }
+    if text.len() as u64 <= MAX_NUMBER && admin::is_number(&text) {
+        Ok(text)
+    } else {
+        Err(wrong())
+    }
 }

@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
         }),
     };
-    let read = || arguments.source.load().map_err(|failure| failure.to_string());
+    let read = || arguments.source.read();
     let examined = tokio::task::LocalSet::new().block_on(
         &runtime,
         doctor::examine(read, arguments.tenant.as_deref(), surroundings),

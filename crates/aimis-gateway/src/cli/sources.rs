@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::output::Failure;
-use crate::config::{self, Loaded, SourceFile, Sources};
+use crate::config::{self, ConfigError, Loaded, SourceFile, Sources};
 
 /// The configuration's arguments, the same for every command that has one.
 #[derive(clap::Args)]
@@ -30,9 +30,14 @@ impl ConfigArguments {
 
     /// Reads the configuration.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
+        Ok(self.read()?)
+    }
+
+    /// The same, with the problems one by one.
+    pub(super) fn read(&self) -> Result<Loaded, ConfigError> {
         let env = config::environment();
         let file = self.file(&env).map(SourceFile::Path);
-        Ok(config::load(&Sources { file, env })?)
+        config::load(&Sources { file, env })
     }
 }
 

@@ -72,6 +72,7 @@ pub use tables::lan::{AnswerCharset, AnswerStatus, Lan, Language, UnknownFields}
 pub use tables::limits::{ClientQuota, Limits, OwnClientQuota, OwnTenantQuota, TenantQuota, Weights};
 pub use tables::platform::Platform;
 pub use tables::process::{Drain, Log, LogFormat, LogLevel, Runtime, Telemetry};
+pub(crate) use tables::protocol::MOST_CORRECTION;
 pub use tables::protocol::{
     Clock, Crypto, Dates, HexCase, Identity, IdentityMode, KeyForm, MissingIdentity, Padding, Sign, SignatureEncoding,
     TimestampUnit,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::chart::Chart;
 use super::exchange;
+use crate::config::{self, MOST_CORRECTION};
 use crate::upstream::clock_offset::offset_of;
 
 pub(super) async fn examine(chart: &mut Chart) {
@@ -68,13 +69,34 @@ fn judge(chart: &mut Chart, offset_ms: i64) {
         _ => ", and set clock.offset_ms to 0 then",
     };
     let fix = format!(
-        "Set this machine's clock by NTP (chronyc tracking, timedatectl){shifted}; where that is not possible, set \
-         clock.auto_correct = true."
+        "Set this machine's clock by NTP (chronyc tracking, timedatectl){shifted}{}.",
+        otherwise(clock, off)
     );
     if alarm {
         chart.findings.fail(None, found, fix);
     } else {
         chart.findings.warn(None, found, fix);
+    }
+}
+
+/// What helps where this machine's clock cannot be set.
+fn otherwise(clock: &config::Clock, off: Duration) -> String {
+    let most = clock.max_correction.as_millis();
+    let needed = off.as_millis();
+    if off > MOST_CORRECTION {
+        "; it is too far off for clock.auto_correct".to_owned()
+    } else if clock.auto_correct {
+        format!(
+            ": it is too far off for clock.auto_correct, which corrects up to clock.max_correction_ms = {most}; where \
+             that is not possible, set clock.max_correction_ms to more than {needed}"
+        )
+    } else if off > clock.max_correction {
+        format!(
+            "; where that is not possible, set clock.auto_correct = true, and clock.max_correction_ms, which is {most}, \
+             to more than {needed}"
+        )
+    } else {
+        "; where that is not possible, set clock.auto_correct = true".to_owned()
     }
 }
 

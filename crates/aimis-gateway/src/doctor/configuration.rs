@@ -1,19 +1,24 @@
 //! Step 1: the configuration, and the files it names that are no token.
 
 use super::finding::Findings;
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, ConfigError, Loaded};
 use crate::prepare::{self, PrepareError, WayOut};
 
 /// Reads it; `None` if nothing else can be looked at.
 pub(super) fn examine(
-    read: impl FnOnce() -> Result<Loaded, String>,
+    read: impl FnOnce() -> Result<Loaded, ConfigError>,
     findings: &mut Findings,
 ) -> Option<(Config, WayOut)> {
     let loaded = match read() {
         Ok(loaded) => loaded,
-        Err(complaints) => {
-            for complaint in complaints.lines() {
-                findings.fail(None, complaint, "Correct this key, then run doctor again.");
+        Err(ConfigError { problems }) => {
+            for problem in problems {
+                let fix = match (&*problem.key, &problem.origin) {
+                    ("", None) => "Name a configuration file that this user can read, then run doctor again.",
+                    ("", Some(_)) => "Correct this line, then run doctor again.",
+                    _ => "Correct this key, then run doctor again.",
+                };
+                findings.fail(None, problem.to_string(), fix);
             }
             return None;
         }

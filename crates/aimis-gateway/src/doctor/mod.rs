@@ -22,7 +22,7 @@ mod witness;
 use futures_util::future::LocalBoxFuture;
 
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::config::{ConfigError, Loaded};
 use crate::upstream::addresses::Resolver;
 
 use chart::Chart;
@@ -94,7 +94,7 @@ pub struct UnknownTenant(pub Vec<String>);
 /// # Errors
 /// When `only` is nobody.
 pub async fn examine(
-    read: impl FnOnce() -> Result<Loaded, String>,
+    read: impl FnOnce() -> Result<Loaded, ConfigError>,
     only: Option<&str>,
     surroundings: Surroundings,
 ) -> Result<Report, UnknownTenant> {

@@ -12,6 +12,8 @@ use crate::prepare;
 const NO_HOSPITAL: i64 = 20_016;
 /// The consortium does not exist.
 const NO_UNION: i64 = 20_023;
+/// The platform could not read the person, which is well-formed: what arrived does not decrypt.
+const NOT_READABLE: i64 = 10_005;
 
 pub(super) async fn examine(chart: &mut Chart) {
     for index in 0..chart.hospitals.len() {
@@ -62,6 +64,14 @@ fn judge(chart: &mut Chart, index: usize, name: &str, heard: &Heard) {
     let at = format!("tenants[{}]", chart.hospitals[index].index);
     let findings = &mut chart.findings;
     match rule.class {
+        Class::Caller if code == NOT_READABLE => findings.fail(
+            Some(name),
+            format!("the signature is accepted, the encrypted fields cannot be read: {said}"),
+            format!(
+                "Set crypto.padding, crypto.hex_case and crypto.key_form (or those of {at}.crypto) as the platform has \
+                 them: the person asked about is well-formed, so every query of this tenant will fail like this one."
+            ),
+        ),
         Class::Success | Class::NoData | Class::Caller => {
             findings.ok(Some(name), format!("the signature is accepted, the answer is {said}"));
         }
@@ -95,14 +105,17 @@ fn judge(chart: &mut Chart, index: usize, name: &str, heard: &Heard) {
                 fix,
             );
         }
-        Class::Permission | Class::Limit | Class::Transient | Class::Unexpected | Class::Unknown => {
-            let fix = sentence(rule.remedy_en);
-            findings.warn(
-                Some(name),
-                format!("the signature is accepted, but the answer is {said}"),
-                fix,
-            );
-        }
+        Class::Permission => findings.warn(
+            Some(name),
+            format!("the signature is accepted, but the answer is {said}"),
+            sentence(rule.remedy_en),
+        ),
+        // A platform can say these before it has looked at a signature.
+        Class::Limit | Class::Transient | Class::Unexpected | Class::Unknown => findings.warn(
+            Some(name),
+            format!("the platform answers, but not whether it accepts the signature: {said}"),
+            sentence(rule.remedy_en),
+        ),
     }
 }
 

@@ -7,16 +7,20 @@
 //! | `delivery` | targets of events, and the waits between attempts |
 //! | `clients` | who may ask, and what the tenants make of it |
 //! | `codes` | overrides of business codes |
+//! | `combinations` | bounds in the wrong order, switches without effect |
 //! | `proxies` | proxies, their users and passwords |
 //! | `notices` | what works and should be known all the same |
+//! | `risks` | those of them that are about numbers and switches |
 
 mod callbacks;
 mod clients;
 mod codes;
+mod combinations;
 mod delivery;
 mod listeners;
 mod notices;
 mod proxies;
+mod risks;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +45,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.platform(config);
     check.proxies(config);
     check.dates(config);
+    check.combinations(config);
     check.emptiness(config);
     check.inbox(config);
     check.tenants(config);

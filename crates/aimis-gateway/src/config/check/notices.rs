@@ -1,6 +1,7 @@
 //! What works and should be known all the same.
 
 use super::clients::may_ask;
+use super::risks::risks;
 use crate::config::{CallbackSignature, Config, ListenAddr};
 
 /// The notice about plain HTTP, which is also told at the start.
@@ -87,6 +88,7 @@ pub fn notices(config: &Config) -> Vec<String> {
             }
         }
     }
+    notices.extend(risks(config));
     notices
 }
 

@@ -7,6 +7,11 @@ use crate::config::kind::number::{integer, millis};
 use crate::config::kind::{Kind, switch};
 use crate::config::section::section;
 
+/// The largest `clock.max_correction_ms`, in milliseconds.
+const MOST_CORRECTION_MS: u32 = 86_400_000;
+/// The same as a time.
+pub(crate) const MOST_CORRECTION: Duration = Duration::from_millis(MOST_CORRECTION_MS as u64);
+
 section! {
     /// How personal fields are encrypted: AES-256-ECB under the token, written in hexadecimal.
     pub struct Crypto {
@@ -59,7 +64,7 @@ section! {
         /// Correct the time of signatures by the platform's `Date`. The log, and everything else, keeps our clock.
         auto_correct: bool = switch().or(false);
         /// The largest correction: by `auto_correct`, and when a refused signature is repeated once.
-        max_correction as "max_correction_ms": Duration = millis(0, 86_400_000).or(300_000);
+        max_correction as "max_correction_ms": Duration = millis(0, MOST_CORRECTION_MS).or(300_000);
         /// The difference from the platform's clock from which the log warns.
         warn as "warn_ms": Duration = millis(1_000, 3_600_000).or(5_000);
         /// The difference from which the log has an error.

@@ -1,5 +1,6 @@
 //! Promises of the configuration.
 
+mod combinations;
 mod complaints;
 mod files;
 mod properties;
