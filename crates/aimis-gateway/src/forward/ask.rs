@@ -209,7 +209,7 @@ impl Asker {
             }
         };
         let sent = self.0.platform.send(protected, deadline).await;
-        turn.done(outcome(&sent), sent.slow_down);
+        turn.done(outcome(&sent, api), sent.slow_down);
         Fetched {
             result: sent.result.map_err(NoReply::Upstream),
             attempts: sent.attempts,
@@ -221,10 +221,11 @@ impl Asker {
 }
 
 /// What a question tells of the platform's load. One that was repeated took longer for other reasons.
-fn outcome(sent: &Sent) -> Outcome {
+fn outcome(sent: &Sent, api: usize) -> Outcome {
     match &sent.result {
-        Ok(_) if sent.attempts == 1 => Outcome::Answered(sent.took),
-        Err(UpstreamError::Deadline) => Outcome::TimedOut,
+        Ok(reply) if matches!(reply.status().as_u16(), 503 | 504) => Outcome::NotInTime,
+        Ok(_) if sent.attempts == 1 => Outcome::Answered { api, took: sent.took },
+        Err(UpstreamError::Deadline) => Outcome::NotInTime,
         Ok(_) | Err(_) => Outcome::Unknown,
     }
 }
