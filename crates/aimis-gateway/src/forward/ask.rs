@@ -218,7 +218,7 @@ impl Asker {
             }
         };
         let sent = self.0.platform.send(protected, turn.repeats(), deadline).await;
-        turn.done(outcome(&sent), sent.slow_down);
+        turn.done(outcome(&sent, api), sent.slow_down);
         Fetched {
             result: sent.result.map_err(NoReply::Upstream),
             attempts: sent.attempts,
@@ -238,10 +238,11 @@ fn never_went(asked: &Asked) -> bool {
 
 /// What a question tells of the platform's load. One that was repeated took longer for other reasons, and one whose
 /// turn came late had too little time for any platform.
-fn outcome(sent: &Sent) -> Outcome {
+fn outcome(sent: &Sent, api: usize) -> Outcome {
     match &sent.result {
-        Ok(_) if sent.attempts == 1 => Outcome::Answered(sent.took),
-        Err(UpstreamError::Deadline) if sent.timed_out => Outcome::TimedOut,
+        Ok(reply) if matches!(reply.status().as_u16(), 503 | 504) => Outcome::NotInTime,
+        Ok(_) if sent.attempts == 1 => Outcome::Answered { api, took: sent.took },
+        Err(UpstreamError::Deadline) if sent.timed_out => Outcome::NotInTime,
         Ok(_) | Err(_) => Outcome::Unknown,
     }
 }
@@ -254,7 +255,7 @@ mod tests {
 
     #[test]
     fn only_a_platform_that_had_its_time_is_too_slow() {
-        for (timed_out, told) in [(true, Outcome::TimedOut), (false, Outcome::Unknown)] {
+        for (timed_out, told) in [(true, Outcome::NotInTime), (false, Outcome::Unknown)] {
             let sent = Sent {
                 result: Err(UpstreamError::Deadline),
                 attempts: 1,
@@ -263,7 +264,7 @@ mod tests {
                 timed_out,
                 slow_down: None,
             };
-            assert_eq!(outcome(&sent), told);
+            assert_eq!(outcome(&sent, 0), told);
         }
     }
 }

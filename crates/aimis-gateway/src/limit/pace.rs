@@ -1,31 +1,40 @@
-//! How many questions are asked at a time: as many as are allowed while the platform keeps its pace, fewer while it
-//! answers much more slowly than before or not in time, down to one. Pure: it sees times and outcomes, no clock.
+//! How many questions are asked at a time: as many as are allowed while the platform keeps its pace, half of them
+//! while it answers better when fewer are on their way, and down to one while it does not answer. Pure: it sees times
+//! and outcomes, no clock.
 //!
-//! Additive increase, multiplicative decrease. The pace is a slow average of answer times, compared with a quick one;
-//! a platform that stays slower becomes the measure after some hundred answers, so nothing is held down for ever.
+//! How long an answer takes says nothing by itself: an API may be slow, or become so. So answers that came while at
+//! most half were on their way are compared with those that came while more were, of one API at a time, the fastest
+//! of each. If the crowd's are much slower only half go for a while, and answers are measured anew: if they do not get
+//! faster it is the platform's own pace and all go again at once. Slowness takes no more than that half; only
+//! questions without an answer do, by additive increase and multiplicative decrease.
 
 use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// Weight of a new answer in the slow and in the quick average.
-const SLOW: f64 = 0.01;
-const QUICK: f64 = 0.25;
-/// So much slower than before is trouble...
-const TROUBLE: f64 = 2.0;
+/// So much slower in a crowd is trouble...
+const TROUBLE: f64 = 1.5;
 /// ...if it is more than this beside: milliseconds more on an answer of milliseconds mean nothing.
 const NOISE: Duration = Duration::from_millis(100);
-/// What is left of the limit after a question that got no answer in time, and after slow ones.
+/// Answers in a crowd that have to be slow, all of them.
+const SAMPLE: usize = 16;
+/// How long only half go before it is tried whether more may.
+const HOLD: Duration = Duration::from_secs(5);
+/// What is left of the limit after a question that got no answer in time.
 const AFTER_NO_ANSWER: f64 = 0.5;
-const AFTER_SLOW: f64 = 0.8;
 
 /// How a question ended, as far as it tells of the platform's load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// An answer came after that time.
-    Answered(Duration),
-    /// None came in time.
-    TimedOut,
+    /// An answer came.
+    Answered {
+        /// To a question to this API, by its position.
+        api: usize,
+        /// After that time.
+        took: Duration,
+    },
+    /// None came in time, or only the word that the platform has no room.
+    NotInTime,
     /// It tells nothing: it failed otherwise, was repeated, or its caller has gone.
     Unknown,
 }
@@ -36,10 +45,48 @@ pub(super) struct Pace {
     most: usize,
     adaptive: bool,
     limit: f64,
-    slow: Option<f64>,
-    quick: f64,
     /// When the limit was last lowered: questions from before tell of the time before.
     lowered: Option<Moment>,
+    /// When more than half were last on their way.
+    crowded: Option<Moment>,
+    /// Only half go, since the answers of this API were slower in a crowd, since then.
+    held: Option<(usize, Moment)>,
+    /// By API.
+    speeds: Vec<Speed>,
+}
+
+/// How fast one API answers.
+#[derive(Debug, Default)]
+struct Speed {
+    few: Fastest,
+    crowd: Fastest,
+}
+
+/// The fastest of the last answers.
+#[derive(Debug, Default)]
+struct Fastest {
+    last: [Duration; SAMPLE],
+    count: usize,
+}
+
+impl Fastest {
+    fn note(&mut self, took: Duration) {
+        self.last[self.count % SAMPLE] = took;
+        self.count += 1;
+    }
+
+    fn get(&self) -> Option<Duration> {
+        self.last[..self.count.min(SAMPLE)].iter().min().copied()
+    }
+}
+
+impl Speed {
+    fn is_slower_in_a_crowd(&self) -> bool {
+        let (Some(few), Some(crowd)) = (self.few.get(), self.crowd.get()) else {
+            return false;
+        };
+        self.crowd.count >= SAMPLE && crowd > few.mul_f64(TROUBLE) + NOISE
+    }
 }
 
 impl Pace {
@@ -49,9 +96,10 @@ impl Pace {
             most,
             adaptive: adaptive && most > 0,
             limit: most as f64,
-            slow: None,
-            quick: 0.0,
             lowered: None,
+            crowded: None,
+            held: None,
+            speeds: Vec::new(),
         }
     }
 
@@ -60,8 +108,14 @@ impl Pace {
         if self.most == 0 {
             return usize::MAX;
         }
+        let most = if self.held.is_some() { self.half() } else { self.most };
         // Between 1 and `most`, both small.
-        (self.limit as usize).clamp(1, self.most)
+        (self.limit as usize).clamp(1, most)
+    }
+
+    /// What slowness leaves of the limit.
+    fn half(&self) -> usize {
+        (self.most / 2).max(2).min(self.most)
     }
 
     /// Notes how a question ended that began at `began`, when `busy` were on their way, itself among them.
@@ -69,137 +123,66 @@ impl Pace {
         if !self.adaptive {
             return;
         }
-        let factor = match outcome {
-            Outcome::Unknown => return,
-            Outcome::TimedOut => Some(AFTER_NO_ANSWER),
-            Outcome::Answered(took) => self.is_slow(took).then_some(AFTER_SLOW),
-        };
-        match factor {
+        // Between two ends the number only grows, so no crowd is missed.
+        if busy > self.half() {
+            self.crowded = Some(now);
+        }
+        if self.held.is_some_and(|(_, since)| now.since(since) >= HOLD) {
+            self.release();
+        }
+        match outcome {
+            Outcome::Unknown => {}
             // Once for all that were on their way together.
-            Some(factor) if self.lowered.is_none_or(|lowered| began >= lowered) => {
-                self.limit = (self.limit * factor).max(1.0);
+            Outcome::NotInTime if self.lowered.is_none_or(|lowered| began >= lowered) => {
+                self.limit = (self.limit * AFTER_NO_ANSWER).max(1.0);
                 self.lowered = Some(now);
             }
-            // A limit that nobody comes near to is not tried out, so it says nothing about a higher one.
-            None if 2 * busy >= self.limit() => {
-                self.limit = (self.limit + 1.0 / self.limit).min(self.most as f64);
+            Outcome::NotInTime => {}
+            Outcome::Answered { api, took } => {
+                // A limit that nobody comes near to is not tried out, so it says nothing about a higher one.
+                if 2 * busy >= self.limit() {
+                    self.limit = (self.limit + 1.0 / self.limit).min(self.most as f64);
+                }
+                let in_crowd = self.crowded.is_some_and(|crowded| crowded >= began);
+                self.compare(api, took, in_crowd, now);
             }
-            Some(_) | None => {}
         }
     }
 
-    fn is_slow(&mut self, took: Duration) -> bool {
-        let took = took.as_secs_f64();
-        let Some(slow) = self.slow else {
-            (self.slow, self.quick) = (Some(took), took);
-            return false;
-        };
-        self.quick += QUICK * (took - self.quick);
-        let before = slow + SLOW * (took - slow);
-        self.slow = Some(before);
-        // Faster is no trouble, and is believed sooner: else the first answers after a bad time are measured by it.
-        if self.quick < before {
-            self.slow = Some(before + QUICK * SLOW * (self.quick - before));
+    fn compare(&mut self, api: usize, took: Duration, in_crowd: bool, now: Moment) {
+        if self.speeds.len() <= api {
+            self.speeds.resize_with(api + 1, Speed::default);
         }
-        self.quick > TROUBLE * before && self.quick > before + NOISE.as_secs_f64()
+        let speed = &mut self.speeds[api];
+        match (self.held, in_crowd) {
+            // What began in the crowd ends.
+            (Some(_), true) => {}
+            (Some((held, _)), false) => {
+                speed.few.note(took);
+                if held == api && !speed.is_slower_in_a_crowd() {
+                    self.release();
+                }
+            }
+            (None, false) => speed.few.note(took),
+            (None, true) => {
+                speed.crowd.note(took);
+                if speed.is_slower_in_a_crowd() {
+                    self.held = Some((api, now));
+                    // It may have been like that for long: what few get is found out now.
+                    self.speeds.iter_mut().for_each(|speed| speed.few = Fastest::default());
+                }
+            }
+        }
+    }
+
+    /// All go again, and show anew how fast they are answered.
+    fn release(&mut self) {
+        self.held = None;
+        self.speeds
+            .iter_mut()
+            .for_each(|speed| speed.crowd = Fastest::default());
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::clock::Clock;
-
-    fn answered(ms: u64) -> Outcome {
-        Outcome::Answered(Duration::from_millis(ms))
-    }
-
-    #[test]
-    fn a_healthy_platform_is_never_held_back() {
-        let clock = Clock::manual(0);
-        let mut pace = Pace::new(8, true);
-        // Answers of very different kinds: nothing found at once, a long list.
-        for round in 0..10_000_u64 {
-            let ms = 40 + round * 7919 % 120;
-            clock.advance(Duration::from_millis(10));
-            pace.note(answered(ms), clock.moment(), clock.moment(), 8);
-            assert_eq!(pace.limit(), 8, "{round}");
-        }
-    }
-
-    #[test]
-    fn a_slow_platform_is_asked_less_at_a_time_and_more_again_when_it_recovers() {
-        let clock = Clock::manual(0);
-        let mut pace = Pace::new(8, true);
-        let mut run = |ms, count| {
-            for _ in 0..count {
-                let began = clock.moment();
-                clock.advance(Duration::from_millis(ms));
-                pace.note(answered(ms), began, clock.moment(), 8);
-            }
-            pace.limit()
-        };
-        assert_eq!(run(100, 100), 8);
-
-        assert!(run(2_000, 10) <= 3);
-
-        assert_eq!(run(100, 100), 8);
-        // It stays slow: that is its pace now.
-        run(2_000, 10);
-        assert_eq!(run(2_000, 300), 8);
-    }
-
-    #[test]
-    fn many_that_time_out_together_lower_the_limit_once() {
-        let clock = Clock::manual(0);
-        let mut pace = Pace::new(8, true);
-        let began = clock.moment();
-        clock.advance(Duration::from_secs(10));
-        for _ in 0..8 {
-            pace.note(Outcome::TimedOut, began, clock.moment(), 8);
-        }
-        assert_eq!(pace.limit(), 4);
-    }
-
-    #[test]
-    fn no_limit_and_a_fixed_one_stay_what_they_are() {
-        for (most, adaptive, limit) in [(0, true, usize::MAX), (8, false, 8)] {
-            let clock = Clock::manual(0);
-            let mut pace = Pace::new(most, adaptive);
-            for _ in 0..20 {
-                pace.note(Outcome::TimedOut, clock.moment(), clock.moment(), 8);
-            }
-            assert_eq!(pace.limit(), limit);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_limit_is_never_0_nor_over_its_maximum_and_always_recovers(
-            most in 1_usize..40,
-            steps in proptest::collection::vec((0_u64..20_000, 0_u8..4, 0_u64..3_000), 0..300),
-        ) {
-            let clock = Clock::manual(0);
-            let mut pace = Pace::new(most, true);
-            for (ms, kind, wait) in steps {
-                let began = clock.moment();
-                clock.advance(Duration::from_millis(wait));
-                let outcome = match kind {
-                    0 => Outcome::TimedOut,
-                    1 => Outcome::Unknown,
-                    _ => answered(ms),
-                };
-                pace.note(outcome, began, clock.moment(), most);
-                prop_assert!((1..=most).contains(&pace.limit()));
-            }
-            // Whatever happened: a platform that goes on answering at one pace gets all there is.
-            for _ in 0..2_000 {
-                clock.advance(Duration::from_millis(50));
-                pace.note(answered(50), clock.moment(), clock.moment(), most);
-            }
-            prop_assert_eq!(pace.limit(), most);
-        }
-    }
-}
+mod tests;
