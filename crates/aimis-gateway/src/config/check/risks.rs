@@ -35,8 +35,8 @@ fn time_outs(config: &Config, notices: &mut Vec<String>) {
     }
     if config.platform.connect_timeout > deadline {
         notices.push(format!(
-            "platform.connect_timeout_ms is {}, and platform.deadline_ms only {}: connecting ends with the deadline, \
-             and no other address is tried",
+            "platform.connect_timeout_ms is {}, and platform.deadline_ms only {}: connecting ends with the \
+             deadline already",
             config.platform.connect_timeout.as_millis(),
             deadline.as_millis()
         ));
