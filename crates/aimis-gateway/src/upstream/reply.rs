@@ -72,6 +72,14 @@ impl Reply {
         self.dated
     }
 
+    /// What matters of its head if it cannot be used.
+    pub fn head(&self) -> Head {
+        Head {
+            status: self.status,
+            wait: self.wait,
+        }
+    }
+
     /// Its body, as sent.
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -192,7 +200,7 @@ fn check(head: &http::response::Parts, span: (Moment, Moment), body: Bytes) -> R
         retry_after: head.headers.get(RETRY_AFTER).cloned(),
         wait: wait(&head.headers),
         dated: dated(&head.headers, span),
-        envelope: foreign.map_err(UpstreamError::NotEnvelope)?,
+        envelope: foreign.map_err(|foreign| UpstreamError::NotEnvelope(foreign, Head::of(head)))?,
         body,
     })
 }
