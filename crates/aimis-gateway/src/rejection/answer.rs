@@ -117,9 +117,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
                 headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
             } else if let Some(wait) = error.wait() {
                 headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait).max(1)));
-            } else if error.is_too_much() {
-                headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
-            } else if status == http::StatusCode::SERVICE_UNAVAILABLE {
+            } else if error.is_too_much() || status == http::StatusCode::SERVICE_UNAVAILABLE {
                 headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
             }
         }
