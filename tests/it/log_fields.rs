@@ -226,6 +226,10 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
             code: 502,
             envelope: false,
         },
+        Fault::Status {
+            code: 404,
+            envelope: false,
+        },
         Fault::HalfBody,
         Fault::EmptyBody,
         Fault::ResetWithinHead,
@@ -259,7 +263,7 @@ async fn every_line_of_every_event_is_what_the_contract_says() {
         "stopped",
     ];
     assert_eq!(seen, BTreeSet::from(expected));
-    assert_eq!(requests(&log).len(), 21);
+    assert_eq!(requests(&log).len(), 22);
     let fields: BTreeSet<&String> = requests_fields(&lines).collect();
     let schema = schema();
     let of_requests = schema["allOf"]

@@ -50,7 +50,8 @@ struct Row {
     code: i64,
     /// Attempts, as the platform saw them.
     attempts: usize,
-    /// The error type in `Proxy-Status`; none if the answer is the platform's.
+    /// The error type in `Proxy-Status`, and the status that came if it is not 200; none if the answer is the
+    /// platform's.
     proxy: Option<&'static str>,
 }
 
@@ -92,11 +93,29 @@ fn faults() -> Vec<Row> {
             502,
             800_303,
             3,
-            Some("http_protocol_error"),
+            Some("http_protocol_error; received-status=503"),
         ),
-        row(status(502, false), 502, 800_303, 3, Some("http_protocol_error")),
-        row(status(500, false), 502, 800_303, 1, Some("http_protocol_error")),
-        row(status(404, false), 502, 800_303, 1, Some("http_protocol_error")),
+        row(
+            status(502, false),
+            502,
+            800_303,
+            3,
+            Some("http_protocol_error; received-status=502"),
+        ),
+        row(
+            status(500, false),
+            502,
+            800_303,
+            1,
+            Some("http_protocol_error; received-status=500"),
+        ),
+        row(
+            status(404, false),
+            502,
+            800_303,
+            1,
+            Some("http_protocol_error; received-status=404"),
+        ),
         row(
             Fault::Oversized { bytes: 9 << 20 },
             502,
@@ -163,17 +182,17 @@ fn faults() -> Vec<Row> {
             502,
             800_303,
             1,
-            Some("http_protocol_error"),
+            Some("http_protocol_error; received-status=503"),
         ),
         row(
             Fault::RetryAfter {
                 status: 429,
                 seconds: 0,
             },
-            502,
-            800_303,
+            429,
+            800_201,
             1,
-            Some("http_protocol_error"),
+            Some("http_protocol_error; received-status=429"),
         ),
         // The platform's own words, relayed as they are.
         row(status(502, true), 502, 1, 3, None),
@@ -261,6 +280,41 @@ async fn each_fault_has_its_answer_and_its_number_of_attempts() {
             assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{what}: {times:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_status_of_what_is_no_answer_is_told_to_everybody() {
+    let platform = platform().await;
+    let gateway = Settings::calling(&platform).with("platform", "max_retries = 0").start();
+    let told = |status, seconds| Fault::RetryAfter { status, seconds };
+
+    platform.push_fault(told(503, 60));
+    let away = gateway.studies().await;
+    platform.push_fault(Fault::Status {
+        code: 403,
+        envelope: false,
+    });
+    let forbidden = gateway.studies().await;
+    platform.push_fault(told(429, 17));
+    let too_much = gateway.studies().await;
+    let refused = gateway.studies().await;
+
+    assert_eq!((away.status, away.code()), (502, 800_303));
+    assert_eq!(away.header("retry-after"), Some("60"));
+    assert!(away.text().contains("503"), "{}", away.text());
+    assert_eq!((forbidden.status, forbidden.header("retry-after")), (502, None));
+    assert_eq!((too_much.status, too_much.code()), (429, 800_201));
+    assert_eq!(too_much.header("retry-after"), Some("17"));
+    assert_eq!((refused.status, refused.code()), (429, 800_201));
+    assert_eq!(platform.request_count(), 3);
+    let attempts = "aimis_upstream_attempts_total{api=\"patientStudies\",result=\"http\"}";
+    assert_eq!(gateway.metric(attempts).await, Some(3.0));
+    let lines = checked(&gateway.stop());
+    let statuses: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line["upstream.status_code"].as_u64())
+        .collect();
+    assert_eq!(statuses, [503, 403, 429]);
 }
 
 #[tokio::test]

@@ -238,6 +238,7 @@ impl Rejection {
             | Self::InboxUnavailable
             | Self::Draining
             | Self::Internal => CodeClass::Gateway,
+            Self::Upstream(error) if error.is_too_much() => CodeClass::Limit,
             Self::Upstream(_) => CodeClass::Transport,
         }
     }
@@ -315,11 +316,12 @@ fn upstream(error: UpstreamError) -> Public {
         UpstreamError::Deadline | UpstreamError::TurnTimeout => {
             (800_302, StatusCode::GATEWAY_TIMEOUT, "platform-timeout")
         }
+        _ if error.is_too_much() => (800_201, StatusCode::TOO_MANY_REQUESTS, "quota-exceeded"),
         UpstreamError::NoAnswer
         | UpstreamError::Cut
         | UpstreamError::TooLarge
         | UpstreamError::NotHttp
-        | UpstreamError::NotEnvelope(_) => (800_303, StatusCode::BAD_GATEWAY, "platform-reply-invalid"),
+        | UpstreamError::NotEnvelope(..) => (800_303, StatusCode::BAD_GATEWAY, "platform-reply-invalid"),
         UpstreamError::Suspended(_) => (800_304, StatusCode::SERVICE_UNAVAILABLE, "platform-suspended"),
         UpstreamError::Busy => (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
     };

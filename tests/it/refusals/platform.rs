@@ -82,6 +82,11 @@ async fn what_is_not_the_platforms_answer_is_never_relayed() {
     const INVALID: fn(&'static str, &'static str) -> Refused =
         |en, zh| refused(502, 800_303, "platform-reply-invalid", en, zh);
     const PROTOCOL: &[(&str, &str)] = &[("proxy-status", "aimis; error=http_protocol_error")];
+    const AWAY: &[(&str, &str)] = &[("proxy-status", "aimis; error=http_protocol_error; received-status=503")];
+    const BAD: &[(&str, &str)] = &[("proxy-status", "aimis; error=http_protocol_error; received-status=502")];
+    const MOVED: &[(&str, &str)] = &[("proxy-status", "aimis; error=http_protocol_error; received-status=302")];
+    const MOVED_FOR_GOOD: &[(&str, &str)] =
+        &[("proxy-status", "aimis; error=http_protocol_error; received-status=308")];
     const CUT: &[(&str, &str)] = &[("proxy-status", "aimis; error=http_response_incomplete")];
     const SIZE: &[(&str, &str)] = &[("proxy-status", "aimis; error=http_response_body_size")];
     const ENDED: &[(&str, &str)] = &[("proxy-status", "aimis; error=connection_terminated")];
@@ -97,7 +102,7 @@ async fn what_is_not_the_platforms_answer_is_never_relayed() {
         ),
         (
             Fault::HtmlPage { status: 503 },
-            INVALID("A web page came", "收到的是网页").headers(PROTOCOL),
+            INVALID("A web page came", "收到的是网页").headers(AWAY),
         ),
         (Fault::HalfBody, INVALID("answer was cut", "传输中被截断").headers(CUT)),
         (
@@ -132,7 +137,7 @@ async fn what_is_not_the_platforms_answer_is_never_relayed() {
                 code: 502,
                 envelope: false,
             },
-            INVALID("not a JSON object", "不是影像平台的 JSON 对象").headers(PROTOCOL),
+            INVALID("not a JSON object", "不是影像平台的 JSON 对象").headers(BAD),
         ),
     ];
     let platform = platform().await;
@@ -160,12 +165,12 @@ async fn what_is_not_the_platforms_answer_is_never_relayed() {
         (
             "redirect",
             canned(302, &[("Location", "https://elsewhere.example/")], envelope),
-            INVALID("A redirect came", "收到的是重定向").headers(PROTOCOL),
+            INVALID("A redirect came", "收到的是重定向").headers(MOVED),
         ),
         (
             "redirect by 308",
             canned(308, &[("Location", &format!("{}/x", platform.base_url()))], envelope),
-            INVALID("A redirect came", "收到的是重定向").headers(PROTOCOL),
+            INVALID("A redirect came", "收到的是重定向").headers(MOVED_FOR_GOOD),
         ),
         (
             "compressed",

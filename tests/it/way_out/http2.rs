@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aimis_simulator::Platform;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Full};
@@ -255,9 +256,13 @@ async fn a_platform_without_http2_is_spoken_to_in_http1() {
     assert_eq!(platform.request_count(), 11);
 }
 
-#[tokio::test]
-async fn nginx_speaks_http2_with_us_and_http1_with_the_platform() {
-    let (authority, directory, platform) = (Authority::new("h2"), Directory::new(), platform().await);
+/// An nginx before a platform, whose connections carry so many questions.
+async fn nginx(
+    authority: &Authority,
+    directory: &Directory,
+    platform: &Platform,
+    requests: usize,
+) -> (Program, SocketAddr) {
     let pair = authority.server();
     let (certificate, key) = (
         directory.file("nginx.pem", &pair.certificate_pem),
@@ -272,19 +277,26 @@ async fn nginx_speaks_http2_with_us_and_http1_with_the_platform() {
         "daemon off; master_process off; error_log /dev/null; pid {at}/nginx.pid;\nevents {{ }}\nhttp {{\n{temporary}\
          log_format spoken '$server_protocol $connection'; access_log {at}/access.log spoken;\n\
          upstream platform {{ server {}; keepalive 4; }}\nserver {{\nlisten {address} ssl http2;\n\
-         ssl_certificate {certificate}; ssl_certificate_key {key}; http2_max_requests 1000;\n\
+         ssl_certificate {certificate}; ssl_certificate_key {key}; keepalive_requests {requests};\n\
          proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $http_host;\n\
          location / {{ proxy_pass http://platform; }}\n}}\n}}\n",
         platform.addr()
     );
     let config = directory.file("nginx.conf", config);
-    let _nginx = Program::start(
+    let nginx = Program::start(
         "nginx",
         "nginx-light",
         &["-p", &at, "-e", "/dev/null", "-c", &config],
         address,
     )
     .await;
+    (nginx, address)
+}
+
+#[tokio::test]
+async fn nginx_speaks_http2_with_us_and_http1_with_the_platform() {
+    let (authority, directory, platform) = (Authority::new("h2"), Directory::new(), platform().await);
+    let (_nginx, address) = nginx(&authority, &directory, &platform, 1000).await;
     let gateway = settings(&directory, &authority, address).start();
 
     for _ in 0..3 {
@@ -295,4 +307,26 @@ async fn nginx_speaks_http2_with_us_and_http1_with_the_platform() {
     let connections: std::collections::BTreeSet<_> = spoken.lines().collect();
     assert_eq!((spoken.lines().count(), connections.len()), (30, 1), "{spoken}");
     assert!(spoken.starts_with("HTTP/2.0 "), "{spoken}");
+}
+
+#[tokio::test]
+async fn what_a_connection_that_ends_has_not_taken_up_is_asked_again_for_free() {
+    let (authority, directory, platform) = (Authority::new("h2"), Directory::new(), platform().await);
+    let (_nginx, address) = nginx(&authority, &directory, &platform, 5).await;
+    let gateway = settings(&directory, &authority, address)
+        .with("platform", "max_retries = 0")
+        .with("limits.tenant", "rate_per_s = 0\nin_flight = 0")
+        .start();
+
+    for _ in 0..3 {
+        all_are_answered(&gateway, 30).await;
+    }
+
+    assert_eq!(platform.request_count(), 90);
+    let again = gateway
+        .metric("aimis_upstream_retries_total{reason=\"stale_connection\"}")
+        .await;
+    assert!(again > Some(0.0), "{again:?}");
+    let open = "aimis_breaker_state{api=\"patientStudies\",state=\"open\"}";
+    assert_eq!(gateway.metric(open).await, Some(0.0));
 }

@@ -180,7 +180,10 @@ pub(super) fn fix(error: UpstreamError) -> String {
              platform's support."
         }
         UpstreamError::TooLarge => "Raise platform.max_body.",
-        UpstreamError::NotHttp | UpstreamError::NotEnvelope(_) => {
+        UpstreamError::NotEnvelope(_, head) if head.status.is_client_error() || head.status.is_server_error() => {
+            "Look up the status at the platform's, or a proxy's on the way; if it is 404, check platform.base_url."
+        }
+        UpstreamError::NotHttp | UpstreamError::NotEnvelope(..) => {
             "Check platform.base_url, and look for a proxy or portal that answers in the platform's place."
         }
         UpstreamError::Busy | UpstreamError::Suspended(_) | UpstreamError::TurnTimeout => "Run doctor again.",

@@ -19,7 +19,7 @@ use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::Tenant;
-use crate::upstream::error::UpstreamError;
+use crate::upstream::error::{Head, UpstreamError};
 use crate::upstream::{Platform, Sent};
 
 /// Why there is no answer to an order. Several may wait for the same one, so it is small and copied.
@@ -218,9 +218,21 @@ impl Asker {
             }
         };
         let sent = self.0.platform.send(protected, turn.repeats(), deadline).await;
-        turn.done(outcome(&sent, api), sent.slow_down);
+        let outcome = outcome(&sent, api);
+        let closed = turn.done(outcome, sent.slow_down);
+        let told = |error| match (error, closed) {
+            // Whoever comes next is refused for that long.
+            (UpstreamError::NotEnvelope(foreign, head), Some(wait)) => UpstreamError::NotEnvelope(
+                foreign,
+                Head {
+                    wait: Some(wait),
+                    ..head
+                },
+            ),
+            _ => error,
+        };
         Fetched {
-            result: sent.result.map_err(NoReply::Upstream),
+            result: sent.result.map_err(|error| NoReply::Upstream(told(error))),
             attempts: sent.attempts,
             upstream_time: sent.took,
             limit_time,

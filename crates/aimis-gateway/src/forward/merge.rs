@@ -163,7 +163,7 @@ impl Merged {
 impl<'r> Part<'r> {
     fn of(reply: &'r Reply, terms: Terms<'_>) -> Self {
         let Some(code) = reply.envelope().code() else {
-            return Self::failed(UpstreamError::NotEnvelope(Foreign::NotList), terms);
+            return Self::failed(UpstreamError::NotEnvelope(Foreign::NotList, reply.head()), terms);
         };
         let rule = terms.codes.lookup(terms.api, code);
         let body = reply.body().strip_prefix(b"\xef\xbb\xbf").unwrap_or(reply.body());
@@ -174,9 +174,9 @@ impl<'r> Part<'r> {
             (Class::Success, Some(members)) if reply.status().is_success() => match elements(members.data) {
                 Some("") => Self::Nothing,
                 Some(elements) => Self::Studies(elements),
-                None => Self::failed(UpstreamError::NotEnvelope(Foreign::NotList), terms),
+                None => Self::failed(UpstreamError::NotEnvelope(Foreign::NotList, reply.head()), terms),
             },
-            (Class::Success, _) => Self::failed(UpstreamError::NotEnvelope(Foreign::NotList), terms),
+            (Class::Success, _) => Self::failed(UpstreamError::NotEnvelope(Foreign::NotList, reply.head()), terms),
             (_, members) => {
                 let said = members.and_then(|members| members.message);
                 let meaning = match terms.language {

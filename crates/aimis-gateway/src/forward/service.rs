@@ -250,6 +250,9 @@ fn note_rejection(exchange: &mut Exchange, rejection: &Rejection) {
     exchange.rejected = rejection.reason();
     exchange.error = Some(error);
     exchange.error_detail = detail;
+    if let Rejection::Upstream(error) = rejection {
+        exchange.error_status = error.received_status();
+    }
     if let Rejection::FieldInvalid(problems) = rejection {
         exchange.error_field = problems.first().and_then(FieldName::of);
     }

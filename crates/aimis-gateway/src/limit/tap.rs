@@ -153,10 +153,10 @@ impl Tap {
         }
     }
 
-    /// The platform says that this tenant asks too much, and for how long at least.
-    fn close(&self, asked: Duration) {
+    /// The platform says that this tenant asks too much, and for how long at least. Tells how long nobody asks.
+    fn close(&self, asked: Duration) -> Option<Duration> {
         if self.closed.is_zero() {
-            return;
+            return None;
         }
         let wait = self.closed.max(asked.min(self.max_closed));
         let refusal = NoTurn::Limited(Limited {
@@ -182,6 +182,7 @@ impl Tap {
                 left_out,
             });
         }
+        Some(wait)
     }
 
     /// Changes the gate, and lets those go who may go then.
@@ -286,12 +287,10 @@ impl Turn {
     }
 
     /// How the question ended; `slow_down` is how long the platform asks to be left alone, if it said that too
-    /// much is asked.
-    pub fn done(mut self, outcome: Outcome, slow_down: Option<Duration>) {
+    /// much is asked. Tells for how long all others are refused therefore.
+    pub fn done(mut self, outcome: Outcome, slow_down: Option<Duration>) -> Option<Duration> {
         self.outcome = outcome;
-        if let Some(wait) = slow_down {
-            self.tap.close(wait);
-        }
+        slow_down.and_then(|wait| self.tap.close(wait))
     }
 }
 

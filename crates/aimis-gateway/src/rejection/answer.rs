@@ -106,9 +106,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         }
         Rejection::Upstream(error) => {
             let mut value = format!("aimis; error={}", error.proxy_status());
-            if let UpstreamError::Proxy(fault) = error
-                && let Some(status) = fault.received_status()
-            {
+            if let Some(status) = error.received_status() {
                 value.push_str(&format!("; received-status={status}"));
             }
             headers.insert(
@@ -117,7 +115,9 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
             );
             if let UpstreamError::Suspended(wait) = error {
                 headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-            } else if status == http::StatusCode::SERVICE_UNAVAILABLE {
+            } else if let Some(wait) = error.wait() {
+                headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait).max(1)));
+            } else if error.is_too_much() || status == http::StatusCode::SERVICE_UNAVAILABLE {
                 headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
             }
         }

@@ -195,6 +195,15 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
             if let UpstreamError::Proxy(ProxyFault::Refused(status)) = error {
                 return refused_by_proxy(*status, language);
             }
+            if let UpstreamError::NotEnvelope(foreign, _) = error
+                && let Some(status) = error.received_status()
+            {
+                return if error.is_too_much() {
+                    too_much(status, language)
+                } else {
+                    with_status(*foreign, status, language)
+                };
+            }
             let (en, zh) = upstream(*error);
             say(en, zh)
         }
@@ -339,7 +348,7 @@ fn upstream(error: UpstreamError) -> (&'static str, &'static str) {
             "What answered does not speak HTTP. Ask the gateway's operator.",
             "对端未使用 HTTP 应答，请联系网关管理员。",
         ),
-        UpstreamError::NotEnvelope(foreign) => not_envelope(foreign),
+        UpstreamError::NotEnvelope(foreign, _) => not_envelope(foreign),
         UpstreamError::Suspended(_) => (
             "The platform failed several times in a row and is not asked for a short while. Try again after Retry-After; if it goes on, ask the gateway's operator.",
             "影像平台连续多次失败，网关暂停访问一小段时间。请在 Retry-After 之后重试；若持续出现，请联系网关管理员。",
@@ -348,6 +357,25 @@ fn upstream(error: UpstreamError) -> (&'static str, &'static str) {
             "All connections to the platform are in use. Try again in a moment.",
             "到影像平台的连接已全部占用，请稍后重试。",
         ),
+    }
+}
+
+fn too_much(status: u16, language: Language) -> String {
+    match language {
+        Language::En => {
+            format!(
+                "The platform's side answered with status {status}: too much is asked. Try again after Retry-After."
+            )
+        }
+        Language::Zh => format!("影像平台一侧以状态码 {status} 应答：请求过多。请在 Retry-After 之后重试。"),
+    }
+}
+
+fn with_status(foreign: Foreign, status: u16, language: Language) -> String {
+    let (en, zh) = not_envelope(foreign);
+    match language {
+        Language::En => format!("{en} Its status is {status}. If it goes on, give that to the gateway's operator."),
+        Language::Zh => format!("{zh}状态码 {status}；若持续出现，请告知网关管理员。"),
     }
 }
 

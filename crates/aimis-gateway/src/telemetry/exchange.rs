@@ -53,6 +53,8 @@ pub struct Exchange {
     pub error: Option<&'static str>,
     /// What the operator should know about the error, in words of the program.
     pub error_detail: Option<&'static str>,
+    /// Status of an answer that came and could not be relayed.
+    pub error_status: Option<u16>,
     /// The first field that is at fault.
     pub error_field: Option<FieldName>,
     /// Counted among refusals, and how.
@@ -183,6 +185,7 @@ impl Exchange {
             code: None,
             error: None,
             error_detail: None,
+            error_status: None,
             error_field: None,
             rejected: None,
             failed_check: false,
@@ -306,6 +309,7 @@ impl Exchange {
             .field("code_class", self.class.as_str())
             .maybe("error.type", self.error)
             .maybe("error.detail", self.error_detail)
+            .maybe("upstream.status_code", self.error_status)
             .maybe("error.field", self.error_field.as_ref())
             .maybe("patient", self.patient.as_ref())
             .maybe("repairs", some(&self.repairs).map(Repairs))

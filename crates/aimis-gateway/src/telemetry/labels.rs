@@ -87,7 +87,7 @@ label_set! {
         Tls = "tls",
         /// The connection ended before the answer was complete.
         Reset = "reset",
-        /// What came was not HTTP.
+        /// What came was not HTTP, or had an error's status and no envelope.
         Http = "http",
         /// HTTP, but not an answer of the platform.
         Decode = "decode",

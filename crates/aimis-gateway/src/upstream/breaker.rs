@@ -170,13 +170,14 @@ impl Breakers {
                     .is_some_and(|code| self.snapshot.class_of(api, Some(code)) == CodeClass::Data);
                 Some(reply.status().is_server_error() && !about_data)
             }
+            Err(failed) if failed.unprocessed => None,
             Err(failed) => match failed.error {
                 UpstreamError::Busy | UpstreamError::Suspended(_) | UpstreamError::TurnTimeout => None,
                 // The platform closed what had been idle, as it may.
                 UpstreamError::NoAnswer if failed.reused => None,
                 // It answered, and would again; it is this question that has too much to answer.
                 UpstreamError::TooLarge => Some(false),
-                UpstreamError::NotEnvelope(_) => Some(
+                UpstreamError::NotEnvelope(..) => Some(
                     failed
                         .head
                         .is_none_or(|head| head.status != http::StatusCode::TOO_MANY_REQUESTS),

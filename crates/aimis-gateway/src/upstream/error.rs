@@ -3,6 +3,7 @@
 //! Three readers: the caller gets a code of ours and a hint, a monitoring proxy gets `Proxy-Status`
 //! (RFC 9209), the operator gets the log's `error.type` and `error.detail`. None sees text from the peer.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -49,9 +50,9 @@ pub enum UpstreamError {
     /// What came is not HTTP.
     #[error("what came from the platform's address is not HTTP")]
     NotHttp,
-    /// HTTP, but not from the platform: something in between answered.
-    #[error("the answer is not the platform's: {0}")]
-    NotEnvelope(Foreign),
+    /// HTTP, but no answer of the platform's API: something in between answered, or a door of its own.
+    #[error("the answer is not the platform's: {0}, with status {1}")]
+    NotEnvelope(Foreign, Head),
     /// As many connections as allowed are in use by this worker.
     #[error("all connections to the platform are in use")]
     Busy,
@@ -110,6 +111,8 @@ pub struct AttemptError {
     pub error: UpstreamError,
     /// The connection came from the pool: the platform may have closed it meanwhile.
     pub reused: bool,
+    /// The platform has not taken up the question, and said so: it tells nothing about the platform.
+    pub unprocessed: bool,
     /// What was said by an answer that came and cannot be relayed.
     pub head: Option<Head>,
 }
@@ -123,13 +126,28 @@ pub struct Head {
     pub wait: Option<Duration>,
 }
 
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status.as_u16())
+    }
+}
+
 impl AttemptError {
     /// A failure without an answer.
     pub fn new(error: UpstreamError, reused: bool) -> Self {
         Self {
             error,
             reused,
+            unprocessed: false,
             head: None,
+        }
+    }
+
+    /// A question that was not taken up: the connection was about to end in order.
+    pub fn unprocessed() -> Self {
+        Self {
+            unprocessed: true,
+            ..Self::new(UpstreamError::NoAnswer, true)
         }
     }
 }
@@ -150,7 +168,7 @@ impl UpstreamError {
             Self::Cut => "cut",
             Self::TooLarge => "too_large",
             Self::NotHttp => "not_http",
-            Self::NotEnvelope(_) => "not_envelope",
+            Self::NotEnvelope(..) => "not_envelope",
             Self::Busy => "busy",
             Self::Suspended(_) => "suspended",
         }
@@ -190,17 +208,45 @@ impl UpstreamError {
             Self::Cut => "the connection ended within the answer",
             Self::TooLarge => "the answer is larger than platform.max_body",
             Self::NotHttp => "the peer does not speak HTTP/1.1: check platform.base_url",
-            Self::NotEnvelope(Foreign::Html) => "a web page came instead: a proxy or portal in between?",
-            Self::NotEnvelope(Foreign::Redirect) => "a redirect came instead: check platform.base_url",
-            Self::NotEnvelope(Foreign::Empty) => "an empty answer came",
-            Self::NotEnvelope(Foreign::Encoded) => "a compressed answer came though none was asked for",
-            Self::NotEnvelope(Foreign::NotJson) => "an answer came that is not a JSON object",
-            Self::NotEnvelope(Foreign::NotList) => "an answer came that has no list of studies",
+            Self::NotEnvelope(_, head) if head.status == StatusCode::TOO_MANY_REQUESTS => {
+                "the platform, or what is in between, said that too much is asked: see tap_closed"
+            }
+            Self::NotEnvelope(_, head) if head.status.is_client_error() || head.status.is_server_error() => {
+                "the platform, or what is in between, answered with an error's status and no answer: see upstream.status_code"
+            }
+            Self::NotEnvelope(Foreign::Html, _) => "a web page came instead: a proxy or portal in between?",
+            Self::NotEnvelope(Foreign::Redirect, _) => "a redirect came instead: check platform.base_url",
+            Self::NotEnvelope(Foreign::Empty, _) => "an empty answer came",
+            Self::NotEnvelope(Foreign::Encoded, _) => "a compressed answer came though none was asked for",
+            Self::NotEnvelope(Foreign::NotJson, _) => "an answer came that is not a JSON object",
+            Self::NotEnvelope(Foreign::NotList, _) => "an answer came that has no list of studies",
             Self::Busy => "platform.max_connections_per_worker connections are in use",
             Self::Suspended(_) => {
                 "the breaker is open: look for the failures before, and at aimis_breaker_state; one question in breaker.open_ms tries whether it is over"
             }
         }
+    }
+
+    /// The status that came instead of an answer, where it says more than the rest: none if it is 200.
+    pub fn received_status(self) -> Option<u16> {
+        match self {
+            Self::Proxy(fault) => fault.received_status(),
+            Self::NotEnvelope(_, head) => (!head.status.is_success()).then(|| head.status.as_u16()),
+            _ => None,
+        }
+    }
+
+    /// How long it was asked to wait, by an answer that cannot be relayed.
+    pub fn wait(self) -> Option<Duration> {
+        match self {
+            Self::NotEnvelope(_, head) => head.wait,
+            _ => None,
+        }
+    }
+
+    /// Whether it is the word that too much is asked.
+    pub fn is_too_much(self) -> bool {
+        matches!(self, Self::NotEnvelope(_, head) if head.status == StatusCode::TOO_MANY_REQUESTS)
     }
 
     /// Label of the attempt's counter.
@@ -218,7 +264,8 @@ impl UpstreamError {
             Self::Deadline => AttemptResult::Timeout,
             Self::NoAnswer | Self::Cut => AttemptResult::Reset,
             Self::NotHttp => AttemptResult::Http,
-            Self::TooLarge | Self::NotEnvelope(_) => AttemptResult::Decode,
+            Self::NotEnvelope(_, head) if !head.status.is_success() => AttemptResult::Http,
+            Self::TooLarge | Self::NotEnvelope(..) => AttemptResult::Decode,
         }
     }
 
@@ -236,7 +283,7 @@ impl UpstreamError {
             Self::NoAnswer => "connection_terminated",
             Self::Cut => "http_response_incomplete",
             Self::TooLarge => "http_response_body_size",
-            Self::NotHttp | Self::NotEnvelope(_) => "http_protocol_error",
+            Self::NotHttp | Self::NotEnvelope(..) => "http_protocol_error",
             // Ours, of what may be on its way at a time.
             Self::Busy | Self::TurnTimeout => "connection_limit_reached",
             Self::Suspended(_) => "destination_unavailable",

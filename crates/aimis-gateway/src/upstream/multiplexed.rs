@@ -296,6 +296,22 @@ where
     Ok(connect::Sender::Http2(sender, limit))
 }
 
+/// Whether a question that got no answer was not taken up by the peer: its stream lies beyond the last one of a
+/// GOAWAY, was refused, or was never opened (RFC 9113, section 8.7).
+pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
+    if error.is_canceled() {
+        return true;
+    }
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM));
+        }
+        source = error.source();
+    }
+    false
+}
+
 /// The same question in the form of HTTP/2, where `Host` is a part of the target.
 pub(super) fn in_its_form(mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
     let host = request.headers_mut().remove(HOST);

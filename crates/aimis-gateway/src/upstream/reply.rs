@@ -86,6 +86,14 @@ impl Reply {
         self.dated
     }
 
+    /// What matters of its head if it cannot be used.
+    pub fn head(&self) -> Head {
+        Head {
+            status: self.status,
+            wait: self.wait,
+        }
+    }
+
     /// Its body, as sent.
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -219,7 +227,7 @@ fn check(head: &http::response::Parts, span: (Moment, Moment), body: Bytes) -> R
         wait: wait(&head.headers),
         dated: dated(&head.headers, span),
         was_cached: head.headers.contains_key(AGE),
-        envelope: foreign.map_err(UpstreamError::NotEnvelope)?,
+        envelope: foreign.map_err(|foreign| UpstreamError::NotEnvelope(foreign, Head::of(head)))?,
         body,
     })
 }

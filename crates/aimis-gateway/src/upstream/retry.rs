@@ -3,6 +3,7 @@
 //! | reason | how often | waits | budget |
 //! |---|---|---|---|
 //! | a pooled connection turned out to be closed | once | no | free: it says nothing about the platform |
+//! | HTTP/2: the connection ended in order before the question was taken up | 8 times | no | free: the same |
 //! | signature refused while the clocks differ | once | no | free: a cure, not a hope |
 //! | no connection, no answer, 502, 503, 504 | `platform.max_retries` together | full jitter, or `Retry-After` | counted |
 //! | a code that the table of codes says to repeat | once of these | the same | counted |
@@ -54,10 +55,14 @@ pub struct Policy {
     pub metrics: Arc<Metrics>,
 }
 
+/// Free repeats of a question that was not taken up: so many connections may end under a burst.
+const MOST_UNPROCESSED: u32 = 8;
+
 /// What was done about one question so far.
 #[derive(Default)]
 struct Used {
     stale: bool,
+    unprocessed: u32,
     code: bool,
     counted: u32,
 }
@@ -96,6 +101,10 @@ impl Policy {
             wait: Duration::ZERO,
             correction: None,
         };
+        if matches!(outcome, Err(failed) if failed.unprocessed) && used.unprocessed < MOST_UNPROCESSED {
+            used.unprocessed += 1;
+            return Some(at_once(RetryReason::StaleConnection));
+        }
         if let Err(AttemptError {
             error: UpstreamError::NoAnswer,
             reused: true,
@@ -185,11 +194,11 @@ fn reason_of(failed: &AttemptError) -> Option<RetryReason> {
         }
         UpstreamError::NoAnswer => Some(RetryReason::Reset),
         UpstreamError::Proxy(fault) => fault.may_pass().then_some(RetryReason::Connect),
-        UpstreamError::NotEnvelope(_) if failed.head.is_some_and(|head| is_gateways(head.status)) => {
+        UpstreamError::NotEnvelope(..) if failed.head.is_some_and(|head| is_gateways(head.status)) => {
             Some(RetryReason::Status)
         }
         // What an answer was begun for, what will be the same again, and what is no fault of the platform.
-        UpstreamError::NotEnvelope(_)
+        UpstreamError::NotEnvelope(..)
         | UpstreamError::Certificate(_)
         | UpstreamError::Deadline
         | UpstreamError::TurnTimeout

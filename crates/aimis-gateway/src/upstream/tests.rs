@@ -88,13 +88,16 @@ impl Service<SignedRequest> for Script {
                     Ok(Reply::made(200, r#"{"code":90001}"#, &none, Some(dated)))
                 }
                 Act::Fail(error, reused) => Err(AttemptError::new(error, reused)),
-                Act::Page(status) => Err(AttemptError {
-                    head: Some(Head {
+                Act::Page(status) => {
+                    let head = Head {
                         status: status.try_into().unwrap(),
                         wait: None,
-                    }),
-                    ..AttemptError::new(UpstreamError::NotEnvelope(Foreign::Html), false)
-                }),
+                    };
+                    Err(AttemptError {
+                        head: Some(head),
+                        ..AttemptError::new(UpstreamError::NotEnvelope(Foreign::Html, head), false)
+                    })
+                }
                 Act::Hang => std::future::pending().await,
             }
         })

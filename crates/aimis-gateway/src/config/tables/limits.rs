@@ -16,7 +16,7 @@ section! {
         queue: usize = integer(0, 10_000).or(32);
         /// Share of a tenant's quota and places that questions with a `usage` other than 2 cannot take: it stays for the doctors (`usage` 2) and for the APIs without `usage`.
         interactive_percent: u32 = integer(0, 90).unit("percent").or(30);
-        /// Whether fewer than `in_flight` questions are asked at a time while the platform answers much more slowly than before.
+        /// Whether fewer than `in_flight` questions are asked at a time while the platform answers much more slowly the more there are, or not in time.
         adaptive: bool = switch().or(true);
         /// How long a tenant's questions are refused when the platform says that it asks too much (status 429, code 90003); with 0 they are not.
         closed as "closed_ms": Duration = millis(0, 600_000).or(10_000);

@@ -26,7 +26,11 @@ impl Inner {
             .map_err(|error| AttemptError::new(error, false))?;
         let came = match carrier {
             Carrier::Alone(connection) => self.ask_alone(connection, signed).await,
-            Carrier::Shared(lease) => self.ask_beside(&lease, signed).await,
+            Carrier::Shared(lease) => match self.ask_beside(&lease, signed).await {
+                Err(error) if multiplexed::is_unprocessed(&error) => return Err(AttemptError::unprocessed()),
+                Err(error) => Err(reply::classify(&error, false)),
+                Ok(came) => came,
+            },
         };
         match came {
             Ok(reply) => reply.map_err(|(error, head)| AttemptError {
@@ -71,12 +75,12 @@ impl Inner {
     }
 
     /// One question among others on an HTTP/2 connection. A stream that is given up is reset; the others go on.
-    async fn ask_beside(&self, lease: &Lease, signed: Request<Full<Bytes>>) -> Came {
+    /// The outer error is that of a question without an answer's head.
+    async fn ask_beside(&self, lease: &Lease, signed: Request<Full<Bytes>>) -> Result<Came, hyper::Error> {
         let asked = self.clock.moment();
-        let response = lease.sender().send_request(multiplexed::in_its_form(signed)).await;
-        let response = response.map_err(|error| reply::classify(&error, false))?;
-        let (reply, _whole) = reply::read(response, (asked, self.clock.moment()), self.limits.body).await?;
-        Ok(reply)
+        let response = lease.sender().send_request(multiplexed::in_its_form(signed)).await?;
+        let read = reply::read(response, (asked, self.clock.moment()), self.limits.body).await;
+        Ok(read.map(|(reply, _whole)| reply))
     }
 }
 
