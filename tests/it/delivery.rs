@@ -164,9 +164,11 @@ async fn each_study_keeps_its_order_with_a_his_that_fails_one_in_five() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_loses_nothing_and_repeats_nothing() {
+    const EVENTS: u64 = 1_000;
     let (bed, his) = (Bed::new().await, his().await);
-    bed.keep(20, 10).await;
-    his.set_fault(Fault::Latency { ms: 2 });
+    // At most one of each study is on its way, so all of them take half a second at least.
+    bed.keep(20, 50).await;
+    his.set_fault(Fault::Latency { ms: 10 });
     let settings = bed.patient(&his.url());
 
     let gateway = settings.start();
@@ -174,11 +176,11 @@ async fn a_restart_loses_nothing_and_repeats_nothing() {
     gateway.stop();
     let so_far = his.delivery_count();
     let gateway = settings.start();
-    arrived(&his, 200).await;
+    arrived(&his, EVENTS).await;
     gateway.stop();
 
-    assert!((50..200).contains(&so_far), "{so_far}");
-    assert_eq!(by_id(&his.deliveries()).len(), 200);
-    assert_eq!(his.delivery_count(), 200);
-    assert_eq!(bed.count("delivered").await, 200);
+    assert!((50..EVENTS).contains(&so_far), "{so_far}");
+    assert_eq!(by_id(&his.deliveries()).len() as u64, EVENTS);
+    assert_eq!(his.delivery_count(), EVENTS);
+    assert_eq!(bed.count("delivered").await as u64, EVENTS);
 }
