@@ -1,5 +1,6 @@
 //! `doctor`: each part of the path broken in turn; the verdict, the exit status, and a fix that names the right key.
 
+mod events;
 mod platform;
 mod way;
 
@@ -17,7 +18,7 @@ use crate::support::process::run;
 use crate::support::tls::Authority;
 
 const NAME: &str = "first-hospital";
-const HEALTHY: [(&str, &str); 10] = [
+const HEALTHY: [(&str, &str); 12] = [
     ("configuration", "ok"),
     ("secrets", "ok"),
     ("dns", "skipped"),
@@ -28,6 +29,8 @@ const HEALTHY: [(&str, &str); 10] = [
     ("probe", "ok"),
     ("listen", "ok"),
     ("listen", "ok"),
+    ("inbox", "skipped"),
+    ("his", "skipped"),
 ];
 
 /// A configuration with one tenant, and its directory.

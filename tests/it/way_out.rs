@@ -41,7 +41,7 @@ async fn secure_platform(tls: Arc<ServerConfig>) -> Platform {
 }
 
 /// A server that shows `pair`, and asks for certificates of `clients` if there are any.
-fn server(pair: &Pair, clients: Option<&Authority>) -> Arc<ServerConfig> {
+pub fn server(pair: &Pair, clients: Option<&Authority>) -> Arc<ServerConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

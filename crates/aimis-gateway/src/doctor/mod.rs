@@ -1,4 +1,4 @@
-//! The live path to the platform, walked step by step: each with its time, its verdict and what to do.
+//! The live path to the platform, and on to the HIS, walked step by step: each with its time, its verdict and what to do.
 //!
 //! A step is a file here and a line of `STEPS`. It writes [`Finding`]s, and leaves in the `Chart` what later
 //! steps need; where one fails, those that need it are skipped and say so. Nothing goes to the platform but one
@@ -12,6 +12,8 @@ mod connect;
 mod dns;
 mod exchange;
 mod finding;
+mod his;
+mod inbox;
 mod listen;
 mod probe;
 mod proxy;
@@ -42,6 +44,8 @@ const STEPS: &[(&str, Step)] = &[
     ("clock", |chart| Box::pin(clock::examine(chart))),
     ("probe", |chart| Box::pin(probe::examine(chart))),
     ("listen", |chart| Box::pin(listen::examine(chart))),
+    ("inbox", |chart| Box::pin(inbox::examine(chart))),
+    ("his", |chart| Box::pin(his::examine(chart))),
 ];
 
 /// The first step, without which there are no others.

@@ -121,6 +121,16 @@ impl Target {
             success_codes: callback.target_success_codes.clone(),
         }))
     }
+
+    /// Its host, by name or address, and its port.
+    pub(crate) fn place(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    /// The name to verify, and how; `None` for plain HTTP.
+    pub(crate) fn tls(&self) -> Option<&(ServerName<'static>, Arc<ClientConfig>)> {
+        self.tls.as_ref()
+    }
 }
 
 fn bearer(path: &Path) -> Result<HeaderValue, TargetFault> {

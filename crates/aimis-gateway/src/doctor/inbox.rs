@@ -1,0 +1,74 @@
+//! The inbox: whether it opens with its key, and what waits in it for somebody.
+
+use std::sync::Arc;
+
+use aimis_core::codes::Codes;
+
+use super::chart::Chart;
+use super::finding::Findings;
+use crate::callback::inbox::sqlite::{KeyFiles, OpenError, Parts, Role, Settings};
+use crate::callback::inbox::{Inbox, Sqlite, State, Stats};
+use crate::telemetry::metrics::Metrics;
+
+/// Percent of its bound from which on the inbox is nearly full.
+const NEARLY_FULL: u64 = 70;
+
+pub(super) async fn examine(chart: &mut Chart) {
+    let (config, findings) = (&chart.config, &mut chart.findings);
+    if config.callback.is_none() {
+        return findings.skipped(None, "there is no section callback: none are taken");
+    }
+    let parts = Parts {
+        clock: findings.clock.clone(),
+        metrics: Arc::clone(&Metrics::new(&[], &[], &Codes::builtin()).inbox),
+        // The call that failed says so; there is nothing here to protect by an end at once.
+        abort: Arc::new(|_| {}),
+    };
+    let keys = KeyFiles::from(&config.inbox);
+    let opened = Sqlite::open(Settings::from(&config.inbox), &keys, Role::Command, parts);
+    match opened {
+        Ok(inbox) => match inbox.stats().await {
+            Ok(stats) => judge(&stats, findings),
+            Err(error) => findings.fail(
+                None,
+                format!("inbox.path: {error}"),
+                "Look at the disk that inbox.path is on, then run inbox verify.",
+            ),
+        },
+        Err(error @ OpenError::NotThere(_)) => findings.ok(None, error.to_string()),
+        Err(error) => findings.fail(
+            None,
+            error.to_string(),
+            "Correct what this names (inbox.path, inbox.key_file, inbox.previous_key_files): without its inbox the \
+             gateway does not start.",
+        ),
+    }
+}
+
+fn judge(stats: &Stats, findings: &mut Findings) {
+    let count = |wanted| -> u64 {
+        let of_state = stats.items.iter().filter(|(_, state, _)| *state == wanted);
+        of_state.map(|(.., count)| count).sum()
+    };
+    let waiting = count(State::Ready) + count(State::InFlight) + count(State::Retrying);
+    let used = stats.disk_bytes * 100 / stats.disk_limit.max(1);
+    let (dead, quarantined) = (count(State::Dead), count(State::Quarantined));
+    let found = format!(
+        "opened: {waiting} to be delivered, {dead} dead, {quarantined} in quarantine, {used} % of inbox.max_bytes"
+    );
+    if used >= NEARLY_FULL {
+        findings.warn(
+            None,
+            found,
+            "See why events are not delivered, or raise inbox.max_bytes: a full inbox refuses callbacks.",
+        );
+    } else if dead + quarantined > 0 {
+        findings.warn(
+            None,
+            found,
+            "Look at them with inbox list, then redeliver, release or drop them.",
+        );
+    } else {
+        findings.ok(None, found);
+    }
+}
