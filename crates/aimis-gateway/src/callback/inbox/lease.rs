@@ -41,7 +41,7 @@ pub struct Leases {
     /// The events to deliver now.
     pub events: Vec<Leased>,
     /// When to ask again at the latest: the next retry is due then, or the next lease runs out. `None` when there is nothing to wait for but
-    /// [`Inbox::changes`]; also when the limit was reached, so ask again once there is room.
+    /// [`super::Inbox::changes`]; also when the limit was reached, so ask again once there is room.
     pub next_at: Option<Timestamp>,
     /// Delivery to this tenant's target is suspended ([`Outcome::Parked`]).
     pub parked: bool,
@@ -82,7 +82,7 @@ pub enum Outcome {
         /// Why.
         reason: Reason,
     },
-    /// The target wants nothing more: the event waits, and so does all of the tenant's until [`Inbox::resume`].
+    /// The target wants nothing more: the event waits, and so does all of the tenant's until [`super::Inbox::resume`].
     Parked {
         /// Why.
         reason: Reason,

@@ -26,7 +26,7 @@
 //!    queue behind what their study has by then. Studies do not wait for each other.
 //! 5. A lease is settled by its holder or not at all: once the event was leased again, the old lease is
 //!    [`SettleError::Lost`].
-//! 6. A signature that already came with another body is [`Verified::Shared`], and puts the event in quarantine when
+//! 6. A signature that already came with another body is [`super::event::Verified::Shared`], and puts the event in quarantine when
 //!    that was over 60 s ago or the body is its seventeenth. The signatures are part of the store: a restart forgets none.
 //! 7. Payloads are sealed under a key that is not in the store, each bound to its tenant and event id. Outside are
 //!    only states, times, the tenant's name and keyed tags.

@@ -162,7 +162,7 @@ pub struct Stats {
     pub parked: Vec<TenantName>,
 }
 
-/// What [`Inbox::verify`] found.
+/// What [`super::Inbox::verify`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Events read.
