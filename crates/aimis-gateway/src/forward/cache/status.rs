@@ -63,7 +63,7 @@ impl Passage {
         collapsed: false,
     };
 
-    /// For counting; `None` if nothing was answered from anywhere.
+    /// For counting. That nothing was kept and nobody to be asked counts as a miss.
     pub fn result(self) -> CacheResult {
         match self {
             Self::Kept { stale: true, .. } => CacheResult::Stale,
