@@ -23,6 +23,7 @@ use super::labels::{
 };
 use super::limits::LimitMetrics;
 use super::pulls::PullMetrics;
+use super::tenants::TenantLabels;
 use crate::callback::inbox::InboxMetrics;
 use crate::telemetry::log::Level;
 
@@ -71,7 +72,9 @@ pub struct Metrics {
     log_records: Vec<IntCounter>,
     ready: Vec<IntGauge>,
     apis: usize,
-    tenants: usize,
+    tenants: TenantLabels,
+    /// Row of the requests whose tenant was not found.
+    no_tenant: usize,
     secret_loaded: GaugeVec,
     secret_not_after: GaugeVec,
     tls_handshake_failures: Vec<IntCounter>,
@@ -120,12 +123,17 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes every series that can exist for these tenants and APIs.
+    /// Makes every series that can exist for these tenants and APIs; each tenant has a label of its own.
     pub fn new(tenants: &[&str], apis: &[&str], codes: &Codes) -> Arc<Self> {
+        Self::labelled(TenantLabels::new(tenants, usize::MAX), apis, codes)
+    }
+
+    /// Makes every series that can exist for tenants with these labels, and these APIs.
+    pub fn labelled(tenants: TenantLabels, apis: &[&str], codes: &Codes) -> Arc<Self> {
         let maker = Maker {
             registry: Registry::new(),
         };
-        let tenant_labels: Vec<&str> = tenants.iter().copied().chain([NO_TENANT]).collect();
+        let tenant_labels: Vec<&str> = tenants.all().into_iter().chain([NO_TENANT]).collect();
         let api_labels: Vec<&str> = apis.iter().copied().chain([NO_API]).collect();
 
         let requests_total = maker.counters(
@@ -317,7 +325,7 @@ impl Metrics {
                 .map(|c| ready.with_label_values(&[c.as_str()]))
                 .collect(),
             apis: api_labels.len(),
-            tenants: tenant_labels.len(),
+            no_tenant: tenant_labels.len() - 1,
             secret_loaded,
             secret_not_after,
             tls_handshake_failures: HandshakeFailure::ALL
@@ -332,10 +340,10 @@ impl Metrics {
                 .iter()
                 .map(|l| certificate_not_after.with_label_values(&[l.as_str()]))
                 .collect(),
-            answers: AnswerMetrics::new(&maker, tenants),
-            limits: LimitMetrics::new(&maker, tenants),
+            answers: AnswerMetrics::new(&maker, &tenants),
+            limits: LimitMetrics::new(&maker, &tenants),
             cache: CacheMetrics::new(&maker, apis),
-            deliveries: DeliveryMetrics::new(&maker, tenants),
+            deliveries: DeliveryMetrics::new(&maker, &tenants),
             pulls: PullMetrics::new(&maker),
             callbacks: CallbackMetrics::new(&maker),
             inbox: Arc::new(InboxMetrics::new(&maker)),
@@ -369,13 +377,14 @@ impl Metrics {
                 "How late a worker's timer fires; a starved event loop shows here.",
                 DELAY_SECONDS,
             ),
+            tenants,
             registry: maker.registry,
         })
     }
 
     /// Counter of finished requests.
     pub fn requests(&self, tenant: TenantIndex, api: ApiIndex, class: CodeClass, origin: Origin) -> &IntCounter {
-        let tenant = tenant.unwrap_or(self.tenants - 1);
+        let tenant = tenant.map_or(self.no_tenant, |tenant| self.tenants.row(tenant));
         let row = (tenant * self.apis + self.api(api)) * Origin::ALL.len() + origin.index();
         &self.requests[row * CodeClass::ALL.len() + class.index()]
     }
@@ -467,8 +476,9 @@ impl Metrics {
         &self.certificate_not_after[listener.index()]
     }
 
-    /// Notes that a secret was loaded at `seconds` since 1970; its expiry is unknown (0).
-    pub fn secret_loaded(&self, secret: &str, seconds: f64) {
+    /// Notes that a tenant's secret was loaded at `seconds` since 1970; its expiry is unknown (0).
+    pub fn secret_loaded(&self, tenant: &str, seconds: f64) {
+        let secret = self.tenants.label(tenant);
         self.secret_loaded.with_label_values(&[secret]).set(seconds);
         self.secret_not_after.with_label_values(&[secret]).set(0.0);
     }
