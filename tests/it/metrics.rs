@@ -300,8 +300,7 @@ async fn a_thousand_hospitals_are_served_and_stay_within_the_budget() {
 
     let scrape = Scrape::of(&gateway).await;
     let answered = |tenant: &str| {
-        let labels =
-            format!("{{api=\"patientStudies\",code_class=\"ok\",origin=\"platform\",tenant=\"{tenant}\"}}");
+        let labels = format!("{{api=\"patientStudies\",code_class=\"ok\",origin=\"platform\",tenant=\"{tenant}\"}}");
         let lookups = scrape.value(&format!("aimis_lookup_answers_total{{tenant=\"{tenant}\"}}"));
         (scrape.value(&format!("aimis_requests_total{labels}")), lookups)
     };

@@ -62,7 +62,11 @@ async fn who_is_on_duty_is_told_that_a_breaker_is_open_and_that_it_is_over() {
     assert!(runbook.ends_with("/runbooks/BreakerOpen.md"), "{runbook}");
 
     platform.clear_faults();
-    while gateway.metric("aimis_breaker_state{api=\"patientStudies\",state=\"closed\"}").await != Some(1.0) {
+    while gateway
+        .metric("aimis_breaker_state{api=\"patientStudies\",state=\"closed\"}")
+        .await
+        != Some(1.0)
+    {
         ask_about(&gateway, 10..11).await;
     }
     page(&duty, "BreakerOpen", "resolved").await;

@@ -87,7 +87,11 @@ fn fill_row(panels: &mut Vec<Value>, described: &[Value], mut y: u64) -> u64 {
     for panel in described {
         let kind = panel["kind"].as_str().unwrap_or("timeseries");
         let width = panel["width"].as_u64().unwrap_or(6);
-        let height = if kind == "stat" && panel["width"] == 4 { STAT_HEIGHT } else { HEIGHT };
+        let height = if kind == "stat" && panel["width"] == 4 {
+            STAT_HEIGHT
+        } else {
+            HEIGHT
+        };
         if x + width > COLUMNS {
             (x, y, highest) = (0, y + highest, 0);
         }
@@ -242,8 +246,14 @@ fn dashboards_can_be_loaded_anywhere_and_every_panel_explains_itself() {
             if panel["type"] == "row" {
                 continue;
             }
-            assert!(panel["description"].as_str().is_some_and(|text| text.ends_with('.')), "{title}");
-            assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title} has no unit");
+            assert!(
+                panel["description"].as_str().is_some_and(|text| text.ends_with('.')),
+                "{title}"
+            );
+            assert!(
+                panel["fieldConfig"]["defaults"]["unit"].is_string(),
+                "{title} has no unit"
+            );
             assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
             assert!(!panel["targets"].as_array().unwrap().is_empty(), "{title} asks nothing");
         }
@@ -259,7 +269,10 @@ fn dashboards_are_about_metrics_that_there_are() {
             assert!(known.contains(&name), "{place}: {name} is no metric");
         }
         for name in expression.split(['{', ' ']).filter(|word| word.starts_with("job:")) {
-            assert!(rules.contains(&format!("record: {name}\n")), "{place}: {name} is not recorded");
+            assert!(
+                rules.contains(&format!("record: {name}\n")),
+                "{place}: {name} is not recorded"
+            );
         }
     }
 }

@@ -42,7 +42,10 @@ impl Ward {
             .listen("[\"plain:127.0.0.1:0\", \"127.0.0.1:0\"]")
             .with(
                 "lan.tls",
-                &format!("cert_file = \"{}\"", directory.file("lan.pem", &certificate.certificate_pem)),
+                &format!(
+                    "cert_file = \"{}\"",
+                    directory.file("lan.pem", &certificate.certificate_pem)
+                ),
             )
             .with(
                 "lan.tls",

@@ -28,14 +28,18 @@ async fn prometheus_has_every_family_and_every_panel_shows_something() {
     ward.load().await;
     // Everything that was counted has been scraped, and the rules have seen it.
     prometheus
-        .wait_for("sum(aimis_requests_total) >= 19 and sum(aimis_deliveries_total{result=\"ok\"}) >= 3 and sum(aimis_pull_requests_total) >= 1")
+        .wait_for("sum(aimis_requests_total) >= 20 and sum(aimis_deliveries_total{result=\"ok\"}) >= 3 and sum(aimis_pull_requests_total) >= 1")
         .await;
     prometheus
         .wait_for("job:aimis_requests:bad_per_total_ratio_avg30d > 0")
         .await;
 
     for (name, kind) in families() {
-        let series = if kind == "histogram" { format!("{name}_count") } else { name };
+        let series = if kind == "histogram" {
+            format!("{name}_count")
+        } else {
+            name
+        };
         assert!(!prometheus.query(&series).await.is_empty(), "no {series}");
     }
     let mut empty = Vec::new();
@@ -49,7 +53,9 @@ async fn prometheus_has_every_family_and_every_panel_shows_something() {
     let variables = file("deploy/grafana/overview.json");
     for (metric, label) in [("aimis_requests_total", "tenant"), ("aimis_build_info", "instance")] {
         assert!(variables.contains(&format!("label_values({metric}, {label})")));
-        let matching = prometheus.get(&format!("label/{label}/values"), &[("match[]", metric)]).await;
+        let matching = prometheus
+            .get(&format!("label/{label}/values"), &[("match[]", metric)])
+            .await;
         assert!(!matching.as_array().unwrap().is_empty(), "{label}");
     }
 }

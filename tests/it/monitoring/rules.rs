@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::servers::program;
+use super::servers::{AMTOOL, PROMTOOL, Program};
 use super::{families, file, metrics_in};
 
 /// Alerts may be about these: other parts of the gateway export them.
@@ -39,8 +39,8 @@ fn alerts() -> Vec<Alert> {
 }
 
 #[track_caller]
-fn succeeds(name: &str, arguments: &[&str]) {
-    let mut command = program(name);
+fn succeeds(program: &Program, arguments: &[&str]) {
+    let mut command = program.command();
     command
         .args(arguments)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus"));
@@ -51,14 +51,14 @@ fn succeeds(name: &str, arguments: &[&str]) {
 
 #[test]
 fn prometheus_and_alertmanager_take_their_files() {
-    succeeds("promtool", &["check", "rules", "rules.yaml"]);
-    succeeds("promtool", &["check", "config", "scrape.yaml"]);
-    succeeds("amtool", &["check-config", "alertmanager.yaml"]);
+    succeeds(&PROMTOOL, &["check", "rules", "rules.yaml"]);
+    succeeds(&PROMTOOL, &["check", "config", "scrape.yaml"]);
+    succeeds(&AMTOOL, &["check-config", "alertmanager.yaml"]);
 }
 
 #[test]
 fn each_alert_fires_when_it_should_and_is_quiet_when_it_should_not() {
-    succeeds("promtool", &["test", "rules", "rules_test.yaml", "rules_test_long.yaml"]);
+    succeeds(&PROMTOOL, &["test", "rules", "rules_test.yaml", "rules_test_long.yaml"]);
 
     let tests = ["rules_test.yaml", "rules_test_long.yaml"].map(|name| file(&format!("deploy/prometheus/{name}")));
     let cases: BTreeSet<(&str, bool)> = tests
@@ -112,7 +112,9 @@ fn every_alert_says_how_grave_it_is_and_has_a_runbook() {
         let mut rest = text.as_str();
         for heading in HEADINGS {
             let found = rest.split_once(&format!("\n{heading}\n"));
-            rest = found.unwrap_or_else(|| panic!("{page} lacks {heading}, or in its place")).1;
+            rest = found
+                .unwrap_or_else(|| panic!("{page} lacks {heading}, or in its place"))
+                .1;
         }
     }
     assert_eq!(pages, BTreeSet::from(["README.md".to_owned()]), "pages of no alert");

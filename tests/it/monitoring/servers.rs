@@ -12,21 +12,23 @@ use crate::support::client::{self, PATIENCE};
 use crate::support::directory::Directory;
 use crate::support::process::Process;
 
-/// The package that has a program, on Debian.
-const PACKAGES: &[(&str, &str)] = &[
-    ("prometheus", "prometheus"),
-    ("promtool", "prometheus"),
-    ("prometheus-alertmanager", "prometheus-alertmanager"),
-    ("amtool", "prometheus-alertmanager"),
-];
+/// A program: what it is called, here and elsewhere, and the Debian package that has it.
+pub struct Program(&'static [&'static str], &'static str);
 
-/// A command of a program; a panic that says how to install it, where it is missing.
-#[track_caller]
-pub fn program(name: &str) -> Command {
-    let there = Command::new(name).arg("--version").output();
-    let package = PACKAGES.iter().find(|(program, _)| *program == name).unwrap().1;
-    there.unwrap_or_else(|error| panic!("{name}: {error}; install it: apt-get install {package}"));
-    Command::new(name)
+pub const PROMETHEUS: Program = Program(&["prometheus"], "prometheus");
+pub const PROMTOOL: Program = Program(&["promtool"], "prometheus");
+pub const ALERTMANAGER: Program = Program(&["prometheus-alertmanager", "alertmanager"], "prometheus-alertmanager");
+pub const AMTOOL: Program = Program(&["amtool"], "prometheus-alertmanager");
+
+impl Program {
+    /// A command of it; a panic that says how to install it, where it is missing.
+    #[track_caller]
+    pub fn command(&self) -> Command {
+        let Self(names, package) = self;
+        let there = |name: &&&str| Command::new(name).arg("--version").output().is_ok();
+        let name = names.iter().find(there);
+        Command::new(name.unwrap_or_else(|| panic!("no {}; install it: apt-get install {package}", names[0])))
+    }
 }
 
 /// A running server that tells on standard error where it listens.
@@ -79,7 +81,7 @@ impl Prometheus {
             "prometheus.yml",
             replaced(&config, "127.0.0.1:9464", &gateway.to_string()),
         );
-        let mut command = program("prometheus");
+        let mut command = PROMETHEUS.command();
         command.args([
             format!("--config.file={config}"),
             format!("--storage.tsdb.path={}", directory.path().join("data").display()),
@@ -157,7 +159,7 @@ impl Alertmanager {
             "alertmanager.yml",
             replaced(&config, "127.0.0.1:9099", &receiver.to_string()),
         );
-        let mut command = program("prometheus-alertmanager");
+        let mut command = ALERTMANAGER.command();
         command.args([
             format!("--config.file={config}"),
             format!("--storage.path={}", directory.path().join("data").display()),

@@ -22,7 +22,12 @@ impl TenantLabels {
         let named = tenants.len().min(most);
         let shared = (named < tenants.len()).then_some(OTHER_TENANT);
         Self {
-            labels: tenants[..named].iter().copied().chain(shared).map(str::to_owned).collect(),
+            labels: tenants[..named]
+                .iter()
+                .copied()
+                .chain(shared)
+                .map(str::to_owned)
+                .collect(),
             named,
             all: tenants.len(),
         }
