@@ -271,6 +271,40 @@ fn tenants_of(scrape: &Scrape, family: &str) -> BTreeSet<String> {
     series.filter_map(|(.., mut labels)| labels.remove("tenant")).collect()
 }
 
+/// Prometheus asks for OpenMetrics, so tests/it/monitoring.rs has it parsed by Prometheus itself.
+#[tokio::test]
+async fn who_asks_for_openmetrics_gets_the_same_series_and_a_request_for_each_bucket() {
+    let platform = Platform::start(PlatformOptions::default()).await.unwrap();
+    let gateway = Gateway::before(&platform);
+    let (path, headers) = ("/thirdparty/patientStudies/900001", [("X-Request-Id", "his-42")]);
+    client::post(gateway.lan, path, &headers, studies_query().as_bytes()).await;
+
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let asked = request("GET", "/metrics", &[("Accept", accept)], b"");
+    let answer = client::exchange(gateway.telemetry, &asked).await.unwrap();
+    let plain = Scrape::of(&gateway).await;
+
+    let kind = answer.header("content-type").unwrap().to_owned();
+    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let text = answer.text();
+    let samples = text.strip_suffix("# EOF\n").unwrap();
+    assert!(samples.contains("# TYPE aimis_requests counter\n"));
+    let with_exemplars: Vec<&str> = samples.lines().filter(|line| line.contains(" # ")).collect();
+    let [line] = &with_exemplars[..] else {
+        panic!("{with_exemplars:?}")
+    };
+    let of = "aimis_http_server_request_duration_seconds_bucket{api=\"patientStudies\",origin=\"platform\",le=\"";
+    assert!(
+        line.starts_with(of) && line.contains("} 1 # {request_id=\"his-42\"} 0."),
+        "{line}"
+    );
+    let without = samples
+        .lines()
+        .map(|line| line.split(" # ").next().unwrap().to_owned() + "\n");
+    let series = Scrape::read(without.collect()).series;
+    assert!(series.keys().eq(plain.series.keys()));
+}
+
 #[tokio::test]
 async fn ten_hospitals_stay_within_the_budget() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();

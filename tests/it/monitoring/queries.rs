@@ -1,4 +1,5 @@
-//! A real Prometheus scrapes the gateway: it knows every family, and every panel of the dashboards shows something.
+//! A real Prometheus scrapes the gateway: it knows every family and an exemplar's request, and every panel of the
+//! dashboards shows something.
 
 use super::dashboards::{Query, queries};
 use super::load::Ward;
@@ -50,6 +51,25 @@ async fn prometheus_has_every_family_and_every_panel_shows_something() {
         }
     }
     assert!(empty.is_empty(), "{}", empty.join("\n"));
+    // A bucket leads to a request, and its id to the line of the log.
+    let now = prometheus.query("time()").await[0].1.to_string();
+    let family = "aimis_http_server_request_duration_seconds_bucket";
+    let asked = [("query", family), ("start", "0"), ("end", now.as_str())];
+    let found = prometheus.get("query_exemplars", &asked).await;
+    let exemplars = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|series| series["exemplars"].as_array().unwrap());
+    let ids: Vec<&str> = exemplars
+        .map(|one| one["labels"]["request_id"].as_str().unwrap())
+        .collect();
+    let log = ward.gateway.log.text();
+    assert!(!ids.is_empty());
+    for id in ids {
+        assert!(log.contains(&format!("\"request.id\":\"{id}\"")), "{id}");
+    }
+
     let variables = file("deploy/grafana/overview.json");
     for (metric, label) in [("aimis_requests_total", "tenant"), ("aimis_build_info", "instance")] {
         assert!(variables.contains(&format!("label_values({metric}, {label})")));

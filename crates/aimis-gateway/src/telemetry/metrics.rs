@@ -17,14 +17,17 @@ use super::answers::AnswerMetrics;
 use super::cache::CacheMetrics;
 use super::callbacks::CallbackMetrics;
 use super::deliveries::DeliveryMetrics;
+use super::exemplars::Exemplars;
 use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, ListenerName, NO_API, NO_TENANT, OTHER_CODE, Origin,
     ReadyCheck, RejectReason, ReloadResult, RetryReason,
 };
 use super::limits::LimitMetrics;
+use super::openmetrics;
 use super::pulls::PullMetrics;
 use super::tenants::TenantLabels;
 use crate::callback::inbox::InboxMetrics;
+use crate::edge::request_id::RequestId;
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
@@ -58,6 +61,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Vec<IntCounter>,
     request_seconds: Vec<Histogram>,
+    request_exemplars: Exemplars,
     overhead_seconds: Vec<Histogram>,
     rejected: Vec<IntCounter>,
     repairs: Vec<IntCounter>,
@@ -72,6 +76,7 @@ pub struct Metrics {
     log_records: Vec<IntCounter>,
     ready: Vec<IntGauge>,
     apis: usize,
+    api_labels: Vec<String>,
     tenants: TenantLabels,
     /// Row of the requests whose tenant was not found.
     no_tenant: usize,
@@ -285,6 +290,7 @@ impl Metrics {
         Arc::new(Self {
             requests,
             request_seconds,
+            request_exemplars: Exemplars::new(api_labels.len() * Origin::ALL.len(), REQUEST_SECONDS),
             overhead_seconds: resolve(&api_labels, |api| overhead.with_label_values(&[api])),
             rejected: RejectReason::ALL
                 .iter()
@@ -325,6 +331,7 @@ impl Metrics {
                 .map(|c| ready.with_label_values(&[c.as_str()]))
                 .collect(),
             apis: api_labels.len(),
+            api_labels: resolve(&api_labels, str::to_owned),
             no_tenant: tenant_labels.len() - 1,
             secret_loaded,
             secret_not_after,
@@ -389,9 +396,11 @@ impl Metrics {
         &self.requests[row * CodeClass::ALL.len() + class.index()]
     }
 
-    /// Duration of requests as the caller feels it.
-    pub fn request_seconds(&self, api: ApiIndex, origin: Origin) -> &Histogram {
-        &self.request_seconds[self.api(api) * Origin::ALL.len() + origin.index()]
+    /// Counts a request's duration as the caller feels it.
+    pub fn request_seconds(&self, api: ApiIndex, origin: Origin, seconds: f64, request_id: RequestId) {
+        let histogram = self.api(api) * Origin::ALL.len() + origin.index();
+        self.request_seconds[histogram].observe(seconds);
+        self.request_exemplars.note(histogram, seconds, request_id);
     }
 
     /// The gateway's own share of a request.
@@ -489,6 +498,19 @@ impl Metrics {
         // Writing to a Vec cannot fail, and a family that cannot be encoded has no series.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
+    }
+
+    /// All series in the OpenMetrics format, with a request for each bucket of the durations.
+    pub fn encode_openmetrics(&self) -> Vec<u8> {
+        let exemplars = self.request_exemplars.by_series(|histogram, bound| {
+            let api = &self.api_labels[histogram / Origin::ALL.len()];
+            let origin = Origin::ALL[histogram % Origin::ALL.len()].as_str();
+            format!(
+                "aimis_http_server_request_duration_seconds_bucket{{api=\"{api}\",origin=\"{origin}\",le=\"{bound}\"}}"
+            )
+        });
+        let text = self.encode();
+        openmetrics::from_text(&String::from_utf8_lossy(&text), &exemplars).into_bytes()
     }
 
     fn api(&self, api: ApiIndex) -> usize {
