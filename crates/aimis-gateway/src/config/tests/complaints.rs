@@ -479,7 +479,7 @@ fn a_file_in_another_encoding_or_of_another_sort_says_so() {
     // "电话" in GB18030, as an editor of Windows saves it.
     std::fs::write(&path, b"[lan]\n# \xb5\xe7\xbb\xb0\n").unwrap();
     let encoding = complaints(&Sources::path(&path));
-    std::fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+    std::fs::write(&path, vec![b'#'; (16 << 20) + 1]).unwrap();
     let size = complaints(&Sources::path(&path));
     std::fs::remove_file(&path).unwrap();
 
@@ -489,7 +489,7 @@ fn a_file_in_another_encoding_or_of_another_sort_says_so() {
     );
     assert_eq!(
         size,
-        format!("{name}: is larger than 1MiB, so it is not a configuration")
+        format!("{name}: is larger than 16MiB, so it is not a configuration")
     );
 }
 
