@@ -32,6 +32,7 @@ mod limits;
 mod log_fields;
 mod merged_list;
 mod metrics;
+mod monitoring;
 mod privacy;
 mod probes;
 mod pull;

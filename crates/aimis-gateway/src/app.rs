@@ -47,6 +47,7 @@ use crate::telemetry::http::Telemetry;
 use crate::telemetry::labels::{HandshakeFailure, ReadyCheck};
 use crate::telemetry::log::{Level, Log, LogGuard};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::tenants::TenantLabels;
 use crate::telemetry::throttle::Throttles;
 use crate::upstream::addresses::Resolver;
 use crate::upstream::{Platform, Shared};
@@ -147,7 +148,8 @@ impl Gateway {
             .iter()
             .map(|tenant| tenant.name.as_str())
             .collect();
-        let metrics = Metrics::new(&names, &snapshot.apis.names(), &snapshot.codes);
+        let labels = TenantLabels::new(&names, config.telemetry.tenant_labels);
+        let metrics = Metrics::labelled(labels, &snapshot.apis.names(), &snapshot.codes);
         let health = Health::new(Arc::clone(&metrics));
         health.set(ReadyCheck::Config, true);
         health.set(ReadyCheck::Secrets, true);

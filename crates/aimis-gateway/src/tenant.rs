@@ -1,5 +1,6 @@
 //! A hospital as the gateway serves it: its name, its keys, its ids.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::telemetry::log::Loggable;
 
 /// A tenant's name from the configuration: lower-case letters, digits and dashes, at most 32. It is
 /// chosen by an operator and may stand in logs and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantName(Arc<str>);
 
 impl TenantName {
@@ -25,6 +26,12 @@ impl TenantName {
 
     /// The name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for TenantName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -100,14 +107,16 @@ impl Tenant {
 /// All hospitals of this gateway.
 pub struct Tenants {
     all: Vec<Arc<Tenant>>,
+    by_name: HashMap<TenantName, usize>,
     by_app_id: HashMap<String, usize>,
     /// Only ids that one tenant alone has.
     by_hospital_id: HashMap<String, Option<usize>>,
 }
 
 impl Tenants {
-    /// The tenants in the configuration's order; appIds are unique there.
+    /// The tenants in the configuration's order; names and appIds are unique there.
     pub fn new(all: Vec<Arc<Tenant>>) -> Self {
+        let by_name = all.iter().map(|t| (t.name.clone(), t.index)).collect();
         let by_app_id = all.iter().map(|t| (t.app_id.clone(), t.index)).collect();
         let mut by_hospital_id = HashMap::new();
         for tenant in &all {
@@ -120,6 +129,7 @@ impl Tenants {
         }
         Self {
             all,
+            by_name,
             by_app_id,
             by_hospital_id,
         }
@@ -128,6 +138,11 @@ impl Tenants {
     /// All of them.
     pub fn all(&self) -> &[Arc<Tenant>] {
         &self.all
+    }
+
+    /// The tenant called so.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Tenant>> {
+        self.by_name.get(name).map(|index| &self.all[*index])
     }
 
     /// The tenant with this appId.

@@ -303,6 +303,11 @@ impl Drive {
         }
         let odd = format!("/{PHONE}?token={TOKEN}");
         self.sinks.answer("telemetry", &gateway.telemetry(&odd).await);
+        // With ids of requests in it.
+        let asked = request("GET", "/metrics", &[("Accept", "application/openmetrics-text")], b"");
+        let answer = client::exchange(gateway.telemetry, &asked).await.unwrap();
+        assert!(answer.text().contains("request_id"));
+        self.sinks.answer("/metrics as OpenMetrics", &answer);
     }
 
     /// Stops a gateway and keeps its log.

@@ -1,5 +1,6 @@
 //! A gateway in this process, in front of a simulated platform.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use aimis_simulator::{Account, Platform};
 
 use super::client::{self, Answer};
 use super::directory::Directory;
+use crate::log_fields::checked;
 
 /// The made-up patient of the vectors.
 pub const PHONE: &str = "13800138000";
@@ -280,6 +282,30 @@ impl Gateway {
     /// The running gateway itself.
     pub fn into_running(mut self) -> app::Gateway {
         self.running.take().expect("a gateway is taken once")
+    }
+}
+
+impl Drop for Gateway {
+    /// Whatever a test is about, the lines of its gateway are such as the contract has; of a crowd's thousands of
+    /// lines the first of each event.
+    fn drop(&mut self) {
+        drop(self.running.take());
+        let text = self.log.text();
+        // A gateway that is cut may be writing its last line.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let first = whole.lines().filter(|line| {
+            let event = line
+                .split("\"event.name\":")
+                .nth(1)
+                .and_then(|rest| rest.split(',').next());
+            let count = seen.entry(event.unwrap_or_default()).or_default();
+            *count += 1;
+            *count <= 100
+        });
+        if !std::thread::panicking() {
+            checked(&first.collect::<Vec<_>>().join("\n"));
+        }
     }
 }
 

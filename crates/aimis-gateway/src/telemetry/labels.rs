@@ -362,6 +362,8 @@ label_set! {
 
 /// Label of the tenant when none was found; tenant names cannot start with an underscore.
 pub const NO_TENANT: &str = "_none";
+/// Label that the tenants beyond `telemetry.tenant_labels` share.
+pub const OTHER_TENANT: &str = "_other";
 /// Label of the API when the path names none.
 pub const NO_API: &str = "_other";
 /// Label of a business code that the platform does not document.

@@ -17,13 +17,17 @@ use super::answers::AnswerMetrics;
 use super::cache::CacheMetrics;
 use super::callbacks::CallbackMetrics;
 use super::deliveries::DeliveryMetrics;
+use super::exemplars::Exemplars;
 use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, ListenerName, NO_API, NO_TENANT, OTHER_CODE, Origin,
     ReadyCheck, RejectReason, ReloadResult, RetryReason,
 };
 use super::limits::LimitMetrics;
+use super::openmetrics;
 use super::pulls::PullMetrics;
+use super::tenants::TenantLabels;
 use crate::callback::inbox::InboxMetrics;
+use crate::edge::request_id::RequestId;
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
@@ -57,6 +61,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Vec<IntCounter>,
     request_seconds: Vec<Histogram>,
+    request_exemplars: Exemplars,
     overhead_seconds: Vec<Histogram>,
     rejected: Vec<IntCounter>,
     repairs: Vec<IntCounter>,
@@ -71,7 +76,10 @@ pub struct Metrics {
     log_records: Vec<IntCounter>,
     ready: Vec<IntGauge>,
     apis: usize,
-    tenants: usize,
+    api_labels: Vec<String>,
+    tenants: TenantLabels,
+    /// Row of the requests whose tenant was not found.
+    no_tenant: usize,
     secret_loaded: GaugeVec,
     secret_not_after: GaugeVec,
     tls_handshake_failures: Vec<IntCounter>,
@@ -120,12 +128,17 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes every series that can exist for these tenants and APIs.
+    /// Makes every series that can exist for these tenants and APIs; each tenant has a label of its own.
     pub fn new(tenants: &[&str], apis: &[&str], codes: &Codes) -> Arc<Self> {
+        Self::labelled(TenantLabels::new(tenants, usize::MAX), apis, codes)
+    }
+
+    /// Makes every series that can exist for tenants with these labels, and these APIs.
+    pub fn labelled(tenants: TenantLabels, apis: &[&str], codes: &Codes) -> Arc<Self> {
         let maker = Maker {
             registry: Registry::new(),
         };
-        let tenant_labels: Vec<&str> = tenants.iter().copied().chain([NO_TENANT]).collect();
+        let tenant_labels: Vec<&str> = tenants.all().into_iter().chain([NO_TENANT]).collect();
         let api_labels: Vec<&str> = apis.iter().copied().chain([NO_API]).collect();
 
         let requests_total = maker.counters(
@@ -277,6 +290,7 @@ impl Metrics {
         Arc::new(Self {
             requests,
             request_seconds,
+            request_exemplars: Exemplars::new(api_labels.len() * Origin::ALL.len(), REQUEST_SECONDS),
             overhead_seconds: resolve(&api_labels, |api| overhead.with_label_values(&[api])),
             rejected: RejectReason::ALL
                 .iter()
@@ -317,7 +331,8 @@ impl Metrics {
                 .map(|c| ready.with_label_values(&[c.as_str()]))
                 .collect(),
             apis: api_labels.len(),
-            tenants: tenant_labels.len(),
+            api_labels: resolve(&api_labels, str::to_owned),
+            no_tenant: tenant_labels.len() - 1,
             secret_loaded,
             secret_not_after,
             tls_handshake_failures: HandshakeFailure::ALL
@@ -332,10 +347,10 @@ impl Metrics {
                 .iter()
                 .map(|l| certificate_not_after.with_label_values(&[l.as_str()]))
                 .collect(),
-            answers: AnswerMetrics::new(&maker, tenants),
-            limits: LimitMetrics::new(&maker, tenants),
+            answers: AnswerMetrics::new(&maker, &tenants),
+            limits: LimitMetrics::new(&maker, &tenants),
             cache: CacheMetrics::new(&maker, apis),
-            deliveries: DeliveryMetrics::new(&maker, tenants),
+            deliveries: DeliveryMetrics::new(&maker, &tenants),
             pulls: PullMetrics::new(&maker),
             callbacks: CallbackMetrics::new(&maker),
             inbox: Arc::new(InboxMetrics::new(&maker)),
@@ -369,20 +384,23 @@ impl Metrics {
                 "How late a worker's timer fires; a starved event loop shows here.",
                 DELAY_SECONDS,
             ),
+            tenants,
             registry: maker.registry,
         })
     }
 
     /// Counter of finished requests.
     pub fn requests(&self, tenant: TenantIndex, api: ApiIndex, class: CodeClass, origin: Origin) -> &IntCounter {
-        let tenant = tenant.unwrap_or(self.tenants - 1);
+        let tenant = tenant.map_or(self.no_tenant, |tenant| self.tenants.row(tenant));
         let row = (tenant * self.apis + self.api(api)) * Origin::ALL.len() + origin.index();
         &self.requests[row * CodeClass::ALL.len() + class.index()]
     }
 
-    /// Duration of requests as the caller feels it.
-    pub fn request_seconds(&self, api: ApiIndex, origin: Origin) -> &Histogram {
-        &self.request_seconds[self.api(api) * Origin::ALL.len() + origin.index()]
+    /// Counts a request's duration as the caller feels it.
+    pub fn request_seconds(&self, api: ApiIndex, origin: Origin, seconds: f64, request_id: RequestId) {
+        let histogram = self.api(api) * Origin::ALL.len() + origin.index();
+        self.request_seconds[histogram].observe(seconds);
+        self.request_exemplars.note(histogram, seconds, request_id);
     }
 
     /// The gateway's own share of a request.
@@ -467,8 +485,9 @@ impl Metrics {
         &self.certificate_not_after[listener.index()]
     }
 
-    /// Notes that a secret was loaded at `seconds` since 1970; its expiry is unknown (0).
-    pub fn secret_loaded(&self, secret: &str, seconds: f64) {
+    /// Notes that a tenant's secret was loaded at `seconds` since 1970; its expiry is unknown (0).
+    pub fn secret_loaded(&self, tenant: &str, seconds: f64) {
+        let secret = self.tenants.label(tenant);
         self.secret_loaded.with_label_values(&[secret]).set(seconds);
         self.secret_not_after.with_label_values(&[secret]).set(0.0);
     }
@@ -479,6 +498,19 @@ impl Metrics {
         // Writing to a Vec cannot fail, and a family that cannot be encoded has no series.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
+    }
+
+    /// All series in the OpenMetrics format, with a request for each bucket of the durations.
+    pub fn encode_openmetrics(&self) -> Vec<u8> {
+        let exemplars = self.request_exemplars.by_series(|histogram, bound| {
+            let api = &self.api_labels[histogram / Origin::ALL.len()];
+            let origin = Origin::ALL[histogram % Origin::ALL.len()].as_str();
+            format!(
+                "aimis_http_server_request_duration_seconds_bucket{{api=\"{api}\",origin=\"{origin}\",le=\"{bound}\"}}"
+            )
+        });
+        let text = self.encode();
+        openmetrics::from_text(&String::from_utf8_lossy(&text), &exemplars).into_bytes()
     }
 
     fn api(&self, api: ApiIndex) -> usize {
