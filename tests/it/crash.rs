@@ -26,9 +26,12 @@
 
 mod bed;
 mod chance;
+mod clock;
+mod full;
 mod ledger;
 mod power;
 mod senders;
+mod syncs;
 
 use aimis_simulator::Fault;
 use bed::{Bed, kill};
@@ -38,7 +41,7 @@ use senders::{After, Senders};
 use tokio::task::block_in_place;
 
 /// Callbacks that a round acknowledges at most.
-const LOAD: u64 = 120;
+const LOAD: u64 = 100;
 
 /// One round up to the kill, at a moment of chance.
 async fn round(bed: &Bed, chance: &mut Chance) {
@@ -97,6 +100,25 @@ async fn nothing_acknowledged_is_lost_with_the_power() {
         power.dropped, power.unsynced, power.names
     );
     assert!(power.dropped > 0, "nothing was unsynced");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_loses_power_is_followed_by_one_that_succeeds() {
+    let mut chance = Chance::new("first start");
+    let mut bed = Bed::new().await;
+    let mut power = Power::watch(&mut bed);
+
+    for synced in 0..5 {
+        power.renew();
+        let process = bed.launch();
+        block_in_place(|| power.after(synced));
+        kill(process);
+        power.lose(&mut chance);
+        kill(bed.start().process);
+    }
+
+    println!("{} unsynced names", power.names);
+    bed.settle().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -59,6 +59,16 @@ impl Bed {
         self.directory.path().join("disk")
     }
 
+    /// Nobody delivers: the HIS is to fetch what there is.
+    pub fn without_target(&self) {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        let kept: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with("callback.target"))
+            .collect();
+        self.directory.file("gateway.toml", kept.join("\n"));
+    }
+
     /// Lets the process be started with a library in front of libc, made of a source in C.
     pub fn preload(&mut self, source: &str) {
         self.variables
@@ -136,9 +146,7 @@ impl Bed {
     pub async fn settle(&mut self) -> Figures {
         self.his_up().await;
         let serve = self.start();
-        timeout(PATIENCE, self.emptied(&serve))
-            .await
-            .unwrap_or_else(|_| panic!("not all delivered: {}", block_in_place(|| serve.process.stdout())));
+        self.emptied(&serve).await;
         serve.process.signal("TERM");
         let ended = block_in_place(|| serve.process.ended());
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
@@ -149,16 +157,21 @@ impl Bed {
     }
 
     /// Returns when nothing is left that is still to be delivered.
-    async fn emptied(&self, serve: &Serve) {
-        loop {
-            let text = client::get(serve.telemetry, "/metrics").await.text();
-            let live =
-                ["ready", "in_flight", "retrying"].map(|state| format!("aimis_inbox_items{{state=\"{state}\"}} 0"));
-            self.collect();
-            if live.iter().all(|line| text.lines().any(|have| have == line)) {
-                break;
+    pub async fn emptied(&self, serve: &Serve) {
+        let emptied = async {
+            loop {
+                let text = client::get(serve.telemetry, "/metrics").await.text();
+                let live =
+                    ["ready", "in_flight", "retrying"].map(|state| format!("aimis_inbox_items{{state=\"{state}\"}} 0"));
+                self.collect();
+                if live.iter().all(|line| text.lines().any(|have| have == line)) {
+                    break;
+                }
             }
-        }
+        };
+        timeout(PATIENCE, emptied)
+            .await
+            .unwrap_or_else(|_| panic!("not all delivered: {}", serve.process.stdout()));
     }
 
     /// The inbox is whole and holds `delivered` events, all of them delivered.

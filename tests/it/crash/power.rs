@@ -45,6 +45,21 @@ impl Power {
         }
     }
 
+    /// Returns when so many files have been synced, or their directory.
+    pub fn after(&self, files: usize) {
+        while fs::read_dir(&self.synced).unwrap().count() < files {
+            std::thread::yield_now();
+        }
+    }
+
+    /// The disk is a new one, with nothing on it.
+    pub fn renew(&self) {
+        for directory in [&self.disk, &self.synced] {
+            fs::remove_dir_all(directory).unwrap();
+            fs::create_dir(directory).unwrap();
+        }
+    }
+
     /// Power is lost: the process is dead already.
     pub fn lose(&mut self, chance: &mut Chance) {
         let left = self.left(chance);
