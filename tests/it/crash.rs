@@ -23,6 +23,10 @@
 //!
 //! `AIMIS_CRASH_ROUNDS` asks for more rounds, `AIMIS_CRASH_LOAD` for more callbacks in each, `AIMIS_CRASH_SEED` for the same
 //! chance again, as far as the machine lets it be the same.
+#![expect(
+    clippy::print_stdout,
+    reason = "the seed, which a failure has to show, and figures for who asks for them"
+)]
 
 mod bed;
 mod chance;

@@ -83,6 +83,9 @@ impl Bed {
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
                 command.args(arguments).arg(serve.get_program()).args(serve.get_args());
+                for (name, _) in serve.get_envs() {
+                    command.env_remove(name);
+                }
                 command
             }
         };
