@@ -16,6 +16,7 @@ mod callback;
 mod codes;
 mod command_line;
 mod corpus;
+mod crash;
 mod crowd;
 mod delivery;
 mod descriptors;

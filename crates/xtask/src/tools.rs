@@ -101,6 +101,24 @@ const TOOLS: &[Tool] = &[
         alpine: &["python3"],
         brew: &["python"],
     },
+    Tool {
+        program: "strace",
+        needed_for: "shows that syncs come before answers, counts system calls",
+        debian: &["strace"],
+        fedora: &["strace"],
+        arch: &["strace"],
+        alpine: &["strace"],
+        brew: &[],
+    },
+    Tool {
+        program: "mount",
+        needed_for: "makes the small disk that is filled",
+        debian: &["mount"],
+        fedora: &["util-linux"],
+        arch: &["util-linux"],
+        alpine: &["mount"],
+        brew: &[],
+    },
 ];
 
 /// What `bench peers` starts and measures with, beside those above.
@@ -122,15 +140,6 @@ const BENCH_TOOLS: &[Tool] = &[
         arch: &["openssl"],
         alpine: &["openssl"],
         brew: &["openssl"],
-    },
-    Tool {
-        program: "strace",
-        needed_for: "counts system calls",
-        debian: &["strace"],
-        fedora: &["strace"],
-        arch: &["strace"],
-        alpine: &["strace"],
-        brew: &[],
     },
     Tool {
         program: "taskset",
@@ -161,7 +170,7 @@ pub(crate) fn provide() -> Result<()> {
 
 /// Sees to it that every program that `bench peers` starts is there.
 pub(crate) fn provide_for_benches() -> Result<()> {
-    let shared = ["cc", "nginx", "haproxy", "python3"];
+    let shared = ["cc", "nginx", "haproxy", "python3", "strace"];
     let shared = TOOLS.iter().filter(|tool| shared.contains(&tool.program));
     provide_all(&shared.chain(BENCH_TOOLS).collect::<Vec<_>>())
 }
