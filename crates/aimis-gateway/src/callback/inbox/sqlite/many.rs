@@ -154,6 +154,11 @@ impl Store {
                  (SELECT triple, body FROM signatures WHERE forget_at < ?1 ORDER BY forget_at LIMIT ?2)",
             )?
             .execute(params![millis(now), SLICE])?;
+        // Acts are in the order of their time, so the oldest tell whether there is anything to do.
+        let acts = self
+            .connection
+            .prepare_cached("DELETE FROM acts WHERE at < ?1 AND number < (SELECT min(number) FROM acts) + ?2")?
+            .execute(params![before(self.settings.acts), SLICE])?;
         // Gives pages that are free back to the disk, a few at a time.
         self.connection
             .prepare_cached("PRAGMA incremental_vacuum(256)")?
@@ -163,7 +168,7 @@ impl Store {
             wiped: wiped.len() as u64,
             forgotten: forgotten.len() as u64,
         };
-        let more = [wiped.len(), forgotten.len(), signatures].contains(&SLICE);
+        let more = [wiped.len(), forgotten.len(), signatures, acts].contains(&SLICE);
         Ok((done, more))
     }
 
