@@ -35,6 +35,7 @@ mod metrics;
 mod privacy;
 mod probes;
 mod pull;
+mod reconcile;
 mod refusals;
 mod resilience;
 mod smuggling;

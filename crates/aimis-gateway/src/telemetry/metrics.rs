@@ -23,6 +23,7 @@ use super::labels::{
 };
 use super::limits::LimitMetrics;
 use super::pulls::PullMetrics;
+use super::reconcile::ReconcileMetrics;
 use crate::callback::inbox::InboxMetrics;
 use crate::telemetry::log::Level;
 
@@ -87,6 +88,8 @@ pub struct Metrics {
     pub deliveries: DeliveryMetrics,
     /// Requests of a HIS that fetches its events.
     pub pulls: PullMetrics,
+    /// The search for callbacks that were missed.
+    pub reconcile: ReconcileMetrics,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
     /// What the inbox holds.
@@ -337,6 +340,7 @@ impl Metrics {
             cache: CacheMetrics::new(&maker, apis),
             deliveries: DeliveryMetrics::new(&maker, tenants),
             pulls: PullMetrics::new(&maker),
+            reconcile: ReconcileMetrics::new(&maker, tenants),
             callbacks: CallbackMetrics::new(&maker),
             inbox: Arc::new(InboxMetrics::new(&maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
