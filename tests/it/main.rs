@@ -37,6 +37,7 @@ mod monitoring;
 mod privacy;
 mod probes;
 mod pull;
+mod reconcile;
 mod refusals;
 mod resilience;
 mod smuggling;

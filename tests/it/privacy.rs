@@ -3,6 +3,7 @@
 //! [`canary`] knows the values, their forms and the sinks; [`drive`] sends them down every road and brings
 //! back what came out. A new road is a new drive, a new sink a new method of [`canary::Sinks`].
 
+mod callbacks;
 mod canary;
 mod drive;
 mod kept;
@@ -85,6 +86,7 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
     drive.kept_answers(&platform).await;
 
     let mut canaries = canaries();
+    drive.callbacks(&platform, &mut canaries).await;
     canaries.learn(&platform);
     let asked_about: Vec<_> = platform
         .requests()

@@ -5,6 +5,7 @@
 //!   accept lan  ──────────>  connection -> forward road -> platform
 //!   telemetry                  (own runtime, own pool, own log lane)
 //!   accept callback ──────>  callback worker: one thread, the callback road, the inbox
+//!                          reconcile: asks for study lists, where a tenant wants that
 //! log thread: empties all lanes
 //! ```
 
@@ -41,6 +42,8 @@ use crate::limit::Limits;
 use crate::listener::{BindError, Listener};
 use crate::prepare::PrepareError;
 use crate::pull::Pull;
+use crate::reconcile;
+use crate::seen::Seen;
 use crate::telemetry::event::Event;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Telemetry;
@@ -202,6 +205,7 @@ impl Gateway {
             let stop = controls.drain.subscribe();
             Arc::new(Pull::new(config, Arc::clone(inbox), &metrics, clock.clone(), stop))
         });
+        let seen = Seen::new(config, &clock, metrics.reconcile.patients.clone()).map(Arc::new);
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
@@ -210,7 +214,7 @@ impl Gateway {
             let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
             let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
             let (shared, limits, cache) = (Arc::clone(&shared), Arc::clone(&limits), Arc::clone(&cache));
-            let pull = pull.clone();
+            let (pull, seen) = (pull.clone(), seen.clone());
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
@@ -226,7 +230,7 @@ impl Gateway {
                 service: Box::new(move || {
                     let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
                     let asker = Asker::new(platform, limits, cache, Arc::clone(&snapshot), Arc::clone(&metrics));
-                    let road = Road::new(snapshot, failures, asker, signing_clock);
+                    let road = Road::new(snapshot, failures, asker, signing_clock).telling(seen);
                     RoadService::new(road, ids, clock, log, metrics, health, draining, pull)
                 }),
             };
@@ -253,13 +257,32 @@ impl Gateway {
                 },
             )?;
             threads.push(deliverer.start(controls.stop.subscribe(), controls.abort.subscribe())?);
+            let invalidate: Vec<Arc<dyn callback::Invalidate>> = vec![Arc::new(CacheTruth(Arc::clone(&cache)))];
+            if let Some(seen) = seen {
+                let parts = reconcile::Parts {
+                    seen,
+                    inbox: Arc::clone(&inbox),
+                    invalidate: invalidate.clone(),
+                    snapshot: Arc::clone(&snapshot),
+                    connector,
+                    shared,
+                    limits,
+                    cache: Arc::clone(&cache),
+                    clock: clock.clone(),
+                    signing_clock: signing_clock.clone(),
+                    metrics: Arc::clone(&metrics),
+                    log: log.own_lane(),
+                    stop: controls.stop.subscribe(),
+                };
+                threads.push(reconcile::start(config, parts)?);
+            }
             let lane = log.own_lane();
             let (worker, thread) = callback::start::start(
                 settings,
                 callback::start::Parts {
                     prepared,
                     inbox,
-                    invalidate: vec![Arc::new(CacheTruth(Arc::clone(&cache)))],
+                    invalidate,
                     signing_clock: signing_clock.clone(),
                     door: callback_tls
                         .as_ref()

@@ -11,6 +11,7 @@
 //! | `decode` | body to members |
 //! | `open` | members to an event: decrypted, and in the shape of what it should be |
 //! | `links` | where links lead |
+//! | `listed` | a study in a list becomes an event, where no callback told of it |
 //! | `event` | an event on its way: ids, keyed tags, what is known of its sender |
 //! | `inbox` | where events are kept until the HIS has them |
 //! | `deliver` | how they get there |
@@ -26,6 +27,7 @@ pub mod hospital;
 pub mod inbox;
 pub mod ingress;
 pub mod links;
+pub mod listed;
 pub mod open;
 pub mod prepare;
 pub mod rate;

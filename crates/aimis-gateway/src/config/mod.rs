@@ -78,5 +78,6 @@ pub use tables::protocol::{
     TimestampUnit,
 };
 pub use tables::pull::Pull;
+pub use tables::reconcile::Reconcile;
 pub use tables::tenant::Tenant;
 pub use tables::tls::{ClientAuth, LanTls};

@@ -54,6 +54,7 @@ use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::edge::peer::Peer;
 use crate::rejection::Rejection;
+use crate::seen::Seen;
 use crate::snapshot::Snapshot;
 use crate::telemetry::exchange::{Findings, Parts};
 use crate::telemetry::labels::{CodeClass, Origin};
@@ -79,6 +80,8 @@ pub struct Road {
     failures: Arc<Failures>,
     asker: Asker,
     clock: Clock,
+    /// Is told who is asked about.
+    seen: Option<Arc<Seen>>,
 }
 
 impl Road {
@@ -90,7 +93,14 @@ impl Road {
             failures,
             asker,
             clock,
+            seen: None,
         }
+    }
+
+    /// The same road, which tells `seen` who is asked about.
+    #[must_use]
+    pub fn telling(self, seen: Option<Arc<Seen>>) -> Self {
+        Self { seen, ..self }
     }
 
     /// What happens to a request.
@@ -119,6 +129,11 @@ impl Road {
         let (question, tenant) = understand(&self.snapshot, client, &route, &body, content_type, today, notes)?;
         drop(body);
         self.admit(client, tenant, route.api, &question, notes)?;
+        if let Some(seen) = &self.seen {
+            for order in question.orders() {
+                seen.note(tenant.index, order);
+            }
+        }
         let said = Directives::of(&head.headers);
         match question {
             Question::One(order) => self.ask(order, route.api, tenant, said, notes).await,

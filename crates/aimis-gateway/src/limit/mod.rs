@@ -143,6 +143,12 @@ impl Limits {
         self.taps[tenant].turn(lane, self.weights[api], deadline).await
     }
 
+    /// Whether there is room for a question of an API that would be missed by nobody else, batches among them. Nothing is
+    /// taken of it.
+    pub fn is_slack(&self, tenant: usize, api: usize) -> bool {
+        self.taps[tenant].is_slack(self.weights[api])
+    }
+
     /// Whether the older headers are sent as well.
     pub fn legacy_headers(&self) -> bool {
         self.legacy_headers

@@ -119,6 +119,11 @@ impl Tap {
         (turn, began.since(came))
     }
 
+    /// Whether a question of `weight` would be missed by nobody.
+    pub(super) fn is_slack(&self, weight: u32) -> bool {
+        self.lock().is_slack(self.clock.moment(), weight)
+    }
+
     async fn wait(self: &Arc<Self>, ticket: Ticket, waiter: &Arc<Waiter>, deadline: Instant) -> Result<(), NoTurn> {
         let mut leaving = Leaving {
             tap: self,

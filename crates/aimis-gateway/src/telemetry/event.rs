@@ -231,6 +231,24 @@ pub enum Event<'a> {
         /// Lines left out since the last.
         left_out: u64,
     },
+    /// A study list told of what no callback did.
+    CallbackMissed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// The stored event.
+        event: EventId,
+        /// How it was taken.
+        kind: Kind,
+    },
+    /// A study list could not be compared with callbacks.
+    ReconcileFailed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Why.
+        error: &'static str,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
     /// A callback could not be kept.
     CallbackNotStored {
         /// Whose.
@@ -317,7 +335,7 @@ impl Event<'_> {
             }
             | Event::InboxBroken { .. }
             | Event::CallbackNotStored { .. } => Level::Error,
-            Event::CallbackRefused { .. } => Level::Warn,
+            Event::CallbackRefused { .. } | Event::CallbackMissed { .. } | Event::ReconcileFailed { .. } => Level::Warn,
             Event::Request(exchange) => exchange.level(),
             Event::UnaskedAnswer
             | Event::BreakerOpened { .. }
@@ -396,6 +414,8 @@ impl Event<'_> {
             } => "callback_reflected",
             Event::CallbackRefused { .. } => "callback_refused",
             Event::CallbackNotStored { .. } => "callback_not_stored",
+            Event::CallbackMissed { .. } => "callback_missed",
+            Event::ReconcileFailed { .. } => "reconcile_failed",
             Event::InboxBroken { .. } => "inbox_broken",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
@@ -482,6 +502,15 @@ impl Event<'_> {
             Event::CallbackRefused { reason, .. } => refused(*reason),
             Event::CallbackNotStored { .. } => {
                 "a callback could not be stored and was not acknowledged: the platform may not send it again"
+            }
+            Event::CallbackMissed { kind, .. } => match kind {
+                Kind::Quarantined(reason) => quarantined(*reason),
+                _ => {
+                    "no callback told of what a study list shows: it is in the inbox now; many of these mean that callbacks do not arrive"
+                }
+            },
+            Event::ReconcileFailed { .. } => {
+                "a study list could not be compared with the callbacks that came: it is tried again"
             }
             Event::InboxBroken { what } => what,
             Event::Draining => "asked to stop, finishing what runs",
@@ -666,6 +695,22 @@ impl Event<'_> {
                     .field("error.type", not_stored(*error))
                     .field("suppressed", *left_out);
             }
+            Event::CallbackMissed { tenant, event, kind } => {
+                line.field("tenant", *tenant).field("event.id", *event);
+                match kind {
+                    Kind::Quarantined(reason) => line.field("result", "quarantined").field("reason", reason.as_str()),
+                    _ => line.field("result", "accepted"),
+                };
+            }
+            Event::ReconcileFailed {
+                tenant,
+                error,
+                left_out,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("error.type", *error)
+                    .field("suppressed", *left_out);
+            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
@@ -754,7 +799,8 @@ fn refused(reason: CallbackRefusal) -> &'static str {
     }
 }
 
-fn not_stored(error: AppendError) -> &'static str {
+/// The word for it in lines.
+pub(crate) fn not_stored(error: AppendError) -> &'static str {
     match error {
         AppendError::Busy => "busy",
         AppendError::Full => "full",

@@ -382,6 +382,18 @@ label_set! {
 }
 
 label_set! {
+    /// What became of a question that is asked in search of missed callbacks.
+    PollResult {
+        /// The platform answered with a list, or that there is none.
+        Answered = "answered",
+        /// There was no answer, or none of use.
+        Failed = "failed",
+        /// It was not asked: others need the quota.
+        Held = "held",
+    }
+}
+
+label_set! {
     /// How it stands with a target.
     TargetState {
         /// It takes events.

@@ -25,6 +25,7 @@ use super::labels::{
 use super::limits::LimitMetrics;
 use super::openmetrics;
 use super::pulls::PullMetrics;
+use super::reconcile::ReconcileMetrics;
 use super::tenants::TenantLabels;
 use crate::callback::inbox::InboxMetrics;
 use crate::edge::request_id::RequestId;
@@ -95,6 +96,8 @@ pub struct Metrics {
     pub deliveries: DeliveryMetrics,
     /// Requests of a HIS that fetches its events.
     pub pulls: PullMetrics,
+    /// The search for callbacks that were missed.
+    pub reconcile: ReconcileMetrics,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
     /// What the inbox holds.
@@ -352,6 +355,7 @@ impl Metrics {
             cache: CacheMetrics::new(&maker, apis),
             deliveries: DeliveryMetrics::new(&maker, &tenants),
             pulls: PullMetrics::new(&maker),
+            reconcile: ReconcileMetrics::new(&maker, &tenants),
             callbacks: CallbackMetrics::new(&maker),
             inbox: Arc::new(InboxMetrics::new(&maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),

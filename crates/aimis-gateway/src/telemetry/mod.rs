@@ -18,5 +18,6 @@ pub mod metrics;
 pub mod openmetrics;
 pub mod patient_tag;
 pub mod pulls;
+pub mod reconcile;
 pub mod tenants;
 pub mod throttle;

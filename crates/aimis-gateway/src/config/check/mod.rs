@@ -52,6 +52,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.clients(config);
     check.codes(config);
     check.callbacks(config);
+    check.reconcile(config);
     check.delivery(config);
     check.targets(config);
     check.problems

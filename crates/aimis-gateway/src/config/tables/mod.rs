@@ -18,6 +18,7 @@ pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
 pub(super) mod pull;
+pub(super) mod reconcile;
 pub(super) mod tenant;
 pub(super) mod tls;
 
@@ -38,6 +39,7 @@ use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
 use protocol::{Clock, Crypto, Dates, Identity, Sign};
 use pull::Pull;
+use reconcile::Reconcile;
 use tenant::Tenant;
 
 /// A bound against a file that was made by a program gone wrong. What tenants cost is linear: memory for each, and
@@ -87,6 +89,8 @@ section! {
         delivery: Delivery = table();
         /// How a HIS that cannot be called fetches its events.
         pull: Pull = table();
+        /// How callbacks that were missed are found.
+        reconcile: Reconcile = table();
         /// Where callbacks are kept until the HIS has them.
         inbox: Inbox = table();
         /// How the process stops.

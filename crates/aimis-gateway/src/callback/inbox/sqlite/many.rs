@@ -175,6 +175,11 @@ impl Store {
                  (SELECT triple, body FROM signatures WHERE forget_at < ?1 ORDER BY forget_at LIMIT ?2)",
             )?
             .execute(params![millis(now), slice])?;
+        // Acts are in the order of their time, so the oldest tell whether there is anything to do.
+        let acts = self
+            .connection
+            .prepare_cached("DELETE FROM acts WHERE at < ?1 AND number < (SELECT min(number) FROM acts) + ?2")?
+            .execute(params![before(self.settings.acts), slice])?;
         // Gives pages that are free back to the disk, a few at a time.
         let free = self.free_pages()?;
         self.connection
@@ -188,7 +193,7 @@ impl Store {
         };
         // Where the disk is about to be full, all of them: what arrives could not use them before.
         let gives_back = self.room.is_short() && (1..free).contains(&left);
-        let more = gives_back || [wiped.len(), forgotten.len(), signatures].contains(&slice);
+        let more = gives_back || [wiped.len(), forgotten.len(), signatures, acts].contains(&slice);
         Ok((done, more))
     }
 
