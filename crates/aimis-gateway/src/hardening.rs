@@ -71,6 +71,23 @@ pub fn drop_privileges() -> bool {
     true
 }
 
+/// From now on a panic tells its place on standard error, never its text, which could quote a value. A running gateway
+/// has it told in its log instead ([`crate::app::Gateway::log_panics`]).
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        use std::io::Write;
+        if let Some(at) = panic.location() {
+            // Without a standard error there is only the exit status.
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "aimis-gateway: a defect, please report it: {}:{}",
+                at.file(),
+                at.line()
+            );
+        }
+    }));
+}
+
 /// Whether the process runs as root.
 pub fn is_root() -> bool {
     geteuid().is_root()

@@ -40,9 +40,14 @@ pub struct Ended {
 
 impl Process {
     /// Starts it; both outputs are read from now on.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// Starts it with this as standard input.
+    pub fn start_with(mut command: Command, stdin: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -168,7 +173,12 @@ impl Serve {
     /// Starts a `serve` command and waits until it is ready.
     #[track_caller]
     pub fn start(command: Command) -> Self {
-        let process = Process::start(command);
+        Self::ready(Process::start(command))
+    }
+
+    /// Waits until a `serve` is ready.
+    #[track_caller]
+    pub fn ready(process: Process) -> Self {
         let address = |listener: &str| {
             loop {
                 let event = process.event("listening");

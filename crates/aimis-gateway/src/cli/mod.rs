@@ -95,6 +95,7 @@ pub fn main() -> ExitCode {
     };
     // Every command may hold a token or a patient's data. `serve` tells if it failed.
     let private = hardening::keep_private();
+    hardening::quiet_panics();
     let result = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments, private),
         Command::Check(arguments) => check::run(&arguments),
