@@ -25,6 +25,7 @@ mod emptiness;
 mod explain;
 mod fidelity;
 mod forward;
+mod host;
 mod hostile_bodies;
 mod inbox_command;
 mod isolation;

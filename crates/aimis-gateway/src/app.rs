@@ -38,10 +38,12 @@ use crate::forward::Road;
 use crate::forward::ask::Asker;
 use crate::forward::cache::{Cache, Room};
 use crate::forward::service::RoadService;
+use crate::inherited::{Inherited, InheritedError};
 use crate::limit::Limits;
 use crate::listener::{BindError, Listener};
 use crate::prepare::PrepareError;
 use crate::pull::Pull;
+use crate::pulse::Pulse;
 use crate::reconcile;
 use crate::seen::Seen;
 use crate::telemetry::event::Event;
@@ -66,6 +68,8 @@ pub struct Surroundings {
     pub log_output: Box<dyn io::Write + Send>,
     /// Tells this process from others in the log.
     pub instance: &'static str,
+    /// Listening sockets that the service manager keeps; none where it keeps none.
+    pub inherited: Inherited,
 }
 
 /// Why a gateway did not start.
@@ -77,6 +81,9 @@ pub enum StartError {
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A socket of the service manager cannot be used.
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
     /// The inbox cannot be opened.
     #[error(transparent)]
     Inbox(#[from] OpenError),
@@ -94,9 +101,12 @@ pub struct Gateway {
     controls: control::Controls,
     control: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
+    drain_delay: Duration,
     drain_timeout: Duration,
     cache: Arc<Cache>,
     metrics: Arc<Metrics>,
+    clock: Clock,
+    pulse: Pulse,
     log: Log,
     /// Last of all: what is written while the rest ends is written out.
     _log_guard: LogGuard,
@@ -121,9 +131,11 @@ impl Gateway {
             resolver,
             log_output,
             instance,
+            mut inherited,
         } = surroundings;
         let prepared = crate::prepare::prepare(config)?;
         let connector = prepared.connector.with_resolver(resolver.clone());
+        let mut bind = |listen: &[ListenAddr], mode, tls| bind(listen, mode, tls, &mut inherited);
         let lan = bind(
             &config.lan.listen,
             Some(config.lan.socket_mode),
@@ -138,6 +150,7 @@ impl Gateway {
             Some(admin) => bind(&admin.listen, Some(admin.socket_mode), false)?,
             None => Vec::new(),
         };
+        inherited.all_taken()?;
         let addresses = |listeners: &[Listener]| listeners.iter().filter_map(Listener::address).collect::<Vec<_>>();
         let (lan_addresses, telemetry_addresses) = (addresses(&lan), addresses(&telemetry));
         let callback_addresses = addresses(&callback);
@@ -206,6 +219,7 @@ impl Gateway {
             Arc::new(Pull::new(config, Arc::clone(inbox), &metrics, clock.clone(), stop))
         });
         let seen = Seen::new(config, &clock, metrics.reconcile.patients.clone()).map(Arc::new);
+        let pulse = Pulse::default();
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
@@ -225,6 +239,7 @@ impl Gateway {
                 connections: metrics.lan_connections.clone(),
                 clock: clock.clone(),
                 metrics: Arc::clone(&metrics),
+                beat: pulse.beat(clock.moment()),
                 stop: controls.stop.subscribe(),
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
@@ -287,6 +302,7 @@ impl Gateway {
                     door: callback_tls
                         .as_ref()
                         .map(|(live, _)| door(live, settings.handshake_timeout, lane.clone())),
+                    beat: pulse.beat(clock.moment()),
                     stop: controls.stop.subscribe(),
                     abort: controls.abort.subscribe(),
                     surroundings: callback::service::Surroundings {
@@ -354,8 +370,9 @@ impl Gateway {
             config: config.clone(),
             controls: controls.clone(),
             emptiness,
-            clock,
+            clock: clock.clone(),
             reloaders,
+            beat: pulse.beat(clock.moment()),
         })?;
         Ok(Self {
             lan: lan_addresses,
@@ -365,9 +382,12 @@ impl Gateway {
             controls,
             control: Some(control),
             workers: threads,
+            drain_delay: config.drain.delay,
             drain_timeout: config.drain.timeout,
             cache,
             metrics,
+            clock,
+            pulse,
             log,
             _log_guard: log_guard,
         })
@@ -398,6 +418,21 @@ impl Gateway {
     /// Addresses of the operator's listener.
     pub fn admin(&self) -> &[SocketAddr] {
         &self.admin
+    }
+
+    /// The longest that [`Self::drain`] takes, with some air.
+    pub fn longest_drain(&self) -> Duration {
+        self.drain_delay + self.drain_timeout + Duration::from_secs(5)
+    }
+
+    /// Whether every thread that serves has shown within `time` that its loop turns; each does once a second.
+    pub fn alive(&self, time: Duration) -> bool {
+        self.pulse.beats(self.clock.moment(), time)
+    }
+
+    /// Writes a line about a setting that is a risk.
+    pub fn risky(&self, rule: &'static crate::security::Rule) {
+        self.log.write(&Event::RiskySetting(rule));
     }
 
     /// Writes a line about something that an operator should know, at level warn.
@@ -462,12 +497,17 @@ fn open_inbox(config: &Config, clock: &Clock, metrics: &Arc<Metrics>, log: &Log)
 }
 
 /// Binds the addresses of one listener.
-fn bind(listen: &[ListenAddr], mode: Option<FileMode>, tls: bool) -> Result<Vec<Listener>, BindError> {
-    let one = |address: &ListenAddr| {
-        let listener = Listener::bind(address, mode)?;
+fn bind(
+    listen: &[ListenAddr],
+    mode: Option<FileMode>,
+    tls: bool,
+    inherited: &mut Inherited,
+) -> Result<Vec<Listener>, BindError> {
+    let mut one = |address: &ListenAddr| {
+        let listener = Listener::open(address, mode, inherited)?;
         Ok(if tls { listener.with_tls(address) } else { listener })
     };
-    listen.iter().map(one).collect()
+    listen.iter().map(&mut one).collect()
 }
 
 /// A listener's first identity, and what handshakes use from then on.

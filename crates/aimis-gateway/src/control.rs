@@ -28,7 +28,8 @@ use crate::edge::request_id::RequestIds;
 use crate::edge::tls::reload::Reloader;
 use crate::emptiness;
 use crate::forward::service::identify;
-use crate::listener::{self, Accepted, Listener};
+use crate::listener::{self, Accepted, Listener, Queue};
+use crate::pulse::Beat;
 use crate::rejection::{self, Rejection};
 use crate::sources::{SourceFull, Sources};
 use crate::telemetry::event::Event;
@@ -106,6 +107,7 @@ pub(crate) struct Parts {
     /// Watch over the listeners' certificates.
     pub(crate) reloaders: Vec<Reloader>,
     pub(crate) emptiness: emptiness::Watch,
+    pub(crate) beat: Beat,
 }
 
 /// Starts the thread; it ends when the stop is through its last step but the abort.
@@ -139,9 +141,11 @@ async fn run(parts: Parts, ids: RequestIds) {
         clock,
         reloaders,
         emptiness,
+        beat,
     } = parts;
-    // Ends with this thread's runtime.
+    // Both end with this thread's runtime.
     tokio::task::spawn_local(emptiness.run());
+    tokio::task::spawn_local(beat.keep(clock.clone()));
     let accept_more = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
     let ids = Rc::new(RefCell::new(ids));
@@ -190,7 +194,12 @@ async fn run(parts: Parts, ids: RequestIds) {
     let mut workers = Vec::new();
     for (listeners, group) in groups {
         for listener in listeners {
-            let (stop, log, group) = (accept_more.subscribe(), served.log.clone(), Rc::clone(&group));
+            // Who would come during a stop waits for the successor, where there is a queue to wait in.
+            let stop = match listener.queue() {
+                Queue::Ours => accept_more.subscribe(),
+                Queue::Kept => controls.drain.subscribe(),
+            };
+            let (log, group) = (served.log.clone(), Rc::clone(&group));
             let throttle = throttle();
             accept_loops.spawn_local(async move {
                 listener::accept(listener, group.listener.as_str(), stop, log, throttle, |connection| {

@@ -15,7 +15,9 @@
 //! | who may ask what? | [`client`] |
 //! | how much may be asked? | [`limit`] |
 //! | how are connections served and bounded? | [`edge`], [`listener`], [`sources`] |
-//! | which threads are there? | [`app`], [`worker`], `control` |
+//! | which threads are there? | [`app`], [`worker`], `control`; [`pulse`] tells whether they turn |
+//! | what does the system around it see? | [`hardening`], [`inherited`], [`notify`], [`concealed`] |
+//! | which settings are a risk? | [`security`] |
 //! | are answers emptier than they were? | `emptiness` |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
@@ -31,6 +33,7 @@ pub mod callback;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod concealed;
 pub mod config;
 mod control;
 pub mod descriptors;
@@ -39,15 +42,20 @@ pub mod edge;
 mod emptiness;
 pub mod explain;
 pub mod forward;
+pub mod hardening;
+pub mod inherited;
 mod json_charset;
 pub mod limit;
 pub mod listener;
 pub mod local;
+pub mod notify;
 pub mod prepare;
 pub mod pull;
+pub mod pulse;
 mod reconcile;
 pub mod rejection;
 pub mod secrets;
+pub mod security;
 pub mod seen;
 pub mod sent;
 pub mod snapshot;

@@ -119,6 +119,24 @@ const TOOLS: &[Tool] = &[
         alpine: &["mount"],
         brew: &[],
     },
+    Tool {
+        program: "systemd-analyze",
+        needed_for: "judges the units",
+        debian: &["systemd"],
+        fedora: &["systemd"],
+        arch: &["systemd"],
+        alpine: &[],
+        brew: &[],
+    },
+    Tool {
+        program: "setpriv",
+        needed_for: "runs the gateway as a user without rights",
+        debian: &["util-linux"],
+        fedora: &["util-linux"],
+        arch: &["util-linux"],
+        alpine: &["setpriv"],
+        brew: &[],
+    },
 ];
 
 /// What `bench peers` starts and measures with, beside those above.

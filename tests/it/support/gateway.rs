@@ -211,6 +211,7 @@ impl Settings {
             resolver: self.resolver.clone(),
             log_output: Box::new(log.clone()),
             instance: "test",
+            inherited: aimis_gateway::inherited::Inherited::default(),
         };
         let gateway = app::Gateway::start(&loaded.config, surroundings).unwrap();
         Gateway {

@@ -15,6 +15,7 @@ use crate::config::{self, Callback};
 use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
 use crate::edge::tls::door::Door;
+use crate::pulse::Beat;
 use crate::worker::{self, Worker};
 use tokio::sync::watch;
 
@@ -27,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) surroundings: Surroundings,
     /// Does the handshake on addresses that speak TLS.
     pub(crate) door: Option<Door>,
+    pub(crate) beat: Beat,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) abort: watch::Receiver<bool>,
 }
@@ -43,6 +45,7 @@ pub(crate) fn start(config: &Callback, parts: Parts) -> io::Result<(Worker, Join
         signing_clock,
         surroundings,
         door,
+        beat,
         stop,
         abort,
     } = parts;
@@ -67,6 +70,7 @@ pub(crate) fn start(config: &Callback, parts: Parts) -> io::Result<(Worker, Join
         connections: metrics.callbacks.connections.clone(),
         clock,
         metrics,
+        beat,
         stop,
         abort,
     };

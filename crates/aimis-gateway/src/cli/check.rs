@@ -14,9 +14,15 @@ pub(super) struct Arguments {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
+    /// List what works and is a risk, graded; exit status 1 if something is serious.
+    #[arg(long)]
+    security: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.security {
+        return super::check_security::run(&arguments.source, arguments.json);
+    }
     match examine(arguments) {
         Ok(found) if arguments.json => output::json(&found.json()),
         Ok(found) => output::print(&found.text()),

@@ -6,6 +6,7 @@
 mod admin_client;
 mod cache;
 mod check;
+mod check_security;
 mod client_key;
 mod config;
 mod crypto;
@@ -25,6 +26,8 @@ mod switches;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::hardening;
 
 /// Gateway between a hospital information system and the imaging platform.
 ///
@@ -90,8 +93,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    // Every command may hold a token or a patient's data. `serve` tells if it failed.
+    let private = hardening::keep_private();
+    hardening::quiet_panics();
     let result = match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments, private),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),

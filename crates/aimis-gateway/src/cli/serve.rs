@@ -8,8 +8,13 @@ use super::output::Failure;
 use super::sources::ConfigArguments;
 use crate::app::{Gateway, Surroundings, worker_count};
 use crate::clock::Clock;
+use crate::concealed::{self, Concealed};
 use crate::config;
 use crate::descriptors::{self, Room};
+use crate::hardening;
+use crate::inherited::Inherited;
+use crate::notify::Notifier;
+use crate::security;
 
 /// What a SIGHUP is answered with: for many a service it means "read the configuration anew", and its
 /// default, death, would end queries that run.
@@ -24,7 +29,14 @@ pub(super) struct Arguments {
     source: ConfigArguments,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// `private` tells whether the system keeps our memory from others.
+pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
+    // All of this before a thread is started: it changes the process, or holds for later threads only.
+    let concealed = concealed::conceal()?;
+    let unprivileged = hardening::drop_privileges();
+    let inherited = Inherited::from_environment()?;
+    let manager = Notifier::from_environment();
+
     let loaded = arguments.source.load()?;
     // Before the gateway, so that a signal during the start is not lost.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -34,6 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         clock: Clock::system(),
         log_output: Box::new(io::stdout()),
         instance: instance(),
+        inherited,
     };
     // Of the process as a whole, so not the affair of a `Gateway`, of which tests have many.
     let room = descriptors::raise(descriptors::needed(&loaded.config, worker_count(&loaded.config)));
@@ -48,7 +61,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if config::takes_unsigned_callbacks(&loaded.config) {
         gateway.notice(config::UNSIGNED_CALLBACKS);
     }
-    runtime.block_on(signals.stop(|| gateway.notice(NO_RELOAD)));
+    let risks = [
+        (!private, hardening::DUMPABLE),
+        (!unprivileged, hardening::PRIVILEGED),
+        (concealed == Concealed::No, concealed::NOT_CONCEALED),
+    ];
+    for (_, risk) in risks.into_iter().filter(|(is_so, _)| *is_so) {
+        gateway.notice(risk);
+    }
+    for rule in security::at_start(&loaded.config, arguments.source.path().as_deref()) {
+        gateway.risky(rule);
+    }
+    manager.status("serving");
+    manager.ready();
+    runtime.block_on(async {
+        tokio::select! {
+            () = signals.stop(|| gateway.notice(NO_RELOAD)) => {}
+            () = manager.keep_watchdog(|time| gateway.alive(time)) => {}
+        }
+    });
+    manager.stopping(gateway.longest_drain());
+    manager.status("finishing what runs");
     gateway.drain();
     Ok(())
 }

@@ -20,6 +20,11 @@ impl ConfigArguments {
             || config::environment().iter().any(|(name, _)| name == "AIMIS_APP_ID")
     }
 
+    /// The file that is read.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.file(&config::environment())
+    }
+
     fn file(&self, env: &[(String, String)]) -> Option<PathBuf> {
         // Empty is how a unit file or a compose file writes "not set".
         let named = env

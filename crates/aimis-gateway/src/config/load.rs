@@ -8,7 +8,7 @@ use super::origin::Origin;
 use super::problem::{ConfigError, Problem};
 use super::section::{Field, Form, Origins, Reader, Section, Setting};
 use super::tree::{Node, Value};
-use super::{Config, environment, sidecar};
+use super::{Config, credentials, environment, sidecar};
 
 /// Where a configuration comes from.
 #[derive(Clone, Default)]
@@ -107,6 +107,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     environment::overlay(&mut root, &fields, &sources.env, &mut problems);
     let is_sidecar = sidecar::overlay(&mut root, &sources.env, &mut problems);
     inherit(&mut root, &fields);
+    credentials::find(&mut root, &sources.env, &mut problems);
 
     let mut reader = Reader {
         directory: directory(name.as_deref()),

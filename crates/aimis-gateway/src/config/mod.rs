@@ -10,6 +10,7 @@
 //! (schema, documents, `config print`) follows from those entries. Secret files are named here and read elsewhere.
 
 mod check;
+mod credentials;
 mod entry;
 mod environment;
 mod file;
@@ -35,6 +36,7 @@ mod tree;
 pub(crate) use check::fetchers;
 pub use check::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 pub use environment::environment;
+pub(crate) use environment::is_secret;
 pub use full::full_toml;
 pub use kind::address::ListenAddr;
 pub use kind::alias::Alias;

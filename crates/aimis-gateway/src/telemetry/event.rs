@@ -15,6 +15,7 @@ use crate::edge::request_id::RequestId;
 use crate::edge::tls::failure::Failure;
 use crate::edge::tls::files::{FileError, FileFault};
 use crate::listener::Bound;
+use crate::security::Rule;
 use crate::tenant::TenantName;
 use aimis_core::token::Fingerprint;
 
@@ -279,6 +280,8 @@ pub enum Event<'a> {
         /// Line in it.
         line: u32,
     },
+    /// A setting that works and is a risk.
+    RiskySetting(&'static Rule),
     /// A setting that works but that an operator should know of.
     Notice {
         /// What is set, and what to do.
@@ -357,6 +360,7 @@ impl Event<'_> {
             | Event::DeliveryFailed { .. }
             | Event::DeliverySuspended { .. }
             | Event::DrainTimedOut { .. }
+            | Event::RiskySetting(_)
             | Event::Notice { .. } => Level::Warn,
             Event::TlsReloadFailed { .. }
             | Event::DeliveryDead { .. }
@@ -421,6 +425,7 @@ impl Event<'_> {
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
             Event::Panicked { .. } => "panicked",
+            Event::RiskySetting(_) => "risky_setting",
             Event::Notice { .. } => "notice",
         }
     }
@@ -517,6 +522,7 @@ impl Event<'_> {
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
             Event::Panicked { .. } => "a defect in the gateway, please report it",
+            Event::RiskySetting(rule) => rule.why,
             Event::Notice { text } => text,
         }
     }
@@ -526,6 +532,11 @@ impl Event<'_> {
         match self {
             Event::Started { workers, tenants } => {
                 line.field("workers", *workers).field("tenants", *tenants);
+            }
+            Event::RiskySetting(rule) => {
+                line.field("risk.grade", rule.grade.as_str())
+                    .field("risk.key", rule.key)
+                    .field("risk.fix", rule.fix);
             }
             Event::Listening { listener, address } => {
                 line.field("listener", *listener).field("address", *address);
