@@ -156,7 +156,9 @@ async fn a_disk_that_others_fill_to_the_last_byte_loses_nothing() {
 async fn what_is_purged_makes_room() {
     let mut chance = Chance::new("purged");
     let bed = Bed::new().await;
-    let _disk = Disk::mount(bed.disk(), 5 << 10);
+    let disk = Disk::mount(bed.disk(), 5 << 10);
+    // Half of it is somebody else's, so that the rest is full soon.
+    std::fs::write(disk.0.join("ballast"), vec![0; 5 << 19]).unwrap();
     let serve = bed.start();
     let senders = Senders::start(&Bed::callback_url(&serve), &bed.ledger, &mut chance);
     senders.wait(After::Refusals(100)).await;
