@@ -70,6 +70,7 @@ fn open(directory: &Path, clock: &Clock) -> Sqlite {
         quarantine_max_bytes: 1 << 30,
         delivered_body: Duration::from_secs(24 * 3600),
         delivered_record: Duration::from_secs(7 * 24 * 3600),
+        acts: Duration::from_secs(180 * 24 * 3600),
         queue: 1024,
         batch: 256,
         wal_target_bytes: 16 << 20,
