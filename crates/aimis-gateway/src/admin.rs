@@ -23,7 +23,7 @@ pub use visitor::Door;
 use crate::edge::connection::{Asked, Body};
 use crate::forward::cache::Cache;
 use crate::forward::decode::body::{self, BodyBounds};
-use crate::snapshot::Snapshot;
+use crate::live::Live;
 use crate::telemetry::event::{Event, Purge};
 use crate::telemetry::log::Log;
 
@@ -42,7 +42,7 @@ const BODY: BodyBounds = BodyBounds {
 #[derive(Clone)]
 pub struct Admin {
     cache: Arc<Cache>,
-    snapshot: Arc<Snapshot>,
+    live: Arc<Live>,
     log: Log,
 }
 
@@ -62,8 +62,8 @@ struct Refusal(StatusCode, &'static str);
 
 impl Admin {
     /// Operates `cache`.
-    pub fn new(cache: Arc<Cache>, snapshot: Arc<Snapshot>, log: Log) -> Self {
-        Self { cache, snapshot, log }
+    pub fn new(cache: Arc<Cache>, live: Arc<Live>, log: Log) -> Self {
+        Self { cache, live, log }
     }
 
     /// Answers one request that came by `door`.
@@ -131,15 +131,16 @@ impl Admin {
                 "not an order: {\"all\":true}, or \"tenant\" and \"api\" (one or both), or \"tenant\" and \"patient\"",
             )
         })?;
+        let snapshot = Arc::clone(&self.live.look().snapshot);
         let tenant = match order.tenant {
             Some(name) => {
-                let mut all = self.snapshot.tenants.all().iter();
+                let mut all = snapshot.tenants.all().iter();
                 let known = all.find(|tenant| tenant.name.as_str() == name);
                 Some(&known.ok_or(wrong("no tenant has this name"))?.name)
             }
             None => None,
         };
-        let apis = self.snapshot.apis.names();
+        let apis = snapshot.apis.names();
         let api = match order.api {
             Some(name) => Some(apis.iter().position(|api| *api == name).ok_or(wrong("no such API"))?),
             None => None,

@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use http::Response;
 use http_body_util::BodyExt;
 use prometheus::IntCounter;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::admin::{Admin, Door};
@@ -29,6 +29,9 @@ use crate::edge::tls::reload::Reloader;
 use crate::emptiness;
 use crate::forward::service::identify;
 use crate::listener::{self, Accepted, Listener};
+use crate::live::Live;
+use crate::live::reload::{Order, Reload};
+use crate::live::rotation::Rotation;
 use crate::rejection::{self, Rejection};
 use crate::sources::{SourceFull, Sources};
 use crate::telemetry::event::Event;
@@ -105,7 +108,12 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// Watch over the listeners' certificates.
     pub(crate) reloaders: Vec<Reloader>,
+    /// Has them look at once.
+    pub(crate) look: watch::Receiver<u64>,
     pub(crate) emptiness: emptiness::Watch,
+    pub(crate) reload: Reload,
+    pub(crate) reload_orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) live: Arc<Live>,
 }
 
 /// Starts the thread; it ends when the stop is through its last step but the abort.
@@ -138,10 +146,16 @@ async fn run(parts: Parts, ids: RequestIds) {
         controls,
         clock,
         reloaders,
+        look,
         emptiness,
+        reload,
+        reload_orders,
+        live,
     } = parts;
     // Ends with this thread's runtime.
     tokio::task::spawn_local(emptiness.run());
+    tokio::task::spawn_local(reload.run(reload_orders));
+    tokio::task::spawn_local(Rotation::new(live, clock.clone(), served.log.clone()).run());
     let accept_more = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
     let ids = Rc::new(RefCell::new(ids));
@@ -183,7 +197,7 @@ async fn run(parts: Parts, ids: RequestIds) {
 
     for reloader in reloaders {
         // Ends with this thread.
-        tokio::task::spawn_local(reloader.run());
+        tokio::task::spawn_local(reloader.run(look.clone()));
     }
     let throttle = || Throttle::new(config.log.repeat_interval, clock.clone());
     let mut accept_loops = JoinSet::new();

@@ -11,10 +11,6 @@ use crate::clock::Clock;
 use crate::config;
 use crate::descriptors::{self, Room};
 
-/// What a SIGHUP is answered with: for many a service it means "read the configuration anew", and its
-/// default, death, would end queries that run.
-const NO_RELOAD: &str = "reload is not supported yet: restart to change the configuration";
-
 /// Told at the start when the system does not allow what the configuration does.
 const FEW_DESCRIPTORS: &str = "the limit of open files is too low for lan.max_connections: raise the hard limit (LimitNOFILE= in systemd, ulimit -Hn, --ulimit nofile= of a container), or lower lan.max_connections";
 
@@ -25,7 +21,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let loaded = arguments.source.load()?;
+    let sources = arguments.source.sources();
+    let loaded = config::load(&sources)?;
     // Before the gateway, so that a signal during the start is not lost.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
@@ -34,6 +31,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         clock: Clock::system(),
         log_output: Box::new(io::stdout()),
         instance: instance(),
+        sources: Some(sources),
     };
     // Of the process as a whole, so not the affair of a `Gateway`, of which tests have many.
     let room = descriptors::raise(descriptors::needed(&loaded.config, worker_count(&loaded.config)));
@@ -48,7 +46,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if config::takes_unsigned_callbacks(&loaded.config) {
         gateway.notice(config::UNSIGNED_CALLBACKS);
     }
-    runtime.block_on(signals.stop(|| gateway.notice(NO_RELOAD)));
+    // How it went is told in the log.
+    runtime.block_on(signals.stop(|| drop(gateway.reload())));
     gateway.drain();
     Ok(())
 }

@@ -4,7 +4,8 @@ use aimis_core::codes::Class;
 
 use super::chart::Chart;
 use super::clock::direction;
-use super::exchange::{self, API, Heard};
+use super::exchange::{self, Heard};
+use crate::nobody::API;
 use super::finding::Findings;
 use crate::prepare;
 

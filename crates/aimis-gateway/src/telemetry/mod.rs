@@ -16,4 +16,5 @@ pub mod log;
 pub mod metrics;
 pub mod patient_tag;
 pub mod pulls;
+pub mod reloads;
 pub mod throttle;

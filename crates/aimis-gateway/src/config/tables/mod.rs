@@ -18,6 +18,7 @@ pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
 pub(super) mod pull;
+pub(super) mod reload;
 pub(super) mod tenant;
 pub(super) mod tls;
 
@@ -38,6 +39,7 @@ use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
 use protocol::{Clock, Crypto, Dates, Identity, Sign};
 use pull::Pull;
+use reload::{Reload, Rotation};
 use tenant::Tenant;
 
 /// As many tenants as keep the number of metric series bounded (docs/operations.md).
@@ -88,6 +90,10 @@ section! {
         pull: Pull = table();
         /// Where callbacks are kept until the HIS has them.
         inbox: Inbox = table();
+        /// How changes of files are noticed.
+        reload: Reload = table();
+        /// How a tenant comes from one token to another.
+        rotation: Rotation = table();
         /// How the process stops.
         drain: Drain = table();
         /// The log on standard output.
