@@ -120,6 +120,7 @@ fn start(base_url: &str, clock: &Clock) -> Gateway {
         resolver: Resolver::system(),
         log_output: Box::new(std::io::sink()),
         instance: "bench",
+        sources: None,
     };
     Gateway::start(&loaded.config, surroundings).unwrap()
 }

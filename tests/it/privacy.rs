@@ -3,7 +3,7 @@
 //! [`canary`] knows the values, their forms and the sinks; [`drive`] sends them down every road and brings
 //! back what came out. A new road is a new drive, a new sink a new method of [`canary::Sinks`].
 
-mod canary;
+pub mod canary;
 mod drive;
 mod kept;
 mod planted;

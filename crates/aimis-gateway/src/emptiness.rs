@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
 use crate::config::Emptiness;
+use crate::live::Live;
 use crate::telemetry::empty_share::{Counts, EmptyShare};
 use crate::telemetry::event::Event;
-use crate::live::Live;
 use crate::telemetry::log::Log;
 use crate::tenant::TenantName;
 
@@ -57,11 +57,13 @@ impl Watch {
         let generation = self.live.get();
         let answers = &generation.metrics.answers;
         let tenants = generation.snapshot.tenants.all();
-        self.tenants.retain(|(name, _)| tenants.iter().any(|tenant| tenant.name == *name));
+        self.tenants
+            .retain(|(name, _)| tenants.iter().any(|tenant| tenant.name == *name));
         for (index, name) in tenants.iter().map(|tenant| &tenant.name).enumerate() {
             let known = self.tenants.iter().position(|(known, _)| known == name);
             let at = known.unwrap_or_else(|| {
-                self.tenants.push((name.clone(), EmptyShare::new(self.settings.clone())));
+                self.tenants
+                    .push((name.clone(), EmptyShare::new(self.settings.clone())));
                 self.tenants.len() - 1
             });
             let (tenant, share) = &mut self.tenants[at];

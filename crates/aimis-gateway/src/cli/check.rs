@@ -141,7 +141,10 @@ impl Found {
                 "token" => format!("token {token}"),
                 source => format!("{source} token {token}"),
             });
-            text += &format!("tenant {name}: appId {app_id}, {}\n", tokens.collect::<Vec<_>>().join(", "));
+            text += &format!(
+                "tenant {name}: appId {app_id}, {}\n",
+                tokens.collect::<Vec<_>>().join(", ")
+            );
         }
         for (name, go) in &self.events {
             text += &format!("events of {name}: {go}\n");

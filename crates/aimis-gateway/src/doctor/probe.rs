@@ -5,8 +5,8 @@ use aimis_core::codes::Class;
 use super::chart::Chart;
 use super::clock::direction;
 use super::exchange::{self, Heard};
-use crate::nobody::API;
 use super::finding::Findings;
+use crate::nobody::API;
 use crate::prepare;
 
 /// The institution does not exist.

@@ -14,9 +14,9 @@ use super::cache::entry::Subject;
 use super::cache::flight::{Asked, Fetched, Question};
 use super::cache::status::Passage;
 use super::protect::protect;
-use crate::limit::pace::Outcome;
 use crate::clock::Clock;
 use crate::keyring::Key;
+use crate::limit::pace::Outcome;
 use crate::limit::{Lane, Limited, Limits, NoTurn, Turn};
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
@@ -265,7 +265,7 @@ impl Asker {
     async fn under_others(
         &self,
         mut sent: Sent,
-        key: &Key,
+        key: &Arc<Key>,
         order: &Order,
         api: usize,
         tenant: &Arc<Tenant>,
@@ -288,8 +288,10 @@ impl Asker {
             }
             Verdict::Unclear => return sent,
         }
-        let others = tenant.keyring.others(key, clock.moment());
+        let mut others = tenant.keyring.others(key, clock.moment());
         let mut refused_all = !others.is_empty();
+        // Once more under the first: the platform may change over between two attempts.
+        others.extend(refused_all.then(|| Arc::clone(key)));
         for other in others {
             if !turn.repeats().take() {
                 return sent;

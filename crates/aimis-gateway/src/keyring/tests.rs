@@ -56,7 +56,10 @@ fn the_token_of_the_file_is_used_until_the_next_one_was_tried() {
 
     let switch = ring.switch(key('b').fingerprint(), now).unwrap();
 
-    assert_eq!((switch.from, switch.to), (key('a').fingerprint(), key('b').fingerprint()));
+    assert_eq!(
+        (switch.from, switch.to),
+        (key('a').fingerprint(), key('b').fingerprint())
+    );
     assert!(uses(&ring, 'b'));
     assert_eq!(wants(&ring), None);
     assert_eq!(ring.next_end(), None, "the file still names it");

@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn what_needs_a_restart_stays_and_is_told_and_the_rest_is_new() {
-        let old = config("[lan]\nlisten = \"127.0.0.1:8080\"\nmax_body = \"64KiB\"\n[callback]\nmax_body = \"64KiB\"\n");
+        let old =
+            config("[lan]\nlisten = \"127.0.0.1:8080\"\nmax_body = \"64KiB\"\n[callback]\nmax_body = \"64KiB\"\n");
         let mut new = config(
             "[lan]\nlisten = \"127.0.0.1:8090\"\nmax_body = \"32KiB\"\n[callback]\nmax_body = \"32KiB\"\n\
              signature = \"required\"\n[drain]\ndelay_ms = 7\n[platform]\ndeadline_ms = 5000\n",
@@ -122,10 +123,7 @@ mod tests {
 
     #[test]
     fn sections_that_come_or_go_are_told() {
-        let (plain, more) = (
-            config(""),
-            config("[callback]\n[admin]\nlisten = \"127.0.0.1:9465\"\n"),
-        );
+        let (plain, more) = (config(""), config("[callback]\n[admin]\nlisten = \"127.0.0.1:9465\"\n"));
         for (old, new) in [(&plain, &more), (&more, &plain)] {
             let mut merged = new.clone();
             let held = hold(old, &mut merged);

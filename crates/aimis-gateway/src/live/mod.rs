@@ -235,12 +235,7 @@ impl Generation {
 }
 
 /// The targets, and those that were there before themselves: what is under way there goes on.
-fn targets(
-    config: &Config,
-    contents: &Contents,
-    read: Vec<Target>,
-    before: Option<&Generation>,
-) -> Vec<Arc<Target>> {
+fn targets(config: &Config, contents: &Contents, read: Vec<Target>, before: Option<&Generation>) -> Vec<Arc<Target>> {
     let lines = |config: &Config, contents: &Contents, name: &str| {
         let index = config.tenants.iter().position(|tenant| &*tenant.name == name)?;
         let files = contents.under(&format!("tenants[{index}].callback.target"));

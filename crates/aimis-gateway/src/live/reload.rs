@@ -226,7 +226,13 @@ impl Reload {
         }
         for name in &lost {
             self.followers.cache.drop_all(Some(name), None);
-            if next.snapshot.tenants.all().iter().all(|tenant| tenant.name.as_str() != name) {
+            if next
+                .snapshot
+                .tenants
+                .all()
+                .iter()
+                .all(|tenant| tenant.name.as_str() != name)
+            {
                 next.metrics.forget_tenant(name);
             }
         }
@@ -246,7 +252,12 @@ impl Reload {
         for tenant in next.snapshot.tenants.all() {
             let old = before.snapshot.tenants.all().iter().find(|old| old.is_same(tenant));
             let known = |fingerprint| {
-                old.is_some_and(|old| old.keyring.all().iter().any(|held| held.key.fingerprint() == fingerprint))
+                old.is_some_and(|old| {
+                    old.keyring
+                        .all()
+                        .iter()
+                        .any(|held| held.key.fingerprint() == fingerprint)
+                })
             };
             for held in tenant.keyring.all() {
                 if !known(held.key.fingerprint()) {

@@ -83,7 +83,9 @@ impl Rotation {
     }
 
     fn is_time(&self, generation: &Generation, tenant: &Tenant, key: &Key) -> bool {
-        let Some(tried) = self.find(tenant, key) else { return true };
+        let Some(tried) = self.find(tenant, key) else {
+            return true;
+        };
         let interval = generation.config.rotation.canary_interval;
         let wait = match tried.verdict {
             Some(Verdict::Taken) => interval.max(AFTER_REFUSAL),

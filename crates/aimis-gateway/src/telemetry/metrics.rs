@@ -588,12 +588,7 @@ impl Maker {
         self.keep(name, made, forget)
     }
 
-    fn keep<C: Collector + Clone + 'static>(
-        &self,
-        name: &str,
-        made: prometheus::Result<C>,
-        forget: fn(&C, &str),
-    ) -> C {
+    fn keep<C: Collector + Clone + 'static>(&self, name: &str, made: prometheus::Result<C>, forget: fn(&C, &str)) -> C {
         let mut known = self.known();
         let before = known.get(name).and_then(|known| known.family.downcast_ref::<C>());
         if let Some(family) = before {

@@ -11,7 +11,7 @@ section! {
     /// once. What cannot be used changes nothing.
     pub struct Reload {
         /// How often the files are looked at, by their content; 0 means only on `SIGHUP`. Files of listeners' TLS have
-        /// `reload_interval_s` of their own.
+        /// `reload_interval_ms` of their own.
         poll as "poll_s": Duration = seconds(0, 86_400).or(10);
     }
 }
