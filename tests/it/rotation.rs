@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use aimis_gateway::clock::Clock;
 use aimis_simulator::{Account, Callback, CallbackSender, Platform};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::log_fields::checked;
 use crate::privacy::canary::{Canaries, Sinks};
 use crate::reload::{Load, platform};
+use crate::support::client::{self, request};
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, Settings};
 
 const OLD: &str = "0123456789abcdef0123456789abcdef";
 const NEW: &str = "fedcba9876543210fedcba9876543210";
+/// A listener for operators is asked by a loopback address.
+const HOST: (&str, &str) = ("Host", "127.0.0.1");
 const NOW: u64 = 1_735_689_600_000;
 
 /// What the platform takes: the first is in force.
@@ -307,4 +310,53 @@ async fn callbacks_under_a_token_that_was_replaced_are_taken_until_the_overlap_i
     // The end of the overlap is noticed by itself, soon.
     while callback(&gateway, &platform, OLD, later, 5).await {}
     assert!(callback(&gateway, &platform, NEW, later, 6).await);
+}
+
+#[tokio::test]
+async fn an_operator_sees_tokens_by_fingerprint_and_reloads() {
+    let (platform, directory) = (platform().await, Directory::new());
+    directory.file("next.token", NEW);
+    let base = settings(&platform)
+        .with("rotation", "canary = false")
+        .with("admin", "listen = \"127.0.0.1:0\"");
+    let gateway = base.start_in(&directory);
+    let admin = gateway.admin.unwrap();
+    let reload = async || {
+        let json = [HOST, ("Content-Type", "application/json")];
+        client::post(admin, "/api/v1/reload", &json, b"").await
+    };
+    base.clone()
+        .of_tenant("next_token_file = \"next.token\"")
+        .write(&directory);
+    assert_eq!(reload().await.json(), json!({"reloaded": true}));
+
+    let shown = client::exchange(admin, &request("GET", "/api/v1/credentials", &[HOST], b""))
+        .await
+        .unwrap();
+    let tokens = &shown.json()["tenants"][0]["tokens"];
+    let of = |source: &str, in_use: bool| {
+        let mut all = tokens.as_array().unwrap().iter();
+        all.any(|token| token["source"] == source && token["in_use"] == in_use)
+    };
+    assert!(of("token", true) && of("next", false), "{tokens}");
+    assert!(!shown.text().contains(OLD) && !shown.text().contains(NEW));
+
+    directory.file("first-hospital.token", "short");
+    let refused = reload().await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.json()["error"].as_str().unwrap().contains("32 are wanted"));
+    // A web page cannot say that it sends JSON.
+    assert_eq!(
+        client::post(admin, "/api/v1/reload", &[HOST, ("Content-Type", "text/plain")], b"")
+            .await
+            .status,
+        415
+    );
+    assert_eq!(
+        client::exchange(admin, &request("GET", "/api/v1/reload", &[HOST], b""))
+            .await
+            .unwrap()
+            .status,
+        405
+    );
 }

@@ -323,7 +323,12 @@ impl Gateway {
             lan,
             telemetry,
             admin,
-            operator: Admin::new(Arc::clone(&cache), Arc::clone(&in_force), log.clone()),
+            operator: Admin::new(
+                Arc::clone(&cache),
+                Arc::clone(&in_force),
+                reload_sender.clone(),
+                log.clone(),
+            ),
             served,
             workers,
             callback,

@@ -29,9 +29,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Fingerprints, by what names the token.
+type Tokens = Vec<(&'static str, String)>;
+
 struct Found {
-    /// Name, appId, and the tokens by what names them.
-    tenants: Vec<(String, String, Vec<(&'static str, String)>)>,
+    /// Name, appId and tokens.
+    tenants: Vec<(String, String, Tokens)>,
     clients: Vec<ClientFound>,
     platform: String,
     lan: Vec<String>,
