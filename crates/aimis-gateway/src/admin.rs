@@ -10,6 +10,7 @@ mod visitor;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aimis_core::order::Patient;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 pub(crate) use patient::{NO_NUMBER, is_number};
 pub use visitor::Door;
 
+use crate::audit::{Auditor, Kind, Record};
 use crate::edge::connection::{Asked, Body};
 use crate::forward::cache::Cache;
 use crate::forward::decode::body::{self, BodyBounds};
@@ -44,6 +46,7 @@ pub struct Admin {
     cache: Arc<Cache>,
     snapshot: Arc<Snapshot>,
     log: Log,
+    auditor: Option<Auditor>,
 }
 
 /// The body of [`CACHE_PURGE`]: `{"all":true}`, or a tenant, an API, both, or a tenant and a patient's number.
@@ -61,9 +64,14 @@ struct Order<'a> {
 struct Refusal(StatusCode, &'static str);
 
 impl Admin {
-    /// Operates `cache`.
-    pub fn new(cache: Arc<Cache>, snapshot: Arc<Snapshot>, log: Log) -> Self {
-        Self { cache, snapshot, log }
+    /// Operates `cache`; what is done is recorded by `auditor`, where there is an audit trail.
+    pub fn new(cache: Arc<Cache>, snapshot: Arc<Snapshot>, log: Log, auditor: Option<Auditor>) -> Self {
+        Self {
+            cache,
+            snapshot,
+            log,
+            auditor,
+        }
     }
 
     /// Answers one request that came by `door`.
@@ -108,7 +116,10 @@ impl Admin {
                         "the body did not come whole, or is too large",
                     )
                 })?;
-                let dropped = self.purge(&body)?;
+                let (dropped, record) = self.purge(&body)?;
+                if let (Some(auditor), Some(record)) = (&self.auditor, record) {
+                    auditor.record(record).await.map_err(|_| UNRECORDED)?;
+                }
                 Ok(response(StatusCode::OK, &json!({ "dropped": dropped })))
             }
             (CACHE_PURGE, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use POST")),
@@ -124,7 +135,7 @@ impl Admin {
         json!({ "entries": fill.entries, "bytes": fill.bytes, "max_bytes": fill.max_bytes })
     }
 
-    fn purge(&self, body: &[u8]) -> Result<usize, Refusal> {
+    fn purge(&self, body: &[u8]) -> Result<(usize, Option<Box<Record>>), Refusal> {
         let wrong = |text| Refusal(StatusCode::UNPROCESSABLE_ENTITY, text);
         let order: Order<'_> = serde_json::from_slice(body).map_err(|_| {
             wrong(
@@ -144,6 +155,20 @@ impl Admin {
             Some(name) => Some(apis.iter().position(|api| *api == name).ok_or(wrong("no such API"))?),
             None => None,
         };
+        let mut record = self.auditor.as_ref().map(|auditor| {
+            let mut record = Box::new(Record::new(Kind::Act, auditor.clock().now()));
+            record.act = Some("cache-purge");
+            record.tenant = tenant.cloned();
+            record.api = api.map(|api| apis[api]);
+            if let (Some(tenant), Some(number)) = (tenant, order.patient) {
+                let patient = Patient::new(Some(number), Some(number));
+                record.subject = auditor.tagger().patient(tenant.as_str(), &patient);
+            }
+            record
+        });
+        if let Some(auditor) = &self.auditor {
+            auditor.ready().map_err(|_| UNRECORDED)?;
+        }
         let dropped = match (order.all, tenant, api, order.patient) {
             (true, None, None, None) => self.cache.drop_all(None, None),
             (false, Some(_), None, Some(number)) if !is_number(number) => return Err(wrong(NO_NUMBER)),
@@ -163,10 +188,18 @@ impl Admin {
             patient: order.patient.is_some(),
             dropped,
         }));
-        Ok(dropped)
+        if let Some(record) = &mut record {
+            record.count = Some(dropped as u64);
+        }
+        Ok((dropped, record))
     }
 }
 
+/// Also where it was done, and the record of it could not be kept.
+const UNRECORDED: Refusal = Refusal(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "the audit trail cannot be written, and audit.on_failure = \"refuse\"",
+);
 const USE_GET: &str = "use GET";
 
 fn is_json(headers: &HeaderMap) -> bool {

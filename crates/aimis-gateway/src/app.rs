@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::admin::Admin;
+use crate::audit::{self, Audit, AuditGuard};
 use crate::cache_truth::CacheTruth;
 use crate::callback;
 use crate::callback::deliver::{self, Deliverer};
@@ -76,6 +77,9 @@ pub enum StartError {
     /// The inbox cannot be opened.
     #[error(transparent)]
     Inbox(#[from] OpenError),
+    /// The audit trail cannot be taken up.
+    #[error(transparent)]
+    Audit(#[from] audit::OpenError),
     /// The system denied a thread, a timer or randomness.
     #[error("the system denied a resource: {}", .0.kind())]
     System(#[from] io::Error),
@@ -94,6 +98,8 @@ pub struct Gateway {
     cache: Arc<Cache>,
     metrics: Arc<Metrics>,
     log: Log,
+    /// Behind all that records: what is recorded while the rest ends is written out.
+    _audit_guard: Option<AuditGuard>,
     /// Last of all: what is written while the rest ends is written out.
     _log_guard: LogGuard,
 }
@@ -140,7 +146,7 @@ impl Gateway {
         let admin_addresses = addresses(&admin);
 
         let (log, log_guard) = Log::start(clock.clone(), level(config), instance, log_output)?;
-        let snapshot = Arc::new(prepared.snapshot);
+        let mut snapshot = prepared.snapshot;
         let names: Vec<&str> = snapshot
             .tenants
             .all()
@@ -148,6 +154,16 @@ impl Gateway {
             .map(|tenant| tenant.name.as_str())
             .collect();
         let metrics = Metrics::new(&names, &snapshot.apis.names(), &snapshot.codes);
+        let audit = config
+            .audit
+            .as_ref()
+            .map(|settings| Audit::start(settings, &clock, &log, &metrics.audit))
+            .transpose()?;
+        let (audit, audit_guard) = audit.unzip();
+        let lane = || audit.as_ref().map(Audit::lane);
+        let operator = lane();
+        snapshot.audit = operator.as_ref().map(|auditor| auditor.tagger().clone());
+        let snapshot = Arc::new(snapshot);
         let health = Health::new(Arc::clone(&metrics));
         health.set(ReadyCheck::Config, true);
         health.set(ReadyCheck::Secrets, true);
@@ -211,6 +227,7 @@ impl Gateway {
             let pull = pull.clone();
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
+            let audited = lane().zip(config.audit.as_ref().map(|audit| audit.operator_header.name.clone()));
             let parts = worker::Parts {
                 bounds: lan_bounds(config),
                 door: tls
@@ -225,7 +242,11 @@ impl Gateway {
                     let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
                     let asker = Asker::new(platform, limits, cache, Arc::clone(&snapshot), Arc::clone(&metrics));
                     let road = Road::new(snapshot, failures, asker, signing_clock);
-                    RoadService::new(road, ids, clock, log, metrics, health, draining, pull)
+                    let service = RoadService::new(road, ids, clock, log, metrics, health, draining, pull);
+                    match audited {
+                        Some((auditor, header)) => service.audited(auditor, header),
+                        None => service,
+                    }
                 }),
             };
             let (worker, thread) = Worker::start(format!("aimis-worker-{index}"), parts)?;
@@ -248,6 +269,7 @@ impl Gateway {
                     log: log.own_lane(),
                     repeat_interval: config.log.repeat_interval,
                     resolver,
+                    auditor: lane(),
                 },
             )?;
             threads.push(deliverer.start(controls.stop.subscribe(), controls.abort.subscribe())?);
@@ -321,7 +343,7 @@ impl Gateway {
             lan,
             telemetry,
             admin,
-            operator: Admin::new(Arc::clone(&cache), snapshot, log.clone()),
+            operator: Admin::new(Arc::clone(&cache), snapshot, log.clone(), operator),
             served,
             workers,
             callback,
@@ -344,6 +366,7 @@ impl Gateway {
             cache,
             metrics,
             log,
+            _audit_guard: audit_guard,
             _log_guard: log_guard,
         })
     }

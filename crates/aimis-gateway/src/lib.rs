@@ -17,6 +17,7 @@
 //! | how are connections served and bounded? | [`edge`], [`listener`], [`sources`] |
 //! | which threads are there? | [`app`], [`worker`], `control` |
 //! | are answers emptier than they were? | `emptiness` |
+//! | who looked at whom? | [`audit`] |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
 //! | what can an operator do while it runs? | [`admin`] |
@@ -26,6 +27,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod cache_truth;
 pub mod callback;
 pub mod cli;
@@ -34,12 +36,14 @@ pub mod clock;
 pub mod config;
 mod control;
 pub mod descriptors;
+mod disk;
 pub mod doctor;
 pub mod edge;
 mod emptiness;
 pub mod explain;
 pub mod forward;
 mod json_charset;
+mod key_file;
 pub mod limit;
 pub mod listener;
 pub mod local;

@@ -146,6 +146,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
             codes: codes(config),
             cache_keys: Arc::new(CacheKeys::new(&tag_key)),
             tagger: PatientTagger::new(&tag_key),
+            // Set by whoever writes one: the key is made at the first start, not by a check.
+            audit: None,
             apis,
             cors: Cors::new(
                 config

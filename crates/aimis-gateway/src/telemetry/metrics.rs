@@ -14,6 +14,7 @@ use prometheus::{
 };
 
 use super::answers::AnswerMetrics;
+use super::audit::AuditMetrics;
 use super::cache::CacheMetrics;
 use super::callbacks::CallbackMetrics;
 use super::deliveries::DeliveryMetrics;
@@ -87,6 +88,8 @@ pub struct Metrics {
     pub deliveries: DeliveryMetrics,
     /// Requests of a HIS that fetches its events.
     pub pulls: PullMetrics,
+    /// What becomes of audit records.
+    pub audit: Arc<AuditMetrics>,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
     /// What the inbox holds.
@@ -337,6 +340,7 @@ impl Metrics {
             cache: CacheMetrics::new(&maker, apis),
             deliveries: DeliveryMetrics::new(&maker, tenants),
             pulls: PullMetrics::new(&maker),
+            audit: Arc::new(AuditMetrics::new(&maker)),
             callbacks: CallbackMetrics::new(&maker),
             inbox: Arc::new(InboxMetrics::new(&maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),

@@ -51,6 +51,7 @@ use self::pacing::Pacing;
 use self::schedule::Schedule;
 use self::send::Bounds;
 use super::inbox::Inbox;
+use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::config;
 use crate::telemetry::log::Log;
@@ -75,6 +76,8 @@ pub struct Surroundings {
     pub repeat_interval: Duration,
     /// Finds the addresses of targets.
     pub resolver: Resolver,
+    /// Keeps the audit trail, where there is one.
+    pub auditor: Option<Auditor>,
 }
 
 /// Brings events to their targets.
@@ -107,6 +110,7 @@ impl Deliverer {
                 resolver: surroundings.resolver.clone(),
                 clock: surroundings.clock.clone(),
                 log: surroundings.log.clone(),
+                auditor: surroundings.auditor.clone(),
                 failures: throttle(),
                 store_failures: throttle(),
             };
