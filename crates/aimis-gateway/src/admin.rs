@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 pub(crate) use patient::{NO_NUMBER, is_number};
 pub use visitor::Door;
 
+use crate::audit::record::Who;
 use crate::audit::{Auditor, Kind, Record};
 use crate::edge::connection::{Asked, Body};
 use crate::forward::cache::Cache;
@@ -158,6 +159,7 @@ impl Admin {
         let mut record = self.auditor.as_ref().map(|auditor| {
             let mut record = Box::new(Record::new(Kind::Act, auditor.clock().now()));
             record.act = Some("cache-purge");
+            record.who = Some(Who::new("the admin listener"));
             record.tenant = tenant.cloned();
             record.api = api.map(|api| apis[api]);
             if let (Some(tenant), Some(number)) = (tenant, order.patient) {

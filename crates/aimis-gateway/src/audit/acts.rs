@@ -2,7 +2,7 @@
 //! shown or done.
 
 use super::files::Trail;
-use super::journal::Journal;
+use super::journal::{Bounds, Journal};
 use super::open::{self, OpenError};
 use super::record::Record;
 use super::tags::Tagger;
@@ -24,7 +24,16 @@ impl Acts {
     pub fn open(settings: &config::Audit, clock: &Clock) -> Result<Self, OpenError> {
         let lock = open::lock(Trail::Acts, &settings.path, true)?;
         let keys = read_keys(settings)?.into();
-        let (journal, _) = open::open(bounds(settings), Trail::Acts, keys, clock.now(), lock)?;
+        let (journal, _) = open::open(
+            Bounds {
+                export: false,
+                ..bounds(settings)
+            },
+            Trail::Acts,
+            keys,
+            clock.now(),
+            lock,
+        )?;
         Ok(Self {
             journal,
             clock: clock.clone(),

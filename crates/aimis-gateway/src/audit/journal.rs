@@ -36,6 +36,8 @@ pub(super) struct Bounds {
     pub(super) all: u64,
     /// How long files are kept; `None`: for ever.
     pub(super) retention: Option<Duration>,
+    /// Whether lines are sent elsewhere as well.
+    pub(super) export: bool,
 }
 
 /// See the module's text.
@@ -55,8 +57,10 @@ pub(super) struct Journal {
     /// Lines that are not known to be durable, and how many of their bytes are written.
     pub(super) pending: Vec<u8>,
     pub(super) written: usize,
-    /// Of these bytes, how many were taken for export.
-    pub(super) exported: usize,
+    /// Of these bytes, how many are in `copy` or were taken from it.
+    pub(super) copied: usize,
+    /// What was written and is still to be sent elsewhere; `None` where nothing is.
+    pub(super) copy: Option<Vec<u8>>,
     /// Where in the file they begin.
     pub(super) base: u64,
     /// Bytes of the files before.
@@ -119,14 +123,19 @@ impl Journal {
         let at = self.base + self.written as u64;
         self.file.write_all_at(&self.pending[self.written..], at)?;
         self.written = self.pending.len();
+        if let Some(copy) = &mut self.copy
+            && self.copied < self.written
+        {
+            // Once, however often it has to be written.
+            copy.extend_from_slice(&self.pending[self.copied..]);
+            self.copied = self.written;
+        }
         Ok(())
     }
 
-    /// What was written since the last time this was asked.
-    pub(super) fn fresh(&mut self) -> &[u8] {
-        let from = self.exported.min(self.written);
-        self.exported = self.written.max(self.exported);
-        &self.pending[from..self.written]
+    /// What was written since the last time this was asked, where it is to be sent elsewhere.
+    pub(super) fn fresh(&mut self) -> Vec<u8> {
+        self.copy.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Makes durable what is pending.
@@ -159,7 +168,7 @@ impl Journal {
     pub(super) fn settle(&mut self) {
         self.base += self.written as u64;
         self.pending.drain(..self.written);
-        self.exported = self.exported.saturating_sub(self.written);
+        self.copied = self.copied.saturating_sub(self.written);
         self.written = 0;
         self.pending.shrink_to(1 << 20);
     }

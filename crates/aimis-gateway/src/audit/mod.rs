@@ -220,6 +220,8 @@ fn bounds(settings: &config::Audit) -> Bounds {
         directory: settings.path.clone(),
         file: settings.max_file_bytes as u64,
         all: settings.max_bytes as u64,
+        // Of the gateway's trail; the other has nobody who sends.
+        export: settings.syslog.is_some(),
         retention: (days > 0).then(|| Duration::from_secs(u64::from(days) * 86_400)),
     }
 }

@@ -75,6 +75,7 @@ impl Bed {
             directory: self.directory.path().to_owned(),
             file: self.file,
             all: self.all,
+            export: false,
             retention: Some(std::time::Duration::from_secs(86_400 * 10)),
         };
         let told = |error: super::open::OpenError| error.to_string();

@@ -154,7 +154,7 @@ impl Writer {
     fn export(&mut self) {
         let fresh = self.journal.fresh();
         if let Some(exporter) = &self.exporter {
-            exporter.send(fresh);
+            exporter.send(&fresh);
         }
     }
 

@@ -38,7 +38,8 @@ fn opened(source: &ConfigArguments) -> Result<(config::Audit, Keys), Failure> {
         .audit
         .ok_or_else(|| Failure::Config(none.to_owned()))?;
     if !settings.path.is_dir() {
-        let path = settings.path.display();
+        let path = crate::secrets::in_full(&settings.path);
+        let path = path.display();
         return Err(Failure::Problem(format!(
             "audit.path: {path}: no such directory; nothing has been recorded"
         )));
