@@ -142,25 +142,21 @@ async fn p1_a_process_keeps_nothing_in_its_output_files_and_arguments() {
     let ended = tokio::task::spawn_blocking(|| serve.process.ended()).await.unwrap();
 
     assert!(ended.status.success());
+    let audit = |name: &str, input: &str| {
+        let mut command = binary::command(&["audit", name, "--config", &config]);
+        command.current_dir(directory.path());
+        run(command, input.as_bytes())
+    };
     for number in [PHONE, ID_NUMBER] {
-        let found = run(
-            binary::command(&["audit", "find", "--config", &config]),
-            number.as_bytes(),
+        let found = audit("find", number);
+        assert!(
+            String::from_utf8_lossy(&found.stdout).contains("lookup patientStudies"),
+            "{found:?}"
         );
-        assert!(String::from_utf8_lossy(&found.stdout).contains("lookup patientStudies"));
         sinks.output("audit find", &found);
     }
-    sinks.output(
-        "audit find, wrong",
-        &run(
-            binary::command(&["audit", "find", "--config", &config]),
-            NAME.as_bytes(),
-        ),
-    );
-    sinks.output(
-        "audit verify",
-        &run(binary::command(&["audit", "verify", "--config", &config]), b""),
-    );
+    sinks.output("audit find, wrong", &audit("find", NAME));
+    sinks.output("audit verify", &audit("verify", ""));
     sinks.ended("serve", &ended);
     sinks.files("work directory", directory.path());
     let mut canaries = canaries();

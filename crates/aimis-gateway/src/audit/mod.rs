@@ -154,6 +154,7 @@ impl Audit {
             synced: clock.moment(),
             housekept: clock.moment(),
             told: 0,
+            not_before: None,
         };
         let thread = std::thread::Builder::new().name("aimis-audit".to_owned());
         let thread = thread.spawn(move || writer.run()).map_err(failed)?;

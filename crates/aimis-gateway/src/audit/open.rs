@@ -219,7 +219,10 @@ pub(super) fn open(
     });
     // On a full disk it waits, as every line does; what reads is not kept from starting.
     let _ = journal.sync(now);
-    if journal.number + 1 < next || journal.key != journal.keys.current().id() {
+    if journal.key != journal.keys.current().id() {
+        // Tags are made under the current key, and found by the key of their file.
+        journal.roll_to(next, now).map_err(failed)?;
+    } else if journal.number + 1 < next {
         let _ = journal.roll_to(next, now);
     }
     Ok((journal, found))

@@ -23,6 +23,8 @@ pub enum Told<'t> {
     Torn(u64),
     /// A file was removed since its time was over.
     Pruned(u32),
+    /// No new file could be begun, or an old one not removed.
+    Housekeeping(io::ErrorKind),
     /// The syslog server does not take records.
     ExportFailing(io::ErrorKind),
     /// It does again.
@@ -45,7 +47,7 @@ impl Told<'_> {
     pub(crate) fn level(&self) -> Level {
         match self {
             Self::End(_) | Self::Works | Self::Pruned(_) | Self::ExportWorks | Self::Verified(_) => Level::Info,
-            Self::Torn(_) | Self::ExportFailing(_) | Self::Unread(_) => Level::Warn,
+            Self::Torn(_) | Self::Housekeeping(_) | Self::ExportFailing(_) | Self::Unread(_) => Level::Warn,
             Self::Failing(_) | Self::Lost(_) | Self::Anomaly(_) | Self::Damaged(..) => Level::Error,
         }
     }
@@ -59,6 +61,7 @@ impl Told<'_> {
             Self::Anomaly(_) => "audit_anomaly",
             Self::Torn(_) => "audit_torn",
             Self::Pruned(_) => "audit_pruned",
+            Self::Housekeeping(_) => "audit_housekeeping_failed",
             Self::ExportFailing(_) => "audit_export_failing",
             Self::ExportWorks => "audit_export_works",
             Self::Verified(_) => "audit_verified",
@@ -82,6 +85,9 @@ impl Told<'_> {
             }
             Self::Torn(_) => "half a record of a process that was killed was cut off the audit trail",
             Self::Pruned(_) => "a file of the audit trail was removed: it was older than audit.retention_days",
+            Self::Housekeeping(_) => {
+                "a new file of the audit trail could not be begun, or an old one not removed: it goes on in the file it has"
+            }
             Self::ExportFailing(_) => {
                 "the syslog server does not take records of the audit trail: they are in its files"
             }
@@ -95,7 +101,9 @@ impl Told<'_> {
     pub(crate) fn fields(&self, line: &mut Line<'_>) {
         match self {
             Self::End(end) => line.field("audit.seq", end.seq).field("audit.seal", end.seal),
-            Self::Failing(kind) | Self::ExportFailing(kind) | Self::Unread(kind) => line.field("error.type", *kind),
+            Self::Failing(kind) | Self::Housekeeping(kind) | Self::ExportFailing(kind) | Self::Unread(kind) => {
+                line.field("error.type", *kind)
+            }
             Self::Lost(records) => line.field("records", *records),
             Self::Anomaly(anomaly) => {
                 line.field("audit.anomaly", anomaly.as_str());

@@ -29,6 +29,8 @@ const BATCH: usize = 1 << 20;
 const UNSYNCED: usize = 4 << 20;
 /// The pause behind a failure.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The pause before a new file is tried again.
+const AGAIN: Duration = Duration::from_secs(60);
 /// How often it is looked for files whose time is over, and the trail's end is told.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 
@@ -55,6 +57,8 @@ pub(super) struct Writer {
     pub(super) synced: Moment,
     pub(super) housekept: Moment,
     pub(super) told: u64,
+    /// A new file is not tried again before.
+    pub(super) not_before: Option<Moment>,
 }
 
 impl Writer {
@@ -130,24 +134,44 @@ impl Writer {
             self.journal.sync(now)?;
         }
         if fresh && self.journal.is_full(now) {
-            self.journal.roll(now)?;
-            self.export();
-            self.tell_end();
-            self.prune(now)?;
+            self.next_file(now)?;
         }
         if self.clock.moment().since(self.housekept) >= HOUSEKEEPING {
-            self.housekept = self.clock.moment();
-            self.prune(now)?;
+            self.prune(now);
             self.tell_end();
         }
         Ok(())
     }
 
-    fn prune(&mut self, now: Timestamp) -> io::Result<()> {
-        if let Some(file) = self.journal.prune(now)? {
-            self.log.write(&Event::Audit(Told::Pruned(file)));
+    /// Begins the next file. That this does not succeed keeps nobody from writing on in the one there is.
+    fn next_file(&mut self, now: Timestamp) -> io::Result<()> {
+        self.journal.sync(now)?;
+        let moment = self.clock.moment();
+        if self.not_before.is_some_and(|not_before| moment < not_before) {
+            return Ok(());
         }
+        let number = self.journal.number;
+        let rolled = self.journal.roll(now);
+        if self.journal.number == number {
+            self.not_before = Some(moment.after(AGAIN));
+            let kind = rolled.err().map_or(io::ErrorKind::Other, |error| error.kind());
+            self.log.write(&Event::Audit(Told::Housekeeping(kind)));
+            return Ok(());
+        }
+        rolled?;
+        self.export();
+        self.tell_end();
+        self.prune(now);
         Ok(())
+    }
+
+    fn prune(&mut self, now: Timestamp) {
+        self.housekept = self.clock.moment();
+        match self.journal.prune(now) {
+            Ok(None) => {}
+            Ok(Some(file)) => self.log.write(&Event::Audit(Told::Pruned(file))),
+            Err(error) => self.log.write(&Event::Audit(Told::Housekeeping(error.kind()))),
+        }
     }
 
     /// Sends what was written to the syslog server.

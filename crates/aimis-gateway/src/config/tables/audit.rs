@@ -35,8 +35,8 @@ section! {
         fsync_interval as "fsync_interval_ms": Duration = millis(10, 60_000).or(1_000);
         /// Records of one thread that may wait to be written.
         queue: usize = integer(64, 1_000_000).or(8_192);
-        /// How long an answer waits for its record: for a place where `queue` is full, and for the disk under
-        /// `fsync = "each"`. Then `on_failure` holds.
+        /// How long an answer waits for its record: for a place where `queue` is full, and for the disk where each record
+        /// is made durable. Then `on_failure` holds.
         max_wait as "max_wait_ms": Duration = millis(1, 60_000).or(2_000);
         /// The size at which a file is closed and the next begun; so it is at midnight in China, too.
         max_file_bytes: usize = size(64 << 10, 4 << 30).or("64MiB");
@@ -48,7 +48,8 @@ section! {
         /// Allows a `retention_days` below six months: for tests, or where another copy is kept (`syslog`).
         allow_short_retention: bool = switch().or(false);
         /// The header in which the hospital's system may name the user behind a look-up. 1 to 64 letters, digits, `.`, `_`
-        /// and `-` are recorded as they are; what could be a person's number or name is recorded as a keyed tag.
+        /// and `-`, with nine digits at most, are recorded as they are; what could be a person's number or name is recorded as a
+        /// keyed tag.
         operator_header: HeaderKey = header().or("X-Operator-Id");
         /// How often the gateway verifies all files; 0: never.
         verify_interval_hours: u32 = integer(0, 8_760).unit("hours").or(24);
