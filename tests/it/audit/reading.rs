@@ -73,8 +73,7 @@ async fn an_end_that_was_put_back_whole_is_told_by_the_log_and_the_metric() {
     let end: Value = log
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &Value| line["event.name"] == "audit_end")
-        .next_back()
+        .rfind(|line: &Value| line["event.name"] == "audit_end")
         .unwrap();
     let anchor = format!("{}:{}", end["audit.seq"], end["audit.seal"].as_str().unwrap());
     let seq = end["audit.seq"].to_string();
