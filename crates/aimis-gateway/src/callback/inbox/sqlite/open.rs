@@ -15,9 +15,9 @@ use super::room::{PAGE, Room};
 use super::writer::{Store, Writer};
 use super::{Parts, Role, Settings, Sqlite, schema};
 use crate::callback::event::Tags;
-use crate::callback::inbox::disk;
 use crate::callback::inbox::keys::{KeyError, KeyId, Keys, bound_to};
 use crate::clock::Clock;
+use crate::disk;
 use crate::secrets::{self, in_full};
 
 /// The oldest SQLite that may write: before it, a checkpoint that met a writer could damage a write-ahead log.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::Connection;
 
 use super::Settings;
-use crate::callback::inbox::disk;
+use crate::disk;
 
 /// Bytes of a page of the database.
 pub(super) const PAGE: u64 = 4096;
