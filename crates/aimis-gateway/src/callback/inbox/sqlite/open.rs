@@ -12,9 +12,10 @@ use zeroize::Zeroizing;
 use super::neighbours::Neighbours;
 use super::read::{Reader, millis};
 use super::room::{PAGE, Room};
-use super::writer::{Store, Writer};
+use super::writer::{Store, Writer, refusal};
 use super::{Parts, Role, Settings, Sqlite, schema};
 use crate::callback::event::Tags;
+use crate::callback::inbox::InboxError;
 use crate::callback::inbox::keys::{KeyError, KeyId, Keys, bound_to};
 use crate::clock::Clock;
 use crate::disk;
@@ -136,16 +137,16 @@ impl Sqlite {
         let mut connection = connect(&settings, role)?;
         schema::migrate(&mut connection, role)?;
         let (keys, key, tags) = unlock(&mut connection, keys)?;
-        if role == Role::Gateway {
-            recover(&connection, &parts.clock)?;
-        }
         let file = |error| OpenError::File(in_full(&settings.path), error);
         disk::sync_directory(disk::directory_of(&settings.path)).map_err(file)?;
 
         let reader = Arc::new(Reader::start(connect_to_read(&settings)?)?);
         let settings = Arc::new(settings);
         parts.metrics.show_limit(settings.max_bytes);
-        let room = Room::new(&mut connection, &settings)?;
+        let mut room = Room::new(&mut connection, &settings)?;
+        if role == Role::Gateway {
+            recover_within_room(&connection, &mut room, &parts.clock)?;
+        }
         let (changes, _) = watch::channel(0);
         let clock = parts.clock.clone();
         let store = Store::new(connection, Arc::clone(&settings), role, parts, changes.clone(), room);
@@ -305,6 +306,20 @@ fn unlock(connection: &mut Connection, files: &KeyFiles) -> Result<(Keys, i64, T
     let tags = Tags::new(&tag_key);
     transaction.commit()?;
     Ok((keys, number, tags))
+}
+
+/// [`recover`], as far as a disk allows that is full: the log is written anew, and where that is not enough, leases run out
+/// by themselves. Deliveries make room, so a gateway that does not start would be the wrong answer.
+fn recover_within_room(connection: &Connection, room: &mut Room, clock: &Clock) -> rusqlite::Result<()> {
+    let is_full = |error: &rusqlite::Error| refusal(error) == InboxError::DiskFull;
+    match recover(connection, clock) {
+        Err(error) if is_full(&error) => {}
+        recovered => return recovered,
+    }
+    match room.reuse_log(connection).and_then(|()| recover(connection, clock)) {
+        Err(error) if is_full(&error) => Ok(()),
+        recovered => recovered,
+    }
 }
 
 /// What the gateway before us had leased is up again, at once.
