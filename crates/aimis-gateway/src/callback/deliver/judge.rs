@@ -186,8 +186,8 @@ mod tests {
             (200, br#""{\"code\":0}""#, "taken"),
             (200, br#""\u007b\"code\":1}""#, "code_1"),
             // UTF-16, either way round.
-            (200, b"\xff\xfe{\0\"\0c\0o\0d\0e\0\"\0:\01\0}\0", "code_1"),
-            (200, b"\xfe\xff\0{\0\"\0c\0o\0d\0e\0\"\0:\00\0}", "taken"),
+            (200, b"\xff\xfe{\0\"\0c\0o\0d\0e\0\"\0:\x001\0}\0", "code_1"),
+            (200, b"\xfe\xff\0{\0\"\0c\0o\0d\0e\0\"\0:\x000\0}", "taken"),
             (200, b"\x1f\x8b\x08\0\0\0\0\0", "answer_encoded"),
             (300, b"", "status_300"),
             (301, br#"{"code":0}"#, "status_301"),
