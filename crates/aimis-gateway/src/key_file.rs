@@ -52,6 +52,11 @@ pub(crate) fn generate(path: &Path) -> std::io::Result<()> {
     let directory = disk::directory_of(path);
     disk::create_directory(directory)?;
     let draft = path.with_extension(format!("new-{}", std::process::id()));
+    // A crash left it, of a process that had our number; nobody else is here, since what the key is for is locked.
+    match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut file = disk::create_private(&draft)?;
     file.write_all(&*text)?;
     file.sync_all()?;

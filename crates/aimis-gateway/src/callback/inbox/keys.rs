@@ -171,7 +171,7 @@ pub enum KeyError {
     #[error("{} is no key: it needs 32 bytes, or their 64 hex digits (`openssl rand -hex 32`)", .0.display())]
     NoKey(PathBuf),
     /// The database has been sealed, and the key is gone.
-    #[error("{}: no such file, but events have been sealed with the key that was in it; put it back", .0.display())]
+    #[error("{}: no such file, but events have been sealed with the key that was in it; put it back. If it is lost for good, so are the events: then move the files of inbox.path away, and a new inbox begins", .0.display())]
     Missing(PathBuf),
     /// The first key could not be written.
     #[error("{}: a key could not be written there: {}", .0.display(), .1.kind())]
@@ -214,6 +214,22 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().unwrap()), 0o700);
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_a_crash_left_is_in_nobodys_way() {
+        let dir = TempDir::new();
+        let path = dir.path().join("inbox.key");
+        // In a container the next process has the number of the last.
+        std::fs::write(
+            dir.path().join(format!("inbox.new-{}", std::process::id())),
+            "half a key",
+        )
+        .unwrap();
+
+        read_current(&path, true).unwrap();
+
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -130,17 +130,17 @@ impl Room {
         self.free < 2 * self.keep_free
     }
 
-    /// Brings the log into the database as far as readers let it, so that it is written from its beginning again.
-    pub(super) fn reuse_log(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        checkpoint(connection, "PASSIVE")
-    }
-
     /// Waits for readers, brings the log into the database and empties it.
     pub(super) fn empty_log(&self, connection: &Connection) -> rusqlite::Result<()> {
         checkpoint(connection, "TRUNCATE")?;
         self.log_pages.store(0, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Brings the log into the database as far as readers let it, so that it is written from its beginning again.
+pub(super) fn reuse_log(connection: &Connection) -> rusqlite::Result<()> {
+    checkpoint(connection, "PASSIVE")
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
