@@ -88,7 +88,7 @@ impl Drive {
         };
         canaries.add("signature of a callback", &signature(&sender));
 
-        self.failing_his(&his, &sender).await;
+        self.failing_his(&gateway, &his, &sender).await;
         self.odd_callbacks(&gateway, &sender).await;
         self.missed(&gateway, platform).await;
         self.sinks.files("inbox of a gateway that runs", places.kept.path());
@@ -110,7 +110,7 @@ impl Drive {
     }
 
     /// A HIS that quotes what it got, and takes nothing, until it does.
-    async fn failing_his(&mut self, his: &His, sender: &CallbackSender) {
+    async fn failing_his(&mut self, gateway: &Gateway, his: &His, sender: &CallbackSender) {
         let message = format!("no patient {PHONE} {ID_NUMBER} {NAME} {LINK} under {BEARER}");
         for fault in [
             Fault::BusinessCode {
@@ -130,7 +130,6 @@ impl Drive {
         ] {
             his.push_fault(fault);
         }
-        let before = his.delivery_count();
         for study in ["S1", "S2"] {
             let callback = Callback::demo()
                 .study(study)
@@ -138,8 +137,18 @@ impl Drive {
                 .with("patientName", NAME);
             assert!(sender.send(&callback).await.unwrap().is_received());
         }
-        // One attempt for each fault, at the least.
-        his.wait_for_deliveries(before + 5).await;
+        // Taken in the end, or tried as often as may be: both have met the faults by then.
+        let ended = async || {
+            let of = async |result| {
+                let series = format!("aimis_deliveries_total{{result=\"{result}\",target=\"first-hospital\"}}");
+                gateway.metric(&series).await.unwrap_or_default()
+            };
+            of("ok").await + of("dead").await
+        };
+        let both = async { while ended().await < 2.0 {} };
+        tokio::time::timeout(client::PATIENCE, both)
+            .await
+            .expect("an end of both deliveries in time");
     }
 
     /// Each value in each part of a callback.
