@@ -51,12 +51,10 @@ pub(crate) fn generate(path: &Path) -> std::io::Result<()> {
     text[64] = b'\n';
     let directory = disk::directory_of(path);
     disk::create_directory(directory)?;
-    let draft = path.with_extension(format!("new-{}", std::process::id()));
-    // A crash left it, of a process that had our number; nobody else is here, since what the key is for is locked.
-    match std::fs::remove_file(&draft) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    // By chance, not by the number of this process: in a container the next one has the same, and a draft that a crash
+    // left would be in its way for ever.
+    let chance = secrets::random_key()?;
+    let draft = path.with_extension(format!("new-{}", hex::encode(&chance[..8])));
     let mut file = disk::create_private(&draft)?;
     file.write_all(&*text)?;
     file.sync_all()?;

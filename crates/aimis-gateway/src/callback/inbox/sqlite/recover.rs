@@ -1,14 +1,16 @@
 //! A start behind a crash: what the gateway before had in its hands.
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::read::millis;
 use super::room::reuse_log;
+use super::writer::refusal;
+use crate::callback::inbox::InboxError;
 use crate::clock::Clock;
 
 /// Recovers also on a disk that others filled: queries are answered all the same, and what is in the inbox leaves it.
 pub(super) fn recover_within_room(connection: &Connection, clock: &Clock) -> rusqlite::Result<()> {
-    let is_full = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    let is_full = |error: &rusqlite::Error| refusal(error) == InboxError::DiskFull;
     match recover(connection, clock) {
         Err(error) if is_full(&error) => {
             // The log can be written anew once it is in the database.

@@ -188,7 +188,7 @@ fn is_fatal(error: &Error) -> bool {
 }
 
 /// An error that undid what it belongs to, as callers learn it.
-fn refusal(error: &Error) -> InboxError {
+pub(super) fn refusal(error: &Error) -> InboxError {
     match error {
         Error::SqliteFailure(failure, _)
             if failure.code == ErrorCode::DiskFull || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE =>
