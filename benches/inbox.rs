@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aimis_core::codes::Codes;
-use aimis_gateway::callback::event::{NewEvent, Payload, Signed};
+use aimis_gateway::callback::event::{NewEvent, Origin, Payload, Signed};
 use aimis_gateway::callback::inbox::sqlite::{KeyFiles, Parts, Role, Settings};
 use aimis_gateway::callback::inbox::{Inbox, Kind, Outcome, Sharing, Sqlite};
 use aimis_gateway::clock::Clock;
@@ -70,6 +70,7 @@ fn open(directory: &Path, clock: &Clock) -> Sqlite {
         quarantine_max_bytes: 1 << 30,
         delivered_body: Duration::from_secs(24 * 3600),
         delivered_record: Duration::from_secs(7 * 24 * 3600),
+        acts: Duration::from_secs(180 * 24 * 3600),
         queue: 1024,
         batch: 256,
         wal_target_bytes: 16 << 20,
@@ -105,6 +106,9 @@ fn event(inbox: &Sqlite, clock: &Clock, number: usize) -> NewEvent {
         study: tags.study(&tenant, "H1", &study),
         identity: tags.identity(&tenant, "H1", &study, "R1", 3),
         body: tags.body(&tenant, &json),
+        origin: Origin::Callback {
+            gist: tags.body(&tenant, &json),
+        },
         payload: Payload::new(Zeroizing::new(json)),
         signed: Some(Signed {
             triple: tags.triple(&tenant, "900001", &study, b"signature"),

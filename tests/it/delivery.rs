@@ -1,6 +1,7 @@
 //! From the inbox to the HIS: what it gets, and what becomes of what it does not take.
 
 mod bed;
+mod store;
 mod trouble;
 mod trust;
 

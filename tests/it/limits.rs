@@ -234,6 +234,8 @@ async fn a_question_over_the_quota_waits_a_moment_for_its_turn() {
         platform.request_count()
     };
     let time = async {
+        // The first one has left, and may still be on its way.
+        platform.wait_for_requests(1).await;
         assert_eq!(waiting(2.0).await, 1);
         clock.advance(Duration::from_millis(199));
         assert_eq!(waiting(2.0).await, 1);

@@ -1,5 +1,7 @@
 //! The log: every line is what `config/log-fields.json` says, and nothing from outside shapes it.
 
+mod rare;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aimis_simulator::{Fault, Platform, PlatformOptions};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aimis_gateway::callback::event::{NewEvent, Payload};
+use aimis_gateway::callback::event::{NewEvent, Origin, Payload};
 use aimis_gateway::callback::inbox::sqlite::{KeyFiles, Parts, Role, Settings as InboxSettings};
 use aimis_gateway::callback::inbox::{Inbox, Sqlite};
 use aimis_gateway::clock::Clock;
@@ -456,6 +456,9 @@ async fn leases_that_nobody_waits_for_any_more_are_given_back() {
         study: inbox.tags().study(&tenant.name, "H", "S"),
         identity: inbox.tags().identity(&tenant.name, "H", "S", "R", 1),
         body: inbox.tags().body(&tenant.name, b"{}"),
+        origin: Origin::Callback {
+            gist: inbox.tags().body(&tenant.name, b"{}"),
+        },
         payload: Payload::new(b"{}".to_vec().into()),
         signed: None,
         quarantine: None,
@@ -467,13 +470,13 @@ async fn leases_that_nobody_waits_for_any_more_are_given_back() {
     let (log, _guard) = Log::start(clock, Level::Info, "test", Box::new(std::io::sink())).unwrap();
 
     // The caller goes while the inbox works for it.
-    let mut fetch = Box::pin(pull.fetch(tenant, 1, Duration::ZERO, &log));
+    let mut fetch = Box::pin(pull.fetch(tenant, 1, Duration::ZERO, &log, None));
     assert!(poll_immediate(&mut fetch).await.is_none());
     drop(fetch);
 
     let again = async {
         loop {
-            let fetched = pull.fetch(tenant, 1, Duration::ZERO, &log).await.unwrap();
+            let fetched = pull.fetch(tenant, 1, Duration::ZERO, &log, None).await.unwrap();
             if fetched.events > 0 {
                 break fetched;
             }

@@ -5,6 +5,7 @@
 //!   accept lan  ──────────>  connection -> forward road -> platform
 //!   telemetry                  (own runtime, own pool, own log lane)
 //!   accept callback ──────>  callback worker: one thread, the callback road, the inbox
+//!                          reconcile: asks for study lists, where a tenant wants that
 //! log thread: empties all lanes
 //! ```
 
@@ -15,17 +16,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::Admin;
+use crate::audit::{self, Audit, AuditGuard};
 use crate::cache_truth::CacheTruth;
 use crate::callback;
 use crate::callback::deliver::{self, Deliverer};
 use crate::callback::inbox::sqlite::{self, KeyFiles, OpenError, Role};
 use crate::callback::inbox::{Inbox, Sqlite, end_process};
-use crate::client::failures::Failures;
 use crate::clock::Clock;
-use crate::config::{Config, FileMode, ListenAddr};
+use crate::config::{Config, FileMode, ListenAddr, Sources};
 use crate::control;
 use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
@@ -33,23 +34,25 @@ use crate::edge::request_id::RequestIds;
 use crate::edge::tls::door::{Door, Live};
 use crate::edge::tls::reload::{First, Reloader};
 use crate::emptiness;
-use crate::forward::Road;
-use crate::forward::ask::Asker;
 use crate::forward::cache::{Cache, Room};
+use crate::forward::roads::Roads;
 use crate::forward::service::RoadService;
-use crate::limit::Limits;
+use crate::inherited::{Inherited, InheritedError};
 use crate::listener::{BindError, Listener};
+use crate::live::reload::{Followers, Order, Reload, ReloadError, level};
+use crate::live::{Around, Generation, Live as InForce};
 use crate::prepare::PrepareError;
-use crate::pull::Pull;
+use crate::pulse::Pulse;
+use crate::reconcile;
 use crate::telemetry::event::Event;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Telemetry;
 use crate::telemetry::labels::{HandshakeFailure, ReadyCheck};
-use crate::telemetry::log::{Level, Log, LogGuard};
+use crate::telemetry::log::{Log, LogGuard};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::tenants::TenantLabels;
 use crate::telemetry::throttle::Throttles;
 use crate::upstream::addresses::Resolver;
-use crate::upstream::{Platform, Shared};
 use crate::worker::{self, Worker};
 
 /// What a gateway needs beside its configuration.
@@ -62,6 +65,11 @@ pub struct Surroundings {
     pub log_output: Box<dyn io::Write + Send>,
     /// Tells this process from others in the log.
     pub instance: &'static str,
+    /// Listening sockets that the service manager keeps; none where it keeps none.
+    pub inherited: Inherited,
+    /// What the configuration was read from, to be read again; `None` where it does not change. The files that it
+    /// names are read again in any case.
+    pub sources: Option<Sources>,
 }
 
 /// Why a gateway did not start.
@@ -73,9 +81,15 @@ pub enum StartError {
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A socket of the service manager cannot be used.
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
     /// The inbox cannot be opened.
     #[error(transparent)]
     Inbox(#[from] OpenError),
+    /// The audit trail cannot be taken up.
+    #[error(transparent)]
+    Audit(#[from] audit::OpenError),
     /// The system denied a thread, a timer or randomness.
     #[error("the system denied a resource: {}", .0.kind())]
     System(#[from] io::Error),
@@ -90,10 +104,16 @@ pub struct Gateway {
     controls: control::Controls,
     control: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
+    drain_delay: Duration,
     drain_timeout: Duration,
     cache: Arc<Cache>,
-    metrics: Arc<Metrics>,
+    clock: Clock,
+    pulse: Pulse,
+    live: Arc<InForce>,
+    reload: mpsc::UnboundedSender<Order>,
     log: Log,
+    /// Behind all that records: what is recorded while the rest ends is written out.
+    _audit_guard: Option<AuditGuard>,
     /// Last of all: what is written while the rest ends is written out.
     _log_guard: LogGuard,
 }
@@ -117,9 +137,11 @@ impl Gateway {
             resolver,
             log_output,
             instance,
+            mut inherited,
+            sources,
         } = surroundings;
-        let prepared = crate::prepare::prepare(config)?;
-        let connector = prepared.connector.with_resolver(resolver.clone());
+        let mut prepared = crate::prepare::prepare(config)?;
+        let mut bind = |listen: &[ListenAddr], mode, tls| bind(listen, mode, tls, &mut inherited);
         let lan = bind(
             &config.lan.listen,
             Some(config.lan.socket_mode),
@@ -134,32 +156,41 @@ impl Gateway {
             Some(admin) => bind(&admin.listen, Some(admin.socket_mode), false)?,
             None => Vec::new(),
         };
+        inherited.all_taken()?;
         let addresses = |listeners: &[Listener]| listeners.iter().filter_map(Listener::address).collect::<Vec<_>>();
         let (lan_addresses, telemetry_addresses) = (addresses(&lan), addresses(&telemetry));
         let callback_addresses = addresses(&callback);
         let admin_addresses = addresses(&admin);
 
-        let (log, log_guard) = Log::start(clock.clone(), level(config), instance, log_output)?;
-        let snapshot = Arc::new(prepared.snapshot);
-        let names: Vec<&str> = snapshot
-            .tenants
-            .all()
-            .iter()
-            .map(|tenant| tenant.name.as_str())
-            .collect();
-        let metrics = Metrics::new(&names, &snapshot.apis.names(), &snapshot.codes);
+        let (log, log_guard) = Log::start(clock.clone(), level(config.log.level), instance, log_output)?;
+        let snapshot = &prepared.snapshot;
+        let labels = TenantLabels::new(&snapshot.tenants.names(), config.telemetry.tenant_labels);
+        let metrics = Metrics::labelled(labels, &snapshot.apis.names(), &snapshot.codes);
+        let audit = config
+            .audit
+            .as_ref()
+            .map(|settings| Audit::start(settings, &clock, &log, &metrics.audit))
+            .transpose()?;
+        let (audit, audit_guard) = audit.unzip();
+        let lane = || audit.as_ref().map(Audit::lane);
+        let operator = lane();
         let health = Health::new(Arc::clone(&metrics));
         health.set(ReadyCheck::Config, true);
         health.set(ReadyCheck::Secrets, true);
-        for (tenant, fingerprint) in snapshot.tenants.all().iter().zip(prepared.fingerprints) {
-            log.write(&Event::SecretLoaded {
-                tenant: &tenant.name,
-                fingerprint,
-            });
-            metrics.secret_loaded(tenant.name.as_str(), clock.now().as_millis() as f64 / 1000.0);
+        let seconds = clock.now().as_millis() as f64 / 1000.0;
+        metrics.reloads.started(seconds);
+        for tenant in snapshot.tenants.all() {
+            for held in tenant.keyring.all() {
+                log.write(&Event::SecretLoaded {
+                    tenant: &tenant.name,
+                    fingerprint: held.key.fingerprint(),
+                    source: held.source,
+                });
+            }
+            metrics.secret_loaded(tenant.name.as_str(), seconds);
         }
 
-        let tls = prepared.lan_tls.map(live);
+        let tls = prepared.lan_tls.take().map(live);
         let throttles = Throttles::new(HandshakeFailure::ALL.len(), config.log.repeat_interval, &clock);
         let throttles = Arc::new(throttles);
         let controls = control::Controls::new();
@@ -173,13 +204,6 @@ impl Gateway {
             throttles: Arc::clone(&throttles),
             clock: clock.clone(),
         };
-        let shared = Shared::new(config, &snapshot, &clock, &metrics, &log)?;
-        let limits = Limits::new(config, &snapshot, &clock, &metrics, &log);
-        let failures = Arc::new(Failures::new(
-            config.lan.max_failed_sign_ins,
-            config.log.repeat_interval,
-            clock.clone(),
-        ));
         let cache = Cache::new(
             Room {
                 all: config.cache.max_bytes,
@@ -196,21 +220,27 @@ impl Gateway {
             .transpose()?;
         // Also where nothing is taken: then nothing is to be kept.
         health.set(ReadyCheck::Inbox, true);
-        let pull = inbox.as_ref().map(|inbox| {
-            let stop = controls.drain.subscribe();
-            Arc::new(Pull::new(config, Arc::clone(inbox), &metrics, clock.clone(), stop))
-        });
+        let around = Around {
+            clock: clock.clone(),
+            log: log.clone(),
+            resolver: resolver.clone(),
+            inbox: inbox.clone(),
+            audit: operator.as_ref().map(|auditor| auditor.tagger().clone()),
+            stop: controls.drain.subscribe(),
+        };
+        let callback_first = prepared.callbacks.as_mut().and_then(|callbacks| callbacks.tls.take());
+        let first = Generation::first(config.clone(), prepared, Arc::clone(&metrics), &around)?;
+        let in_force = InForce::new(first);
+        let pulse = Pulse::default();
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
-            let (snapshot, connector) = (Arc::clone(&snapshot), connector.clone());
-            let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
-            let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
-            let (shared, limits, cache) = (Arc::clone(&shared), Arc::clone(&limits), Arc::clone(&cache));
-            let pull = pull.clone();
+            let (in_force, cache) = (Arc::clone(&in_force), Arc::clone(&cache));
+            let (clock, log) = (clock.clone(), log.own_lane());
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
+            let audited = lane().zip(config.audit.as_ref().map(|audit| audit.operator_header.name.clone()));
             let parts = worker::Parts {
                 bounds: lan_bounds(config),
                 door: tls
@@ -219,13 +249,16 @@ impl Gateway {
                 connections: metrics.lan_connections.clone(),
                 clock: clock.clone(),
                 metrics: Arc::clone(&metrics),
+                beat: pulse.beat(clock.moment()),
                 stop: controls.stop.subscribe(),
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
-                    let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
-                    let asker = Asker::new(platform, limits, cache, Arc::clone(&snapshot), Arc::clone(&metrics));
-                    let road = Road::new(snapshot, failures, asker, signing_clock);
-                    RoadService::new(road, ids, clock, log, metrics, health, draining, pull)
+                    let roads = Roads::new(in_force, cache, clock.clone(), log.clone());
+                    let service = RoadService::new(roads, ids, clock, log, health, draining);
+                    match audited {
+                        Some((auditor, header)) => service.audited(auditor, header),
+                        None => service,
+                    }
                 }),
             };
             let (worker, thread) = Worker::start(format!("aimis-worker-{index}"), parts)?;
@@ -235,11 +268,15 @@ impl Gateway {
 
         let mut callback_worker = None;
         let mut callback_tls = None;
-        let targets = prepared.targets;
-        if let (Some(settings), Some(mut prepared), Some(inbox)) = (&config.callback, prepared.callbacks, inbox) {
-            callback_tls = prepared.tls.take().map(live);
+        let generation = in_force.get();
+        let targets = watch::Sender::new(generation.targets.clone());
+        let mut hospitals = None;
+        if let (Some(settings), Some(first), Some(inbox)) = (&config.callback, &generation.hospitals, inbox) {
+            callback_tls = callback_first.map(live);
+            let judged = Arc::new(ArcSwap::new(Arc::clone(first)));
+            hospitals = Some(Arc::clone(&judged));
             let deliverer = Deliverer::new(
-                targets,
+                targets.subscribe(),
                 &config.delivery,
                 &inbox,
                 &deliver::Surroundings {
@@ -248,20 +285,33 @@ impl Gateway {
                     log: log.own_lane(),
                     repeat_interval: config.log.repeat_interval,
                     resolver,
+                    auditor: lane(),
                 },
             )?;
             threads.push(deliverer.start(controls.stop.subscribe(), controls.abort.subscribe())?);
+            let invalidate: Vec<Arc<dyn callback::Invalidate>> = vec![Arc::new(CacheTruth(Arc::clone(&cache)))];
+            let search = reconcile::Parts {
+                live: Arc::clone(&in_force),
+                inbox: Arc::clone(&inbox),
+                invalidate: invalidate.clone(),
+                cache: Arc::clone(&cache),
+                clock: clock.clone(),
+                log: log.own_lane(),
+                stop: controls.stop.subscribe(),
+            };
+            threads.push(reconcile::start(search)?);
             let lane = log.own_lane();
             let (worker, thread) = callback::start::start(
                 settings,
                 callback::start::Parts {
-                    prepared,
+                    hospitals: judged,
                     inbox,
-                    invalidate: vec![Arc::new(CacheTruth(Arc::clone(&cache)))],
+                    invalidate,
                     signing_clock: signing_clock.clone(),
                     door: callback_tls
                         .as_ref()
                         .map(|(live, _)| door(live, settings.handshake_timeout, lane.clone())),
+                    beat: pulse.beat(clock.moment()),
                     stop: controls.stop.subscribe(),
                     abort: controls.abort.subscribe(),
                     surroundings: callback::service::Surroundings {
@@ -296,15 +346,9 @@ impl Gateway {
         health.set(ReadyCheck::Listener, true);
         log.write(&Event::Started {
             workers: count,
-            tenants: snapshot.tenants.all().len(),
+            tenants: config.tenants.len(),
         });
-        let emptiness = emptiness::Watch::new(
-            &config.emptiness,
-            snapshot.tenants.all().iter().map(|tenant| tenant.name.clone()),
-            clock.clone(),
-            Arc::clone(&metrics),
-            log.clone(),
-        );
+        let emptiness = emptiness::Watch::new(&config.emptiness, Arc::clone(&in_force), clock.clone(), log.clone());
         let served = Telemetry {
             metrics: Arc::clone(&metrics),
             health: health.clone(),
@@ -317,11 +361,27 @@ impl Gateway {
             Reloader::new(settings, live, &first, metrics, log, clock)
         });
         let reloaders = reloaders.collect();
+        let look = watch::Sender::new(0);
+        let looking = look.subscribe();
+        let followers = Followers {
+            hospitals,
+            targets,
+            cache: Arc::clone(&cache),
+            look,
+        };
+        let reload = Reload::new(Arc::clone(&in_force), sources, around, followers);
+        let (reload_sender, reload_orders) = mpsc::unbounded_channel();
         let control = control::start(control::Parts {
             lan,
             telemetry,
             admin,
-            operator: Admin::new(Arc::clone(&cache), snapshot, log.clone()),
+            operator: Admin::new(
+                Arc::clone(&cache),
+                Arc::clone(&in_force),
+                reload_sender.clone(),
+                log.clone(),
+                operator,
+            ),
             served,
             workers,
             callback,
@@ -329,8 +389,13 @@ impl Gateway {
             config: config.clone(),
             controls: controls.clone(),
             emptiness,
-            clock,
+            clock: clock.clone(),
+            live: Arc::clone(&in_force),
             reloaders,
+            look: looking,
+            reload,
+            reload_orders,
+            beat: pulse.beat(clock.moment()),
         })?;
         Ok(Self {
             lan: lan_addresses,
@@ -340,10 +405,15 @@ impl Gateway {
             controls,
             control: Some(control),
             workers: threads,
+            drain_delay: config.drain.delay,
             drain_timeout: config.drain.timeout,
             cache,
-            metrics,
+            clock,
+            pulse,
+            live: in_force,
+            reload: reload_sender,
             log,
+            _audit_guard: audit_guard,
             _log_guard: log_guard,
         })
     }
@@ -375,9 +445,33 @@ impl Gateway {
         &self.admin
     }
 
+    /// The longest that [`Self::drain`] takes, with some air.
+    pub fn longest_drain(&self) -> Duration {
+        self.drain_delay + self.drain_timeout + Duration::from_secs(5)
+    }
+
+    /// Whether every thread that serves has shown within `time` that its loop turns; each does once a second.
+    pub fn alive(&self, time: Duration) -> bool {
+        self.pulse.beats(self.clock.moment(), time)
+    }
+
+    /// Writes a line about a setting that is a risk.
+    pub fn risky(&self, rule: &'static crate::security::Rule) {
+        self.log.write(&Event::RiskySetting(rule));
+    }
+
     /// Writes a line about something that an operator should know, at level warn.
     pub fn notice(&self, text: &'static str) {
         self.log.write(&Event::Notice { text });
+    }
+
+    /// Reads configuration and files anew, and puts them in force if they are good in every part; what is wrong is also
+    /// told in the log. Listeners' TLS files are looked at as well. Waiting for the outcome is the caller's choice.
+    pub fn reload(&self) -> oneshot::Receiver<Result<(), Arc<ReloadError>>> {
+        let (order, outcome) = oneshot::channel();
+        // One that stops answers nobody.
+        let _ = self.reload.send(order);
+        outcome
     }
 
     /// Stops well: readiness says no, what comes during `drain.delay_ms` is still served, then no further
@@ -400,7 +494,7 @@ impl Gateway {
         let cut = if in_time {
             0
         } else {
-            u64::try_from(self.metrics.active_requests.get()).unwrap_or(0)
+            u64::try_from(self.live.look().metrics.active_requests.get()).unwrap_or(0)
         };
         if cut > 0 {
             self.log.write(&Event::DrainTimedOut { requests: cut });
@@ -437,27 +531,22 @@ fn open_inbox(config: &Config, clock: &Clock, metrics: &Arc<Metrics>, log: &Log)
 }
 
 /// Binds the addresses of one listener.
-fn bind(listen: &[ListenAddr], mode: Option<FileMode>, tls: bool) -> Result<Vec<Listener>, BindError> {
-    let one = |address: &ListenAddr| {
-        let listener = Listener::bind(address, mode)?;
+fn bind(
+    listen: &[ListenAddr],
+    mode: Option<FileMode>,
+    tls: bool,
+    inherited: &mut Inherited,
+) -> Result<Vec<Listener>, BindError> {
+    let mut one = |address: &ListenAddr| {
+        let listener = Listener::open(address, mode, inherited)?;
         Ok(if tls { listener.with_tls(address) } else { listener })
     };
-    listen.iter().map(one).collect()
+    listen.iter().map(&mut one).collect()
 }
 
 /// A listener's first identity, and what handshakes use from then on.
 fn live(first: First) -> (Live, First) {
     (Arc::new(ArcSwap::new(Arc::clone(&first.identity.config))), first)
-}
-
-fn level(config: &Config) -> Level {
-    use crate::config::LogLevel;
-    match config.log.level {
-        LogLevel::Error => Level::Error,
-        LogLevel::Warn => Level::Warn,
-        LogLevel::Info => Level::Info,
-        LogLevel::Debug => Level::Debug,
-    }
 }
 
 /// Worker threads under a configuration.

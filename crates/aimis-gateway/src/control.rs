@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use http::Response;
 use http_body_util::BodyExt;
 use prometheus::IntCounter;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::admin::{Admin, Door};
@@ -28,7 +28,11 @@ use crate::edge::request_id::RequestIds;
 use crate::edge::tls::reload::Reloader;
 use crate::emptiness;
 use crate::forward::service::identify;
-use crate::listener::{self, Accepted, Listener};
+use crate::listener::{self, Accepted, Listener, Queue};
+use crate::live::Live;
+use crate::live::reload::{Order, Reload};
+use crate::live::rotation::Rotation;
+use crate::pulse::Beat;
 use crate::rejection::{self, Rejection};
 use crate::sources::{SourceFull, Sources};
 use crate::telemetry::event::Event;
@@ -105,7 +109,13 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// Watch over the listeners' certificates.
     pub(crate) reloaders: Vec<Reloader>,
+    /// Has them look at once.
+    pub(crate) look: watch::Receiver<u64>,
     pub(crate) emptiness: emptiness::Watch,
+    pub(crate) beat: Beat,
+    pub(crate) reload: Reload,
+    pub(crate) reload_orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) live: Arc<Live>,
 }
 
 /// Starts the thread; it ends when the stop is through its last step but the abort.
@@ -138,10 +148,18 @@ async fn run(parts: Parts, ids: RequestIds) {
         controls,
         clock,
         reloaders,
+        look,
         emptiness,
+        beat,
+        reload,
+        reload_orders,
+        live,
     } = parts;
-    // Ends with this thread's runtime.
+    // Both end with this thread's runtime.
     tokio::task::spawn_local(emptiness.run());
+    tokio::task::spawn_local(beat.keep(clock.clone()));
+    tokio::task::spawn_local(reload.run(reload_orders));
+    tokio::task::spawn_local(Rotation::new(live, clock.clone(), served.log.clone()).run());
     let accept_more = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
     let ids = Rc::new(RefCell::new(ids));
@@ -183,14 +201,19 @@ async fn run(parts: Parts, ids: RequestIds) {
 
     for reloader in reloaders {
         // Ends with this thread.
-        tokio::task::spawn_local(reloader.run());
+        tokio::task::spawn_local(reloader.run(look.clone()));
     }
     let throttle = || Throttle::new(config.log.repeat_interval, clock.clone());
     let mut accept_loops = JoinSet::new();
     let mut workers = Vec::new();
     for (listeners, group) in groups {
         for listener in listeners {
-            let (stop, log, group) = (accept_more.subscribe(), served.log.clone(), Rc::clone(&group));
+            // Who would come during a stop waits for the successor, where there is a queue to wait in.
+            let stop = match listener.queue() {
+                Queue::Ours => accept_more.subscribe(),
+                Queue::Kept => controls.drain.subscribe(),
+            };
+            let (log, group) = (served.log.clone(), Rc::clone(&group));
             let throttle = throttle();
             accept_loops.spawn_local(async move {
                 listener::accept(listener, group.listener.as_str(), stop, log, throttle, |connection| {

@@ -15,8 +15,11 @@
 //! | who may ask what? | [`client`] |
 //! | how much may be asked? | [`limit`] |
 //! | how are connections served and bounded? | [`edge`], [`listener`], [`sources`] |
-//! | which threads are there? | [`app`], [`worker`], `control` |
+//! | which threads are there? | [`app`], [`worker`], `control`; [`pulse`] tells whether they turn |
+//! | what does the system around it see? | [`hardening`], [`inherited`], [`notify`], [`concealed`] |
+//! | which settings are a risk? | [`security`] |
 //! | are answers emptier than they were? | `emptiness` |
+//! | who looked at whom? | [`audit`] |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
 //! | what can an operator do while it runs? | [`admin`] |
@@ -26,27 +29,41 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod cache_truth;
 pub mod callback;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod concealed;
 pub mod config;
 mod control;
 pub mod descriptors;
+mod disk;
 pub mod doctor;
 pub mod edge;
 mod emptiness;
 pub mod explain;
 pub mod forward;
+pub mod hardening;
+pub mod inherited;
 mod json_charset;
+mod key_file;
+pub mod keyring;
 pub mod limit;
 pub mod listener;
+pub mod live;
 pub mod local;
+mod nobody;
+pub mod notify;
 pub mod prepare;
 pub mod pull;
+pub mod pulse;
+mod reconcile;
 pub mod rejection;
 pub mod secrets;
+pub mod security;
+pub mod seen;
 pub mod sent;
 pub mod snapshot;
 pub mod sources;

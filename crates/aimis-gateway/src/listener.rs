@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use crate::config::{FileMode, ListenAddr};
+use crate::inherited::Inherited;
 use crate::telemetry::event::Event;
 use crate::telemetry::log::{Log, Loggable, write_string};
 use crate::telemetry::throttle::Throttle;
@@ -32,9 +33,18 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// A bound address.
 pub enum Listener {
     /// TCP.
-    Tcp(TcpListener, Wire),
-    /// A unix socket; its file goes with it.
-    Unix(UnixListener, SocketFile),
+    Tcp(TcpListener, Wire, Queue),
+    /// A unix socket; its file goes with it if it is ours.
+    Unix(UnixListener, Queue, Option<SocketFile>),
+}
+
+/// Who takes connections that wait in a listener when we stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Nobody else: whoever waits is still served.
+    Ours,
+    /// Our successor: the service manager keeps the socket.
+    Kept,
 }
 
 /// What is spoken on a TCP address.
@@ -133,11 +143,46 @@ impl Listener {
     /// Where it is, for the log.
     pub fn bound(&self) -> Bound {
         Bound(match self {
-            Self::Tcp(listener, _) => listener
+            Self::Tcp(listener, ..) => listener
                 .local_addr()
                 .map_or_else(|error| error.kind().to_string(), |at| at.to_string()),
-            Self::Unix(_, file) => format!("unix:{}", file.path.display()),
+            Self::Unix(_, _, Some(file)) => format!("unix:{}", file.path.display()),
+            Self::Unix(listener, _, None) => {
+                let at = listener.local_addr().ok();
+                let path = at.as_ref().and_then(|at| at.as_pathname()).unwrap_or(Path::new(""));
+                format!("unix:{}", path.display())
+            }
         })
+    }
+
+    /// Takes the address's socket from those that the service manager keeps, or binds one. The manager's unix sockets
+    /// have the mode that it gave them.
+    ///
+    /// # Errors
+    /// As for [`Self::bind`].
+    pub fn open(address: &ListenAddr, mode: Option<FileMode>, inherited: &mut Inherited) -> Result<Self, BindError> {
+        let kept = if let Some(socket) = inherited.take_tcp(address) {
+            socket
+                .set_nonblocking(true)
+                .map(|()| Self::Tcp(socket, Wire::Plain, Queue::Kept))
+        } else if let Some(socket) = inherited.take_unix(address) {
+            socket
+                .set_nonblocking(true)
+                .map(|()| Self::Unix(socket, Queue::Kept, None))
+        } else {
+            return Self::bind(address, mode);
+        };
+        kept.map_err(|error| BindError {
+            address: address.to_string(),
+            fault: error.into(),
+        })
+    }
+
+    /// Who takes the connections that wait in it when we stop.
+    pub fn queue(&self) -> Queue {
+        match self {
+            Self::Tcp(_, _, queue) | Self::Unix(_, queue, _) => *queue,
+        }
     }
 
     /// Binds an address. A unix socket gets `mode`; without one, what the process's umask leaves.
@@ -147,7 +192,7 @@ impl Listener {
     pub fn bind(address: &ListenAddr, mode: Option<FileMode>) -> Result<Self, BindError> {
         let bound = match address {
             ListenAddr::Tcp(address) | ListenAddr::Plain(address) => bind_tcp(*address)
-                .map(|listener| Self::Tcp(listener, Wire::Plain))
+                .map(|listener| Self::Tcp(listener, Wire::Plain, Queue::Ours))
                 .map_err(BindFault::from),
             ListenAddr::Unix(path) => bind_unix(path, mode),
         };
@@ -161,7 +206,7 @@ impl Listener {
     #[must_use]
     pub fn with_tls(self, address: &ListenAddr) -> Self {
         match (self, address) {
-            (Self::Tcp(listener, _), ListenAddr::Tcp(_)) => Self::Tcp(listener, Wire::Tls),
+            (Self::Tcp(listener, _, queue), ListenAddr::Tcp(_)) => Self::Tcp(listener, Wire::Tls, queue),
             (other, _) => other,
         }
     }
@@ -169,7 +214,7 @@ impl Listener {
     /// The TCP address it has, with the port that the system chose for port 0.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(listener, _) => listener.local_addr().ok(),
+            Self::Tcp(listener, ..) => listener.local_addr().ok(),
             Self::Unix(..) => None,
         }
     }
@@ -224,10 +269,11 @@ fn bind_unix(path: &Path, mode: Option<FileMode>) -> Result<Listener, BindFault>
     socket.set_nonblocking(true)?;
     Ok(Listener::Unix(
         socket.into(),
-        SocketFile {
+        Queue::Ours,
+        Some(SocketFile {
             path: path.to_owned(),
             bound,
-        },
+        }),
     ))
 }
 
@@ -255,7 +301,8 @@ fn left_over(path: &Path) -> Result<bool, BindFault> {
     }
 }
 
-/// Accepts until `stop` is true, then takes what already waits and closes the listener.
+/// Accepts until `stop` is true, then closes the listener. What already waits then is taken first, unless a successor
+/// will take it.
 ///
 /// # Errors
 /// When the listener cannot be registered with the runtime.
@@ -267,11 +314,15 @@ pub async fn accept(
     throttle: Throttle,
     mut take: impl FnMut(Accepted),
 ) -> io::Result<()> {
+    let queue = listener.queue();
     let (source, _file) = match listener {
-        Listener::Tcp(listener, wire) => (Source::Tcp(tokio::net::TcpListener::from_std(listener)?, wire), None),
-        Listener::Unix(listener, file) => (Source::Unix(tokio::net::UnixListener::from_std(listener)?), Some(file)),
+        Listener::Tcp(listener, wire, _) => (Source::Tcp(tokio::net::TcpListener::from_std(listener)?, wire), None),
+        Listener::Unix(listener, _, file) => (Source::Unix(tokio::net::UnixListener::from_std(listener)?), file),
     };
     loop {
+        if queue == Queue::Kept && *stop.borrow() {
+            return Ok(());
+        }
         let accepted = tokio::select! {
             // First the connections: whoever waits when the stop comes is still taken.
             biased;

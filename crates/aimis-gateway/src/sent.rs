@@ -3,8 +3,10 @@
 //! Our headers to the platform have the very form of a callback's, so whoever sees one request, in a proxy's log
 //! for instance, could sign callbacks with it for as long as its time is accepted. Each attempt therefore leaves its
 //! millisecond here, in a ring of bits: an attempt costs one atomic operation and no lock, whichever worker makes
-//! it. The memory is bounded and never grows: 8 bytes for each 32 ms of the window, doubled.
+//! it. The memory is bounded: 8 bytes for each 32 ms of the window, doubled, from a tenant's first request on. Of
+//! thousands of hospitals most are quiet.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aimis_core::sign::Timestamp;
@@ -16,21 +18,27 @@ const SPAN: u64 = 32;
 pub struct Sent {
     /// Each cell: the turn of the ring in the upper half, a bit for each of its milliseconds in the lower. The
     /// first turn is 1, so that an empty cell is that of no turn.
-    cells: Vec<AtomicU64>,
+    cells: OnceLock<Box<[AtomicU64]>>,
+    /// How many there are once there are any.
+    count: usize,
 }
 
 impl Sent {
     /// Keeps moments for twice `window_ms` at least: a clock that is corrected meanwhile signs some out of order.
     pub fn new(window_ms: u64) -> Self {
-        let cells = (window_ms.max(1) * 2).div_ceil(SPAN).next_power_of_two();
+        let count = (window_ms.max(1) * 2).div_ceil(SPAN).next_power_of_two();
         Self {
-            cells: (0..cells).map(|_| AtomicU64::new(0)).collect(),
+            cells: OnceLock::new(),
+            count: usize::try_from(count).expect("windows are minutes, bounded by the configuration"),
         }
     }
 
     /// Notes that a request was signed for `at`.
     pub fn remember(&self, at: Timestamp) {
-        let (cell, turn, bit) = self.place(at);
+        let cells = self
+            .cells
+            .get_or_init(|| (0..self.count).map(|_| AtomicU64::new(0)).collect());
+        let (cell, turn, bit) = place(cells, at);
         // Relaxed: a moment is noted before its request leaves, and comes back through the network.
         let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
             match (held >> 32).cmp(&turn) {
@@ -44,18 +52,19 @@ impl Sent {
 
     /// Whether a request was signed for `at`, as far back as the ring goes.
     pub fn contains(&self, at: Timestamp) -> bool {
-        let (cell, turn, bit) = self.place(at);
+        let Some(cells) = self.cells.get() else { return false };
+        let (cell, turn, bit) = place(cells, at);
         let held = cell.load(Ordering::Relaxed);
         held >> 32 == turn && held & bit != 0
     }
+}
 
-    fn place(&self, at: Timestamp) -> (&AtomicU64, u64, u64) {
-        let number = at.as_millis() / SPAN;
-        let cells = self.cells.len() as u64;
-        let index = usize::try_from(number % cells).expect("below the length of a vector");
-        let turn = (number / cells + 1) & u64::from(u32::MAX);
-        (&self.cells[index], turn, 1 << (at.as_millis() % SPAN))
-    }
+fn place(cells: &[AtomicU64], at: Timestamp) -> (&AtomicU64, u64, u64) {
+    let number = at.as_millis() / SPAN;
+    let count = cells.len() as u64;
+    let index = usize::try_from(number % count).expect("below the length of a slice");
+    let turn = (number / count + 1) & u64::from(u32::MAX);
+    (&cells[index], turn, 1 << (at.as_millis() % SPAN))
 }
 
 #[cfg(test)]
@@ -68,8 +77,13 @@ mod tests {
 
     #[test]
     fn the_memory_is_that_of_the_window() {
-        assert_eq!(Sent::new(WINDOW).cells.len(), 32_768);
-        assert_eq!(Sent::new(0).cells.len(), 1);
+        let cells = |window| {
+            let sent = Sent::new(window);
+            assert!(sent.cells.get().is_none(), "a tenant that never asked costs nothing");
+            sent.remember(Timestamp::from_millis(1_735_689_600_000));
+            sent.cells.get().map(|cells| cells.len())
+        };
+        assert_eq!((cells(WINDOW), cells(0)), (Some(32_768), Some(1)));
     }
 
     #[test]

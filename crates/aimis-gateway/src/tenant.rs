@@ -1,20 +1,21 @@
 //! A hospital as the gateway serves it: its name, its keys, its ids.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aimis_core::cipher::FieldCipher;
 use aimis_core::order::Rules;
-use aimis_core::sign::{Signed, Signer, Timestamp};
+use aimis_core::sign::Timestamp;
 use http::{HeaderValue, Uri};
 
 use crate::forward::cache::terms::Terms;
+use crate::keyring::Keyring;
 use crate::sent::Sent;
 use crate::telemetry::log::Loggable;
 
 /// A tenant's name from the configuration: lower-case letters, digits and dashes, at most 32. It is
 /// chosen by an operator and may stand in logs and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantName(Arc<str>);
 
 impl TenantName {
@@ -25,6 +26,12 @@ impl TenantName {
 
     /// The name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for TenantName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -53,8 +60,8 @@ pub struct Tenant {
     pub cache: Vec<Terms>,
     /// Its way to the platform, by its position in [`crate::upstream::connect::Connector`].
     pub(crate) way: usize,
-    pub(crate) signer: Signer,
-    pub(crate) cipher: FieldCipher,
+    /// Its tokens.
+    pub keyring: Arc<Keyring>,
     pub(crate) app_id_header: HeaderValue,
     pub(crate) platform_host: HeaderValue,
     /// What its requests were signed for; kept where callbacks are taken.
@@ -64,11 +71,6 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Signature and timestamp for a request of this tenant at `now`.
-    pub fn sign(&self, now: Timestamp) -> Signed {
-        self.signer.sign(&self.app_id, now)
-    }
-
     /// Notes that a request signed for `at` is about to leave.
     pub fn note_sent(&self, at: Timestamp) {
         if let Some(sent) = &self.sent {
@@ -76,9 +78,10 @@ impl Tenant {
         }
     }
 
-    /// The cipher of its personal fields.
-    pub fn cipher(&self) -> &FieldCipher {
-        &self.cipher
+    /// Whether this is the same hospital to the platform as `other`: what is remembered about the one is true of the
+    /// other.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.app_id == other.app_id
     }
 
     /// Its appId as a header's value.
@@ -100,14 +103,16 @@ impl Tenant {
 /// All hospitals of this gateway.
 pub struct Tenants {
     all: Vec<Arc<Tenant>>,
+    by_name: HashMap<TenantName, usize>,
     by_app_id: HashMap<String, usize>,
     /// Only ids that one tenant alone has.
     by_hospital_id: HashMap<String, Option<usize>>,
 }
 
 impl Tenants {
-    /// The tenants in the configuration's order; appIds are unique there.
+    /// The tenants in the configuration's order; names and appIds are unique there.
     pub fn new(all: Vec<Arc<Tenant>>) -> Self {
+        let by_name = all.iter().map(|t| (t.name.clone(), t.index)).collect();
         let by_app_id = all.iter().map(|t| (t.app_id.clone(), t.index)).collect();
         let mut by_hospital_id = HashMap::new();
         for tenant in &all {
@@ -120,6 +125,7 @@ impl Tenants {
         }
         Self {
             all,
+            by_name,
             by_app_id,
             by_hospital_id,
         }
@@ -128,6 +134,16 @@ impl Tenants {
     /// All of them.
     pub fn all(&self) -> &[Arc<Tenant>] {
         &self.all
+    }
+
+    /// The tenant called so.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Tenant>> {
+        self.by_name.get(name).map(|index| &self.all[*index])
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<&str> {
+        self.all.iter().map(|tenant| tenant.name.as_str()).collect()
     }
 
     /// The tenant with this appId.

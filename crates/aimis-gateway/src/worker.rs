@@ -23,6 +23,7 @@ use crate::edge::connection::{self, Asked, Body, Bounds, Protocol};
 use crate::edge::peer::{Peer, PeerCertificate};
 use crate::edge::tls::door::{Door, Secured};
 use crate::listener::{Accepted, Wire};
+use crate::pulse::Beat;
 use crate::sources::Seat;
 use crate::telemetry::metrics::Metrics;
 
@@ -63,6 +64,8 @@ pub struct Parts<S> {
     pub clock: Clock,
     /// For counting.
     pub metrics: Arc<Metrics>,
+    /// Shows that the worker's loop turns.
+    pub beat: Beat,
     /// True: finish what runs, take nothing new.
     pub stop: watch::Receiver<bool>,
     /// True: cut what still runs.
@@ -133,12 +136,13 @@ async fn work<S: Service>(parts: Parts<S>, mut incoming: mpsc::UnboundedReceiver
         door,
         clock,
         metrics,
+        beat,
         stop,
         mut abort,
         ..
     } = parts;
     let service = Rc::new(service());
-    tokio::task::spawn_local(keep_house(Rc::clone(&service), clock, metrics));
+    tokio::task::spawn_local(keep_house(Rc::clone(&service), clock, metrics, beat));
     let mut running = tokio::task::JoinSet::new();
     let finish = async {
         while let Some((connection, open)) = incoming.recv().await {
@@ -279,12 +283,13 @@ async fn serve<S, R>(
 }
 
 /// Has the service keep house, and measures how late this loop's own timer fires.
-async fn keep_house<S: Service>(service: Rc<S>, clock: Clock, metrics: Arc<Metrics>) {
+async fn keep_house<S: Service>(service: Rc<S>, clock: Clock, metrics: Arc<Metrics>, beat: Beat) {
     loop {
         let due = clock.moment();
         tokio::time::sleep(HOUSEKEEPING).await;
         let late = clock.moment().since(due).saturating_sub(HOUSEKEEPING);
         metrics.schedule_delay.observe(late.as_secs_f64());
         service.keep_house();
+        beat.at(clock.moment());
     }
 }

@@ -76,6 +76,12 @@ impl His {
         self.state.recorder.all()
     }
 
+    /// The deliveries kept, as [`His::deliveries`], which are kept no longer: for more than are kept at a time.
+    #[must_use]
+    pub fn take_deliveries(&self) -> Vec<Recorded> {
+        self.state.recorder.take()
+    }
+
     /// The one delivery kept.
     ///
     /// # Panics
@@ -89,8 +95,7 @@ impl His {
     /// The deliveries answered with 2xx and code 0.
     #[must_use]
     pub fn accepted(&self) -> Vec<Recorded> {
-        let good = |record: &Recorded| (200..300).contains(&record.reply_status) && record.reply_json()["code"] == 0;
-        self.deliveries().into_iter().filter(good).collect()
+        self.deliveries().into_iter().filter(Recorded::is_accepted).collect()
     }
 
     /// Deliveries since the start or the last clearing, kept or not.

@@ -104,6 +104,12 @@ impl Recorded {
         serde_json::from_slice(&self.reply).unwrap_or_default()
     }
 
+    /// Whether the answer was 2xx with code 0, and went out in full.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        (200..300).contains(&self.reply_status) && self.reply_json()["code"] == 0
+    }
+
     /// For the control port: texts with replacement characters, and the body's exact bytes in base64.
     pub(crate) fn to_json(&self) -> Value {
         json!({
@@ -188,6 +194,12 @@ impl Recorder {
             .iter()
             .cloned()
             .collect()
+    }
+
+    /// Gives what is kept and keeps it no longer; the count goes on.
+    pub(crate) fn take(&self) -> Vec<Recorded> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *kept).records.into()
     }
 
     /// Every request ever, kept or not.

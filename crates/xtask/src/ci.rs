@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::repository::{cargo, fuzz_cargo};
 use crate::steps::{AfterFailure, Steps, tell};
-use crate::{bench, deny, dependencies, generated, manifest};
+use crate::{bench, deny, dependencies, generated, manifest, package};
 
 /// Enough runs to see that a target works; looking for faults is for `cargo xtask fuzz`.
 const FUZZ_RUNS: &str = "20000";
@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
             .run()
     });
     steps.run("generated files", generated::check);
+    steps.run("the .deb installs", package::check);
     steps.run("lints of fuzz", || {
         fuzz_cargo(&["clippy", "--all-targets", "--locked", "--", "-D", "warnings"]).run()
     });

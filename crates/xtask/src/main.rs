@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test | ci | docs | fuzz | bench`.
+//! The project's own commands: `cargo xtask test | ci | docs | fuzz | bench | package`.
 //!
 //! They bring their set-up along, so that a clean checkout needs nothing but Rust. This crate is built before any of
 //! them can run, so it keeps to the standard library and `anyhow`, and compiles in seconds.
@@ -11,6 +11,7 @@ mod generated;
 mod licence;
 mod manifest;
 mod outline;
+mod package;
 mod repository;
 mod steps;
 mod suite;
@@ -29,6 +30,7 @@ The project's own commands.
   cargo xtask docs [--check]                          write the generated files again, or compare them
   cargo xtask fuzz [TARGET|all] [--seconds S] [...]   random inputs; `cargo xtask fuzz --help` tells the rest
   cargo xtask bench PART [...]                        what things cost; `cargo xtask bench` tells the parts
+  cargo xtask package WHAT                            static binary, .deb, kit; `cargo xtask package` tells more
 ";
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn run(arguments: &[String]) -> Result<()> {
             .args(rest)
             .run(),
         ("bench", rest) => bench::run(rest),
+        ("package", rest) => package::run(rest),
         ("help" | "--help" | "-h", _) => {
             steps::tell(HELP);
             Ok(())

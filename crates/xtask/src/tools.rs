@@ -48,6 +48,24 @@ const TOOLS: &[Tool] = &[
         brew: &["prometheus"],
     },
     Tool {
+        program: "prometheus",
+        needed_for: "scrapes the gateway, answers what dashboards ask",
+        debian: &["prometheus"],
+        fedora: &["golang-github-prometheus"],
+        arch: &["prometheus"],
+        alpine: &["prometheus"],
+        brew: &["prometheus"],
+    },
+    Tool {
+        program: "amtool",
+        needed_for: "checks where alerts go; Alertmanager comes with it",
+        debian: &["prometheus-alertmanager"],
+        fedora: &["golang-github-prometheus-alertmanager"],
+        arch: &["alertmanager"],
+        alpine: &["alertmanager"],
+        brew: &["alertmanager"],
+    },
+    Tool {
         program: "tinyproxy",
         needed_for: "stands as the hospital's proxy on the way out",
         debian: &["tinyproxy"],
@@ -83,6 +101,42 @@ const TOOLS: &[Tool] = &[
         alpine: &["python3"],
         brew: &["python"],
     },
+    Tool {
+        program: "strace",
+        needed_for: "shows that syncs come before answers, counts system calls",
+        debian: &["strace"],
+        fedora: &["strace"],
+        arch: &["strace"],
+        alpine: &["strace"],
+        brew: &[],
+    },
+    Tool {
+        program: "mount",
+        needed_for: "makes the small disk that is filled",
+        debian: &["mount"],
+        fedora: &["util-linux"],
+        arch: &["util-linux"],
+        alpine: &["mount"],
+        brew: &[],
+    },
+    Tool {
+        program: "systemd-analyze",
+        needed_for: "judges the units",
+        debian: &["systemd"],
+        fedora: &["systemd"],
+        arch: &["systemd"],
+        alpine: &[],
+        brew: &[],
+    },
+    Tool {
+        program: "setpriv",
+        needed_for: "runs the gateway as a user without rights",
+        debian: &["util-linux"],
+        fedora: &["util-linux"],
+        arch: &["util-linux"],
+        alpine: &["setpriv"],
+        brew: &[],
+    },
 ];
 
 /// What `bench peers` starts and measures with, beside those above.
@@ -104,15 +158,6 @@ const BENCH_TOOLS: &[Tool] = &[
         arch: &["openssl"],
         alpine: &["openssl"],
         brew: &["openssl"],
-    },
-    Tool {
-        program: "strace",
-        needed_for: "counts system calls",
-        debian: &["strace"],
-        fedora: &["strace"],
-        arch: &["strace"],
-        alpine: &["strace"],
-        brew: &[],
     },
     Tool {
         program: "taskset",
@@ -154,7 +199,7 @@ pub(crate) fn provide() -> Result<()> {
 
 /// Sees to it that every program that `bench peers` starts is there.
 pub(crate) fn provide_for_benches() -> Result<()> {
-    let shared = ["cc", "nginx", "haproxy", "python3"];
+    let shared = ["cc", "nginx", "haproxy", "python3", "strace"];
     let shared = TOOLS.iter().filter(|tool| shared.contains(&tool.program));
     provide_all(&shared.chain(BENCH_TOOLS).collect::<Vec<_>>())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aimis_simulator::{Account, Callback, CallbackSender, Platform, Switches};
+use aimis_simulator::{Account, Callback, CallbackSender, His, Platform, Switches};
 use serde_json::{Value, json};
 
 use super::bed::{Bed, NOW};
@@ -72,7 +72,9 @@ async fn whatever_is_wrong_is_refused_alike_and_kept_nowhere() {
         hospital_id: "H0002".to_owned(),
         ..Account::demo()
     };
-    let bed = Bed::start(|settings| settings.tenant("second-hospital", other.clone())).await;
+    let his = His::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let target = format!("callback.target = \"{}\"", his.url());
+    let bed = Bed::start(|settings| settings.of_tenant(&target).tenant("second-hospital", other.clone())).await;
     let (sender, demo) = (bed.sender(), Callback::demo());
     let signature = bed.account.sign(&NOW.to_string(), &Switches::default());
     let foreign = CallbackSender::new(&bed.url("/callback/first-hospital"), &other)
@@ -251,8 +253,9 @@ async fn whatever_is_wrong_is_refused_alike_and_kept_nowhere() {
 
     // The same bytes are good where nothing is wrong with them.
     assert_eq!(bed.exchange(&good).await.code(), 0);
+    his.wait_for_deliveries(1).await;
     let (stored, log) = bed.stop_with_log().await;
-    assert_eq!(stored.len(), 1);
+    assert_eq!((stored.len(), his.delivery_count()), (1, 1));
     for secret in [&signature[..], PHONE, &phone] {
         assert!(!log.contains(secret));
     }
@@ -427,6 +430,61 @@ async fn what_is_signed_and_does_not_decrypt_is_kept_and_not_acknowledged() {
     );
     assert_eq!(stored[4].payload["undecrypted"], json!(["idNum"]));
     assert_eq!(log.matches("\"callback_quarantined\"").count(), 6);
+}
+
+#[tokio::test]
+async fn what_is_held_back_is_not_delivered() {
+    let his = His::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let target = format!("callback.target = \"{}\"", his.url());
+    let hosts = "link_hosts = \"imaging.example.com\"";
+    let bed = Bed::start(|settings| settings.of_tenant(&target).with("callback", hosts)).await;
+    let (sender, demo) = (bed.sender(), Callback::demo());
+    let unreadable = demo.clone().with("idNum", "00".repeat(16));
+    for (what, callback, received) in [
+        (
+            "another link",
+            demo.clone().with("h5Url", "https://evil.example/"),
+            true,
+        ),
+        ("another hospital", demo.clone().with("hospitalId", "H9999"), true),
+        ("an unreadable number", unreadable, false),
+    ] {
+        assert_eq!(sender.send(&callback).await.unwrap().is_received(), received, "{what}");
+    }
+    bed.clock.advance(Duration::from_millis(60_001));
+    // The signature of before, over another body.
+    let late = Callback::demo().with("studyName", "late");
+    assert!(sender.send(&late).await.unwrap().is_received());
+    assert_eq!(bed.received("quarantined").await, 4);
+
+    assert!(bed.sender().send(&demo.status(9)).await.unwrap().is_received());
+    his.wait_for_deliveries(1).await;
+    let stored = bed.stop().await;
+    let held = stored.iter().filter(|event| event.state == "quarantined").count();
+    assert_eq!((held, his.delivery_count()), (4, 1));
+    assert_eq!(
+        his.only_delivery().json()["status"],
+        9,
+        "a status that nobody knows goes through"
+    );
+}
+
+#[tokio::test]
+async fn the_last_state_reaches_the_his_and_a_replay_of_an_earlier_one_does_not() {
+    let bed = Bed::start(|settings| settings).await;
+    let (one, other) = (Callback::demo(), Callback::demo().with("studyName", "revised"));
+    let first = bed.sender().request_bytes(&one);
+    assert_eq!(bed.exchange(&first).await.code(), 0);
+    bed.clock.advance(Duration::from_millis(1));
+    assert!(bed.sender().send(&other).await.unwrap().is_received());
+
+    assert_eq!(bed.exchange(&first).await.code(), 0);
+    assert_eq!((bed.received("updated").await, bed.received("duplicate").await), (1, 1));
+    bed.clock.advance(Duration::from_millis(1));
+    assert!(bed.sender().send(&one).await.unwrap().is_received());
+
+    assert_eq!((bed.received("updated").await, bed.received("duplicate").await), (2, 1));
+    assert_eq!(bed.stop().await.len(), 3);
 }
 
 /// A header as the simulator received it from the gateway.

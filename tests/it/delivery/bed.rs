@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aimis_gateway::callback::event::{NewEvent, Payload};
+use aimis_gateway::callback::event::{NewEvent, Origin, Payload};
 use aimis_gateway::callback::inbox::sqlite::{KeyFiles, Parts, Role, Settings as InboxSettings};
 use aimis_gateway::callback::inbox::{Filter, Inbox, Sqlite};
 use aimis_gateway::clock::Clock;
@@ -61,6 +61,11 @@ impl Bed {
     }
 
     fn inbox(&self) -> Sqlite {
+        self.inbox_at(&Clock::system())
+    }
+
+    /// The inbox, opened as a gateway does whose time is that of `clock`.
+    pub fn inbox_at(&self, clock: &Clock) -> Sqlite {
         let file = |name: &str| self.directory.path().join(name).display().to_string();
         let text = format!(
             "[callback]\n[inbox]\npath = \"{}\"\nkey_file = \"{}\"\n[[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"t\"\n",
@@ -69,7 +74,7 @@ impl Bed {
         );
         let config = config::load(&Sources::text("test.toml", text)).unwrap().config.inbox;
         let parts = Parts {
-            clock: Clock::system(),
+            clock: clock.clone(),
             metrics: Arc::clone(&Metrics::new(&[], &[], &aimis_core::codes::Codes::builtin()).inbox),
             abort: Arc::new(|what| panic!("{what}")),
         };
@@ -80,23 +85,11 @@ impl Bed {
     /// Keeps events of `statuses` states about each of `studies` studies, those of a study in order.
     pub async fn keep(&self, studies: usize, statuses: i64) {
         let inbox = self.inbox();
-        let (tenant, tags) = (TenantName::new(TENANT), inbox.tags().clone());
         for status in 0..statuses {
             for some in (0..studies).collect::<Vec<_>>().chunks(256) {
-                let appended = some.iter().map(|study| {
-                    let study = format!("S{study}");
-                    let json = json!({"status": status, "studyId": study}).to_string().into_bytes();
-                    inbox.append(NewEvent {
-                        tenant: tenant.clone(),
-                        study: tags.study(&tenant, "H0001", &study),
-                        identity: tags.identity(&tenant, "H0001", &study, "R", status),
-                        body: tags.body(&tenant, &json),
-                        payload: Payload::new(json.into()),
-                        signed: None,
-                        quarantine: None,
-                        received_at: Clock::system().now(),
-                    })
-                });
+                let appended = some
+                    .iter()
+                    .map(|study| inbox.append(event(&inbox, &format!("S{study}"), status)));
                 for appended in join_all(appended).await {
                     assert!(appended.is_ok());
                 }
@@ -121,6 +114,26 @@ impl Bed {
             .iter()
             .filter(|standing| standing.state == state)
             .count()
+    }
+}
+
+/// An event about a study.
+pub fn event(inbox: &dyn Inbox, study: &str, status: i64) -> NewEvent {
+    let (tenant, tags) = (TenantName::new(TENANT), inbox.tags());
+    let json = json!({"status": status, "studyId": study}).to_string().into_bytes();
+    let identity = tags.identity(&tenant, "H0001", study, "R", status);
+    NewEvent {
+        study: tags.study(&tenant, "H0001", study),
+        identity,
+        body: tags.body(&tenant, &json),
+        origin: Origin::Callback {
+            gist: tags.gist(&tenant, identity, [""; 4]),
+        },
+        payload: Payload::new(json.into()),
+        signed: None,
+        quarantine: None,
+        received_at: Clock::system().now(),
+        tenant,
     }
 }
 

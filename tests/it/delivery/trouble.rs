@@ -212,3 +212,34 @@ async fn while_the_his_is_down_no_attempts_are_used_up() {
     assert!(log.contains("\"error.type\":\"refused\""), "{log}");
     assert!(log.contains("\"event.name\":\"delivery_resumed\""), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_thousand_none_is_missing_and_none_comes_twice_whatever_the_his_does() {
+    const EVENTS: usize = 2_000;
+    let bed = Bed::new().await;
+    bed.keep(EVENTS / 4, 4).await;
+    let first = his().await;
+    let (address, url) = (first.addr(), first.url());
+    for (fault, one_in) in [(failing(500), 5), (Fault::ResetBeforeHead, 7), (Fault::Hang, 50)] {
+        first.set_fault_rate(fault, one_in);
+    }
+    let gateway = bed
+        .patient(&url)
+        .with("delivery", "in_flight = 64")
+        .with("delivery", "timeout_ms = 500")
+        .start();
+
+    arrived(&first, EVENTS as u64 / 2).await;
+    // It goes down: first it takes nothing any more, then nobody listens.
+    first.set_fault(Fault::ResetBeforeHead);
+    in_state(&gateway, "suspended").await;
+    let mut taken = first.accepted();
+    first.stop().await;
+    let second = His::start(address).await.unwrap();
+    counted(&gateway, "ok", EVENTS as f64).await;
+    gateway.stop();
+    taken.extend(second.accepted());
+
+    assert_eq!((taken.len(), by_id(&taken).len()), (EVENTS, EVENTS));
+    assert_eq!(bed.count("delivered").await, EVENTS);
+}

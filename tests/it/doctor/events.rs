@@ -27,18 +27,17 @@ async fn an_inbox_that_opens_and_a_his_that_listens_are_good_and_nothing_is_sent
         His::start("127.0.0.1:0".parse().unwrap()).await.unwrap(),
     );
     let patient = taking_callbacks(Patient::of(&platform), &his.url(), "");
-    let mut healthy = HEALTHY;
-    healthy[10..].copy_from_slice(&[("inbox", "ok"), ("his", "ok")]);
+    let healthy = [&HEALTHY[..10], &[("listen", "ok"), ("inbox", "ok"), ("his", "ok")]].concat();
 
     let (status, document) = patient.examined(&[]).await;
-    assert_eq!((status, verdicts(&document)), (0, healthy.to_vec()), "{document:#}");
+    assert_eq!((status, verdicts(&document)), (0, healthy.clone()), "{document:#}");
     let inbox = finding(&document, "inbox")["found"].as_str().unwrap();
     assert!(inbox.contains("the gateway makes it"), "{inbox}");
 
     let gateway = Settings::calling(&platform).callbacks(&patient.directory).start();
     let (status, document) = patient.examined(&[]).await;
     gateway.stop();
-    assert_eq!((status, verdicts(&document)), (0, healthy.to_vec()), "{document:#}");
+    assert_eq!((status, verdicts(&document)), (0, healthy), "{document:#}");
     let inbox = finding(&document, "inbox")["found"].as_str().unwrap();
     assert!(inbox.starts_with("opened: 0 to be delivered"), "{inbox}");
     assert_eq!(his.delivery_count(), 0);
@@ -92,4 +91,30 @@ async fn a_his_that_cannot_be_reached_is_told_by_its_key() {
     let trusted = taking_callbacks(patient, &his.url(), &format!("target_ca_file = \"{file}\"\n"));
     let (status, document) = trusted.examined(&[]).await;
     assert_eq!(status, 0, "{document:#}");
+}
+
+#[tokio::test]
+async fn an_address_for_callbacks_that_somebody_has_is_told() {
+    let (platform, his) = (
+        platform().await,
+        His::start("127.0.0.1:0".parse().unwrap()).await.unwrap(),
+    );
+    let stranger = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut patient = taking_callbacks(Patient::of(&platform), &his.url(), "");
+    let taken = stranger.local_addr().unwrap().to_string();
+    patient.tenant = patient.tenant.replace(
+        "[callback]\nlisten = \"127.0.0.1:0\"",
+        &format!("[callback]\nlisten = \"{taken}\""),
+    );
+
+    let (status, document) = patient.examined(&[]).await;
+
+    assert_eq!(status, 1, "{document:#}");
+    let mut steps = document["steps"].as_array().unwrap().iter();
+    let failed = steps.find(|step| step["verdict"] == "fail").unwrap();
+    assert_eq!(failed["step"], "listen", "{document:#}");
+    assert!(
+        failed["fix"].as_str().unwrap().contains("callback.listen"),
+        "{failed:#}"
+    );
 }

@@ -60,3 +60,19 @@ pub fn with_descriptors(command: &Command, most: u32) -> Command {
     }
     limited
 }
+
+/// The same command by a shell that runs `before` first, as `exec 3<&0` or `ulimit -c unlimited`.
+pub fn after(command: &Command, before: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{before}; exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}

@@ -40,9 +40,14 @@ pub struct Ended {
 
 impl Process {
     /// Starts it; both outputs are read from now on.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// Starts it with this as standard input.
+    pub fn start_with(mut command: Command, stdin: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -77,7 +82,7 @@ impl Process {
     /// The log line of an event, from now on.
     #[track_caller]
     pub fn event(&self, name: &str) -> serde_json::Value {
-        let line = self.line(|line| line.contains(&format!("\"event.name\":\"{name}\"")));
+        let line = self.line(|line| line.contains(&named(name)));
         serde_json::from_str(&line).unwrap()
     }
 
@@ -93,6 +98,13 @@ impl Process {
             .status()
             .unwrap();
         assert!(sent.success());
+    }
+
+    /// Ends it as `kill -9` does, and waits until it is gone.
+    #[track_caller]
+    pub fn killed(mut self) -> Ended {
+        self.child.kill().unwrap();
+        self.ended()
     }
 
     /// Standard output so far.
@@ -138,6 +150,11 @@ impl Drop for Process {
     }
 }
 
+/// How a line of the log names its event.
+fn named(event: &str) -> String {
+    format!("\"event.name\":\"{event}\"")
+}
+
 fn copy(from: impl Read + Send + 'static, to: Written, lines: Option<mpsc::Sender<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut from = BufReader::new(from);
@@ -160,6 +177,8 @@ pub struct Serve {
     pub process: Process,
     /// Where the HIS sends.
     pub lan: SocketAddr,
+    /// Where callbacks come to, if they are taken.
+    pub callback: Option<SocketAddr>,
     /// Where metrics and probes are.
     pub telemetry: SocketAddr,
 }
@@ -168,22 +187,31 @@ impl Serve {
     /// Starts a `serve` command and waits until it is ready.
     #[track_caller]
     pub fn start(command: Command) -> Self {
-        let process = Process::start(command);
-        let address = |listener: &str| {
-            loop {
-                let event = process.event("listening");
-                // Of several addresses of a listener the first, which tests ask.
-                if event["listener"] == listener {
-                    break event["address"].as_str().unwrap().parse().unwrap();
-                }
-            }
-        };
-        let (lan, telemetry) = (address("lan"), address("telemetry"));
-        process.event("started");
+        Self::ready(Process::start(command))
+    }
+
+    /// Waits until a process that was started is ready.
+    #[track_caller]
+    pub fn ready(process: Process) -> Self {
+        let (mut lan, mut callback, mut telemetry) = (None, None, None);
+        loop {
+            let wanted = |line: &str| ["listening", "started"].iter().any(|name| line.contains(&named(name)));
+            let event: serde_json::Value = serde_json::from_str(&process.line(wanted)).unwrap();
+            let listener = match event["listener"].as_str() {
+                Some("lan") => &mut lan,
+                Some("callback") => &mut callback,
+                Some("telemetry") => &mut telemetry,
+                Some(_) => continue,
+                None => break,
+            };
+            // Of several addresses of a listener the first, which tests ask.
+            listener.get_or_insert_with(|| event["address"].as_str().unwrap().parse().unwrap());
+        }
         Self {
             process,
-            lan,
-            telemetry,
+            lan: lan.unwrap(),
+            callback,
+            telemetry: telemetry.unwrap(),
         }
     }
 }

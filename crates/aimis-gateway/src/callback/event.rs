@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::telemetry::log::Loggable;
 use crate::tenant::TenantName;
 
-/// A verified callback, ready for [`super::inbox::Inbox::append`].
+/// A verified callback, or a study that no callback told of, ready for [`super::inbox::Inbox::append`].
 pub struct NewEvent {
     /// Whose it is.
     pub tenant: TenantName,
@@ -33,6 +33,27 @@ pub struct NewEvent {
     pub quarantine: Option<QuarantineReason>,
     /// When it came, by the gateway's clock.
     pub received_at: Timestamp,
+    /// What told of it.
+    pub origin: Origin,
+}
+
+/// What told of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A callback.
+    Callback {
+        /// [`Tags::gist`]: by it a callback is known for that of an event which a list told of before.
+        gist: Tag,
+    },
+    /// A study list of the platform, where no callback did.
+    List {
+        /// The same.
+        gist: Tag,
+        /// What the study has: bit 0 a report, bit 1 images; so the number is also the status of the event.
+        has: u8,
+        /// [`Tags::identity`] of this study and report with status 0, 1, 2 and 3: callbacks that told of it already.
+        told_by: [Tag; 4],
+    },
 }
 
 /// The plaintext of an event: wiped when dropped, never printed.
@@ -80,11 +101,18 @@ pub enum Verified {
     Shared,
     /// Not signed.
     Unsigned,
+    /// No callback told of it: the gateway found it in a study list of the platform.
+    Reconciled,
 }
 
 impl Verified {
     /// Every member.
-    pub const ALL: &'static [Verified] = &[Verified::Signed, Verified::Shared, Verified::Unsigned];
+    pub const ALL: &'static [Verified] = &[
+        Verified::Signed,
+        Verified::Shared,
+        Verified::Unsigned,
+        Verified::Reconciled,
+    ];
 
     /// The word for it, in what the HIS gets and in the store.
     pub const fn as_str(self) -> &'static str {
@@ -92,6 +120,7 @@ impl Verified {
             Self::Signed => "signed",
             Self::Shared => "shared",
             Self::Unsigned => "unsigned",
+            Self::Reconciled => "reconciled",
         }
     }
 }
@@ -252,6 +281,14 @@ impl Tags {
     /// What an event says: `canonical` is equal for equal fields, whatever their order and spelling on the wire.
     pub fn body(&self, tenant: &TenantName, canonical: &[u8]) -> Tag {
         self.tag("body", tenant, &[canonical])
+    }
+
+    /// What an event says of its study in the members that a callback and a study list both have, links left out: these
+    /// are made anew each time.
+    pub fn gist(&self, tenant: &TenantName, identity: Tag, members: [&str; 4]) -> Tag {
+        let [study_type, study_date, body_part, study_name] = members.map(|member| member.trim().as_bytes());
+        let parts = [identity.as_bytes(), study_type, study_date, body_part, study_name];
+        self.tag("gist", tenant, &parts)
     }
 
     /// The three signature headers together.

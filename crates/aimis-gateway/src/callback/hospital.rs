@@ -1,5 +1,6 @@
 //! What a tenant's callbacks are judged by, and the stand-in for tenants that there are not.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -81,7 +82,8 @@ impl PathSecret {
 
 /// All tenants of the road.
 pub struct Hospitals {
-    all: Vec<Hospital>,
+    /// By name.
+    all: HashMap<TenantName, Hospital>,
     nobody: Hospital,
 }
 
@@ -92,12 +94,16 @@ impl Hospitals {
     /// When the system has no randomness to give.
     pub fn new(all: Vec<Hospital>, rules: Rules) -> std::io::Result<Self> {
         let nobody = stand_in(rules)?;
-        Ok(Self { all, nobody })
+        let all = all.into_iter().map(|hospital| (hospital.name.clone(), hospital));
+        Ok(Self {
+            all: all.collect(),
+            nobody,
+        })
     }
 
     /// The tenant `name`, or the stand-in, whose callbacks are judged with the same effort and then refused.
     pub fn find(&self, name: &str) -> (&Hospital, bool) {
-        let found = self.all.iter().find(|hospital| hospital.name.as_str() == name);
+        let found = self.all.get(name);
         (found.unwrap_or(&self.nobody), found.is_some())
     }
 }

@@ -24,7 +24,7 @@ const MOST_HOSTS: usize = 256;
 /// Whether every link in `members` leads by https to one of `hosts`: the fields that are links, and every other text
 /// that looks like one, however deep.
 pub fn lead_only_to(members: &Members, hosts: &[LinkHost]) -> bool {
-    let allowed = |link: &str| host_of(link).is_some_and(|host| hosts.iter().any(|known| known.matches(&host)));
+    let allowed = |link: &str| leads_to(link, hosts);
     members.iter().all(|member| {
         let always = LINKS.contains(&member.name.as_str());
         match &member.value {
@@ -36,6 +36,11 @@ pub fn lead_only_to(members: &Members, hosts: &[LinkHost]) -> bool {
             }
         }
     })
+}
+
+/// Whether a link leads by https to one of `hosts`.
+pub fn leads_to(link: &str, hosts: &[LinkHost]) -> bool {
+    host_of(link).is_some_and(|host| hosts.iter().any(|known| known.matches(&host)))
 }
 
 fn looks_like_link(text: &str) -> bool {

@@ -11,6 +11,7 @@
 //! | `decode` | body to members |
 //! | `open` | members to an event: decrypted, and in the shape of what it should be |
 //! | `links` | where links lead |
+//! | `listed` | a study in a list becomes an event, where no callback told of it |
 //! | `event` | an event on its way: ids, keyed tags, what is known of its sender |
 //! | `inbox` | where events are kept until the HIS has them |
 //! | `deliver` | how they get there |
@@ -26,6 +27,7 @@ pub mod hospital;
 pub mod inbox;
 pub mod ingress;
 pub mod links;
+pub mod listed;
 pub mod open;
 pub mod prepare;
 pub mod rate;
@@ -35,6 +37,7 @@ pub mod verify;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use http::Request;
 use http::header::CONTENT_TYPE;
@@ -57,8 +60,8 @@ mod tests;
 
 /// Everything that the road needs.
 pub struct Callbacks {
-    /// The tenants.
-    pub hospitals: Hospitals,
+    /// The tenants, as the configuration in force has them.
+    pub hospitals: Arc<ArcSwap<Hospitals>>,
     /// Where events are kept.
     pub inbox: Arc<dyn Inbox>,
     /// How much one address may send.
@@ -154,7 +157,8 @@ impl Callbacks {
         course: &mut Course,
     ) -> Result<open::Opened, CallbackRefusal> {
         let route = ingress::route(&head.method, head.uri.path());
-        let (hospital, known) = self.hospitals.find(route.map_or("", |route| route.tenant));
+        let hospitals = self.hospitals.load();
+        let (hospital, known) = hospitals.find(route.map_or("", |route| route.tenant));
         let barred = if !known {
             Some(CallbackRefusal::Route)
         } else if !hospital.is_near(peer.address) {

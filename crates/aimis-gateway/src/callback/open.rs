@@ -6,6 +6,7 @@
 //! itself: a wrong key passes the check of the padding once in 256 times, and whole blocks can be swapped. So what
 //! comes out has to have the shape of a telephone or an identity number, or be empty.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use aimis_core::cipher::FieldCipher;
@@ -14,7 +15,7 @@ use aimis_core::sign::Timestamp;
 use zeroize::Zeroizing;
 
 use super::decode::{Given, Members};
-use super::event::{NewEvent, Payload, QuarantineReason, Signed, Tags};
+use super::event::{NewEvent, Origin, Payload, QuarantineReason, Signed, Tags};
 use super::hospital::Hospital;
 use super::links;
 use super::verify::Proof;
@@ -37,6 +38,9 @@ const FIELDS: [(&str, Kind); 14] = [
     ("h5DetailUrl", Kind::Text),
     ("reportId", Kind::Text),
 ];
+
+/// What [`Tags::gist`] is made of.
+pub(super) const GIST: [&str; 4] = ["studyType", "studyDate", "bodyPart", "studyName"];
 
 /// Members that delivery adds; whoever sends them speaks in our name, so they are left out.
 const OURS: [&str; 4] = ["eventId", "receivedAt", "verified", UNDECRYPTED];
@@ -137,6 +141,11 @@ pub fn open(
     let tenant = &hospital.name;
     let study = tags.study(tenant, hospital_id, study_id);
     let identity = tags.identity(tenant, hospital_id, study_id, report_id, status);
+    let gist = tags.gist(
+        tenant,
+        identity,
+        GIST.map(|name| plain(&out, name)).each_ref().map(|text| &**text),
+    );
     let known = |name: &str| FIELDS.iter().any(|(field, _)| *field == name) || OURS.contains(&name);
     let others = members.iter().filter(|member| !known(&member.name));
     out.extend(others.map(|member| (member.name.as_str(), Told::as_it_came(&member.value))));
@@ -156,6 +165,7 @@ pub fn open(
         signed: signed(hospital, proof, tags),
         quarantine,
         received_at: now,
+        origin: Origin::Callback { gist },
     };
     for repair in repairs {
         members.repair(repair);
@@ -270,8 +280,18 @@ fn is_id(text: &str) -> bool {
     (normal.chars().all(good) && counting >= 5 && normal.chars().count() <= LONGEST) || is_placeholder(normal)
 }
 
+/// A value as plain text: nothing for one that is not there, or is `null`.
+fn plain<'a>(members: &[(&str, Told<'a>)], name: &str) -> Cow<'a, str> {
+    match members.iter().find(|(known, _)| *known == name) {
+        None | Some((_, Told::Json("null"))) => Cow::Borrowed(""),
+        Some((_, Told::Text(text) | Told::Json(text))) => Cow::Borrowed(text),
+        Some((_, Told::Number(number))) => Cow::Owned(number.to_string()),
+    }
+}
+
 /// A value as the HIS gets it.
-enum Told<'a> {
+#[derive(Clone, Copy)]
+pub(super) enum Told<'a> {
     Number(i64),
     Text(&'a str),
     Json(&'a str),
@@ -314,7 +334,7 @@ fn told<'a>(kind: Kind, given: &'a Given, repairs: &mut Vec<CallbackRepair>) -> 
 }
 
 /// The JSON object of `members`, written into room of just its length, so that no copy of it is left behind.
-fn object(members: &[(&str, Told<'_>)]) -> Zeroizing<Vec<u8>> {
+pub(super) fn object(members: &[(&str, Told<'_>)]) -> Zeroizing<Vec<u8>> {
     let mut length = Length(0);
     write_object(members, &mut length).expect("counting does not fail");
     let mut out = Zeroizing::new(Vec::with_capacity(length.0));

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::hospital::Hospitals;
 use super::inbox::Inbox;
 use super::links::LinkHosts;
-use super::prepare::Prepared;
 use super::rate::Rate;
 use super::service::{CallbackService, Surroundings};
 use super::{BodyBounds, Callbacks, Invalidate};
@@ -15,18 +15,21 @@ use crate::config::{self, Callback};
 use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
 use crate::edge::tls::door::Door;
+use crate::pulse::Beat;
 use crate::worker::{self, Worker};
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 /// What the worker is made of.
 pub(crate) struct Parts {
-    pub(crate) prepared: Prepared,
+    pub(crate) hospitals: Arc<ArcSwap<Hospitals>>,
     pub(crate) inbox: Arc<dyn Inbox>,
     pub(crate) invalidate: Vec<Arc<dyn Invalidate>>,
     pub(crate) signing_clock: Clock,
     pub(crate) surroundings: Surroundings,
     /// Does the handshake on addresses that speak TLS.
     pub(crate) door: Option<Door>,
+    pub(crate) beat: Beat,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) abort: watch::Receiver<bool>,
 }
@@ -37,18 +40,19 @@ pub(crate) struct Parts {
 /// When the system gives no thread or no timer.
 pub(crate) fn start(config: &Callback, parts: Parts) -> io::Result<(Worker, JoinHandle<()>)> {
     let Parts {
-        prepared,
+        hospitals,
         inbox,
         invalidate,
         signing_clock,
         surroundings,
         door,
+        beat,
         stop,
         abort,
     } = parts;
     let (clock, metrics) = (surroundings.clock.clone(), Arc::clone(&surroundings.metrics));
     let road = Callbacks {
-        hospitals: prepared.hospitals,
+        hospitals,
         inbox,
         rate: Rate::new(config.max_per_source_per_s, clock.clone()),
         bounds: BodyBounds {
@@ -67,6 +71,7 @@ pub(crate) fn start(config: &Callback, parts: Parts) -> io::Result<(Worker, Join
         connections: metrics.callbacks.connections.clone(),
         clock,
         metrics,
+        beat,
         stop,
         abort,
     };

@@ -14,9 +14,15 @@ pub(super) struct Arguments {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
+    /// List what works and is a risk, graded; exit status 1 if something is serious.
+    #[arg(long)]
+    security: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.security {
+        return super::check_security::run(&arguments.source, arguments.json);
+    }
     match examine(arguments) {
         Ok(found) if arguments.json => output::json(&found.json()),
         Ok(found) => output::print(&found.text()),
@@ -29,8 +35,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Fingerprints, by what names the token.
+type Tokens = Vec<(&'static str, String)>;
+
 struct Found {
-    tenants: Vec<(String, String, String)>,
+    /// Name, appId and tokens.
+    tenants: Vec<(String, String, Tokens)>,
     clients: Vec<ClientFound>,
     platform: String,
     lan: Vec<String>,
@@ -38,6 +48,8 @@ struct Found {
     /// Of each tenant, where its events go; none where no callbacks are taken.
     events: Vec<(String, String)>,
     notices: Vec<String>,
+    /// Where it is recorded who looked at whom.
+    audit: String,
 }
 
 /// A client: how it is known, and its rules, each by the key that sets it.
@@ -108,7 +120,17 @@ impl Found {
         let tenants: Vec<_> = self
             .tenants
             .iter()
-            .map(|(name, app_id, token)| json!({ "name": name, "app_id": app_id, "token_fingerprint": token }))
+            .map(|(name, app_id, tokens)| {
+                let mut shown = json!({ "name": name, "app_id": app_id });
+                for (source, token) in tokens {
+                    let key = match *source {
+                        "token" => "token_fingerprint".to_owned(),
+                        source => format!("{source}_token_fingerprint"),
+                    };
+                    shown[key] = token.as_str().into();
+                }
+                shown
+            })
             .collect();
         let clients: Vec<_> = self.clients.iter().map(ClientFound::json).collect();
         json!({
@@ -118,6 +140,7 @@ impl Found {
             "platform": self.platform,
             "lan": self.lan,
             "callback": self.callback,
+            "audit": self.audit,
             "events": self.events.iter().map(|(name, go)| json!({ "tenant": name, "go": go })).collect::<Vec<_>>(),
             "notices": self.notices,
         })
@@ -125,14 +148,22 @@ impl Found {
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for (name, app_id, token) in &self.tenants {
-            text += &format!("tenant {name}: appId {app_id}, token {token}\n");
+        for (name, app_id, tokens) in &self.tenants {
+            let tokens = tokens.iter().map(|(source, token)| match *source {
+                "token" => format!("token {token}"),
+                source => format!("{source} token {token}"),
+            });
+            text += &format!(
+                "tenant {name}: appId {app_id}, {}\n",
+                tokens.collect::<Vec<_>>().join(", ")
+            );
         }
         for (name, go) in &self.events {
             text += &format!("events of {name}: {go}\n");
         }
         text.extend(self.clients.iter().map(ClientFound::text));
         text += &format!("platform: {}\n", self.platform);
+        text += &format!("audit: {}\n", self.audit);
         text += &format!("lan: {}\n", self.lan.join(", "));
         if !self.callback.is_empty() {
             text += &format!("callback: {}\n", self.callback.join(", "));
@@ -152,13 +183,10 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
         .tenants
         .all()
         .iter()
-        .zip(&prepared.fingerprints)
-        .map(|(tenant, token)| {
-            (
-                tenant.name.as_str().to_owned(),
-                tenant.app_id.clone(),
-                token.to_string(),
-            )
+        .map(|tenant| {
+            let held = tenant.keyring.all().iter();
+            let tokens = held.map(|held| (held.source.as_str(), held.key.fingerprint().to_string()));
+            (tenant.name.as_str().to_owned(), tenant.app_id.clone(), tokens.collect())
         })
         .collect();
     Ok(Found {
@@ -167,6 +195,7 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
         notices: config::notices(config),
         platform: config.platform.base_url.to_string(),
         events: events(config),
+        audit: audit(config),
         lan: config.lan.listen.iter().map(ToString::to_string).collect(),
         callback: config
             .callback
@@ -174,6 +203,15 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
             .flat_map(|callback| callback.listen.iter().map(ToString::to_string))
             .collect(),
     })
+}
+
+/// Where it is recorded who looked at whom.
+fn audit(config: &Config) -> String {
+    match &config.audit {
+        None => "none; an [audit] table has it recorded who looked at which patient".to_owned(),
+        Some(audit) if audit.retention_days == 0 => format!("{}, kept for ever", audit.path.display()),
+        Some(audit) => format!("{}, kept {} days", audit.path.display(), audit.retention_days),
+    }
 }
 
 /// Where each tenant's events go.

@@ -119,6 +119,8 @@ fn start(simulator: &Running, log: &Captured, directory: &Directory) -> Result<G
             clock: Clock::system(),
             log_output: Box::new(log.clone()),
             instance: "demo",
+            inherited: crate::inherited::Inherited::default(),
+            sources: None,
         };
         Ok(Gateway::start(&loaded.config, surroundings)?)
     };

@@ -4,8 +4,10 @@
 //! 2 wrong usage, 69 cannot bind, 78 bad configuration.
 
 mod admin_client;
+mod audit;
 mod cache;
 mod check;
+mod check_security;
 mod client_key;
 mod config;
 mod crypto;
@@ -25,6 +27,8 @@ mod switches;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::hardening;
 
 /// Gateway between a hospital information system and the imaging platform.
 ///
@@ -61,6 +65,9 @@ enum Command {
     /// Look into the inbox of callbacks, and act on what is in it; also while the gateway runs.
     #[command(subcommand)]
     Inbox(inbox::Command),
+    /// Verify the audit trail, and find who looked at a patient; also while the gateway runs.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Keys of the clients that may ask.
     #[command(subcommand)]
     ClientKey(client_key::Command),
@@ -90,8 +97,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    // Every command may hold a token or a patient's data. `serve` tells if it failed.
+    let private = hardening::keep_private();
+    hardening::quiet_panics();
     let result = match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments, private),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
@@ -100,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Encrypt(arguments) => crypto::encrypt(&arguments),
         Command::Decrypt(arguments) => crypto::decrypt(&arguments),
         Command::Inbox(command) => inbox::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::ClientKey(command) => client_key::run(&command),
         Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Cache(command) => cache::run(&command),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::app::StartError;
 use crate::callback::prepare::CallbackError;
 use crate::config::ConfigError;
+use crate::inherited::InheritedError;
 use crate::prepare::PrepareError;
 
 /// Why a command did not do its work.
@@ -47,9 +48,15 @@ impl From<StartError> for Failure {
         match error {
             StartError::Bind(error) => Self::Bind(error.to_string()),
             StartError::System(_) => Self::Problem(error.to_string()),
-            StartError::Inbox(_) => Self::Config(error.to_string()),
+            StartError::Inbox(_) | StartError::Inherited(_) | StartError::Audit(_) => Self::Config(error.to_string()),
             StartError::Prepare(error) => error.into(),
         }
+    }
+}
+
+impl From<InheritedError> for Failure {
+    fn from(error: InheritedError) -> Self {
+        Self::Config(error.to_string())
     }
 }
 

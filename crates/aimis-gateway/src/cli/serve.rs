@@ -8,12 +8,13 @@ use super::output::Failure;
 use super::sources::ConfigArguments;
 use crate::app::{Gateway, Surroundings, worker_count};
 use crate::clock::Clock;
+use crate::concealed::{self, Concealed};
 use crate::config;
 use crate::descriptors::{self, Room};
-
-/// What a SIGHUP is answered with: for many a service it means "read the configuration anew", and its
-/// default, death, would end queries that run.
-const NO_RELOAD: &str = "reload is not supported yet: restart to change the configuration";
+use crate::hardening;
+use crate::inherited::Inherited;
+use crate::notify::Notifier;
+use crate::security;
 
 /// Told at the start when the system does not allow what the configuration does.
 const FEW_DESCRIPTORS: &str = "the limit of open files is too low for lan.max_connections: raise the hard limit (LimitNOFILE= in systemd, ulimit -Hn, --ulimit nofile= of a container), or lower lan.max_connections";
@@ -24,8 +25,16 @@ pub(super) struct Arguments {
     source: ConfigArguments,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let loaded = arguments.source.load()?;
+/// `private` tells whether the system keeps our memory from others.
+pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
+    // All of this before a thread is started: it changes the process, or holds for later threads only.
+    let concealed = concealed::conceal()?;
+    let unprivileged = hardening::drop_privileges();
+    let inherited = Inherited::from_environment()?;
+    let manager = Notifier::from_environment();
+
+    let sources = arguments.source.sources();
+    let loaded = config::load(&sources)?;
     // Before the gateway, so that a signal during the start is not lost.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
@@ -34,6 +43,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         clock: Clock::system(),
         log_output: Box::new(io::stdout()),
         instance: instance(),
+        inherited,
+        sources: Some(sources),
     };
     // Of the process as a whole, so not the affair of a `Gateway`, of which tests have many.
     let room = descriptors::raise(descriptors::needed(&loaded.config, worker_count(&loaded.config)));
@@ -48,9 +59,37 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if config::takes_unsigned_callbacks(&loaded.config) {
         gateway.notice(config::UNSIGNED_CALLBACKS);
     }
-    runtime.block_on(signals.stop(|| gateway.notice(NO_RELOAD)));
+    let risks = [
+        (!private, hardening::DUMPABLE),
+        (!unprivileged, hardening::PRIVILEGED),
+        (concealed == Concealed::No, concealed::NOT_CONCEALED),
+    ];
+    for (_, risk) in risks.into_iter().filter(|(is_so, _)| *is_so) {
+        gateway.notice(risk);
+    }
+    for rule in security::at_start(&loaded.config, arguments.source.path().as_deref()) {
+        gateway.risky(rule);
+    }
+    manager.status("serving");
+    manager.ready();
+    runtime.block_on(async {
+        tokio::select! {
+            () = signals.stop(async || reload(&gateway, &manager).await) => {}
+            () = manager.keep_watchdog(|time| gateway.alive(time)) => {}
+        }
+    });
+    manager.stopping(gateway.longest_drain());
+    manager.status("finishing what runs");
     gateway.drain();
     Ok(())
+}
+
+/// Reads everything anew. How it went is told in the log; the manager learns that it is over.
+async fn reload(gateway: &Gateway, manager: &Notifier) {
+    manager.reloading();
+    // Refused or not: what serves is whole. A gateway that stops answers nobody.
+    let _ = gateway.reload().await;
+    manager.ready();
 }
 
 /// Tells replicas apart in the log: host and process, which is all that the log collector lacks.
@@ -75,14 +114,23 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal to stop.
-    async fn stop(&mut self, on_hangup: impl Fn()) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => on_hangup(),
+    /// Waits for a signal to stop. One that comes while `on_hangup` runs ends that, too.
+    async fn stop(&mut self, on_hangup: impl AsyncFn()) {
+        let Self {
+            terminate,
+            interrupt,
+            hangup,
+        } = self;
+        let hangups = async {
+            while hangup.recv().await.is_some() {
+                on_hangup().await;
             }
+            std::future::pending().await
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = hangups => {}
         }
     }
 }

@@ -20,6 +20,11 @@ impl ConfigArguments {
             || config::environment().iter().any(|(name, _)| name == "AIMIS_APP_ID")
     }
 
+    /// The file that is read.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.file(&config::environment())
+    }
+
     fn file(&self, env: &[(String, String)]) -> Option<PathBuf> {
         // Empty is how a unit file or a compose file writes "not set".
         let named = env
@@ -35,9 +40,14 @@ impl ConfigArguments {
 
     /// The same, with the problems one by one.
     pub(super) fn read(&self) -> Result<Loaded, ConfigError> {
+        config::load(&self.sources())
+    }
+
+    /// What it is read from. The environment is that of now.
+    pub(super) fn sources(&self) -> Sources {
         let env = config::environment();
         let file = self.file(&env).map(SourceFile::Path);
-        config::load(&Sources { file, env })
+        Sources { file, env }
     }
 }
 

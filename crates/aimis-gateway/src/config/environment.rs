@@ -6,21 +6,22 @@
 
 use super::origin::Origin;
 use super::problem::{Problem, shown};
-use super::section::{Field, Form};
+use super::section::{Field, Form, Section};
 use super::suggest::nearest;
 use super::tree::{Node, Value};
-use super::{read_json, sidecar};
+use super::{Config, credentials, read_json, sidecar};
 
 /// What every variable begins with.
 pub(super) const PREFIX: &str = "AIMIS_";
 
 /// Variables that the command line reads itself.
-const RESERVED: [&str; 1] = ["AIMIS_CONFIG"];
+const RESERVED: [&str; 2] = ["AIMIS_CONFIG", crate::concealed::MARK];
 
-/// The `AIMIS_` variables of this process, for [`Sources::env`](super::Sources::env).
+/// The `AIMIS_` variables of this process, those that it took out of its environment among them, and where its
+/// credentials are; for [`Sources::env`](super::Sources::env).
 ///
-/// The one place that reads the environment. It uses `vars_os`, because `vars` panics when any variable of the
-/// process, ours or not, is not UTF-8.
+/// The one place that reads settings from the environment. It uses `vars_os`, because `vars` panics when any variable
+/// of the process, ours or not, is not UTF-8.
 pub fn environment() -> Vec<(String, String)> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         let name = name.into_string().ok()?;
@@ -28,9 +29,20 @@ pub fn environment() -> Vec<(String, String)> {
         Some((name, value.to_string_lossy().into_owned()))
     };
     std::env::vars_os()
-        .filter(|(name, _)| name.to_string_lossy().starts_with(PREFIX))
+        .filter(|(name, _)| name.to_string_lossy().starts_with(PREFIX) || name == credentials::DIRECTORY)
         .filter_map(text)
+        .chain(crate::concealed::taken())
         .collect()
+}
+
+/// Whether the variable's value is a secret itself, or a list that may hold one.
+pub(crate) fn is_secret(name: &str, value: &str) -> bool {
+    let fields = Config::fields();
+    let of_a_tenant = || {
+        let name = name.strip_prefix(PREFIX)?;
+        resolve(&fields, name).map(|target| target.secret)
+    };
+    !value.is_empty() && (sidecar::is_secret(name) || of_a_tenant().unwrap_or(false))
 }
 
 /// Puts the variables `env` over the tree `root`, and complains about those that are no key.
@@ -84,6 +96,8 @@ struct Target {
     list: bool,
     /// The value is a whole list of tables, in JSON.
     tables: bool,
+    /// The value is a secret, or a list of tables that may have one.
+    secret: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,14 +118,18 @@ fn resolve(fields: &[Field], name: &str) -> Option<Target> {
                 steps,
                 list: shape.list,
                 tables: false,
+                secret: shape.secret,
             });
         }
         (Form::Table { fields, .. }, Some(rest)) => resolve(fields, rest)?,
-        (Form::Tables { .. }, None) => {
+        (Form::Tables { fields, .. }, None) => {
             return Some(Target {
                 steps,
                 list: false,
                 tables: true,
+                secret: fields
+                    .iter()
+                    .any(|field| matches!(&field.form, Form::Value { shape, .. } if shape.secret)),
             });
         }
         (Form::Tables { fields, .. }, Some(rest)) => {

@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::tree::{Node, Value};
 use super::{read_json, read_toml};
 
-/// No configuration is as large; a log file given by mistake is.
-const LARGEST: u64 = 1 << 20;
+/// No configuration is as large, not of ten thousand tenants; a log file given by mistake is.
+const LARGEST: u64 = 16 << 20;
 
 /// Reads the file at `path` as text.
 pub(super) fn text_of(path: &Path) -> Result<String, Problem> {
@@ -22,7 +22,7 @@ pub(super) fn text_of(path: &Path) -> Result<String, Problem> {
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
         .map_err(|error| refuse(format!("cannot be read: {error}")))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(refuse("is larger than 1MiB, so it is not a configuration".to_owned()));
+        return Err(refuse("is larger than 16MiB, so it is not a configuration".to_owned()));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];

@@ -8,7 +8,7 @@ use super::origin::Origin;
 use super::problem::{ConfigError, Problem};
 use super::section::{Field, Form, Origins, Reader, Section, Setting};
 use super::tree::{Node, Value};
-use super::{Config, environment, sidecar};
+use super::{Config, credentials, environment, sidecar};
 
 /// Where a configuration comes from.
 #[derive(Clone, Default)]
@@ -107,6 +107,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     environment::overlay(&mut root, &fields, &sources.env, &mut problems);
     let is_sidecar = sidecar::overlay(&mut root, &sources.env, &mut problems);
     inherit(&mut root, &fields);
+    credentials::find(&mut root, &sources.env, &mut problems);
 
     let mut reader = Reader {
         directory: directory(name.as_deref()),
@@ -133,6 +134,24 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         _ => Err(ConfigError {
             problems: in_order(problems),
         }),
+    }
+}
+
+/// Every key of `config` with its effective value, secrets hidden; where a value comes from is not told.
+pub(crate) fn settings_of(config: &Config) -> Vec<Setting> {
+    config.show("", &Origins::new())
+}
+
+/// Judges once more what two keys mean together, in a configuration that was put together of two.
+///
+/// # Errors
+/// [`ConfigError`] with every problem found.
+pub(crate) fn check_again(config: &Config) -> Result<(), ConfigError> {
+    let problems = check(config, &Origins::new());
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigError { problems })
     }
 }
 

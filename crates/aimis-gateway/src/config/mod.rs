@@ -10,6 +10,7 @@
 //! (schema, documents, `config print`) follows from those entries. Secret files are named here and read elsewhere.
 
 mod check;
+mod credentials;
 mod entry;
 mod environment;
 mod file;
@@ -35,21 +36,25 @@ mod tree;
 pub(crate) use check::fetchers;
 pub use check::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
 pub use environment::environment;
+pub(crate) use environment::is_secret;
 pub use full::full_toml;
 pub use kind::address::ListenAddr;
 pub use kind::alias::Alias;
 pub use kind::digest::{CertificateMatch, Sha256Digest};
+pub use kind::header::HeaderKey;
 pub use kind::link_host::LinkHost;
 pub use kind::mode::FileMode;
 pub use kind::network::Network;
 pub use kind::number::Rate;
 pub use kind::origin::PageOrigin;
 pub use kind::proxy::{Bypass, ProxyChoice};
+pub use kind::syslog::Syslog;
 pub use kind::target::TargetUrl;
 pub use kind::text::Text;
 pub use kind::token::{SecretText, TokenSource};
 pub use kind::url::{BaseUrl, Host, HostPort};
 pub use load::{Loaded, SourceFile, Sources, load};
+pub(crate) use load::{check_again, settings_of};
 pub use markdown::markdown;
 pub use origin::Origin;
 pub use plain::Plain;
@@ -60,6 +65,7 @@ pub use section::{Content, Setting};
 pub(crate) use suggest::nearest;
 pub use tables::Config;
 pub use tables::admin::Admin;
+pub use tables::audit::{Audit, Fsync, OnFailure, SHORTEST_RETENTION_DAYS};
 pub use tables::breaker::Breaker;
 pub use tables::cache::{Cache, CachedApi, CachedLinks, TenantCache};
 pub use tables::callback::{Callback, CallbackSignature, TenantCallback};
@@ -78,5 +84,7 @@ pub use tables::protocol::{
     TimestampUnit,
 };
 pub use tables::pull::Pull;
+pub use tables::reconcile::Reconcile;
+pub use tables::reload::{Reload, Rotation};
 pub use tables::tenant::Tenant;
 pub use tables::tls::{ClientAuth, LanTls};

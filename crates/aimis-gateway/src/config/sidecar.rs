@@ -17,6 +17,11 @@ const KEYS: [(&str, &str); 5] = [
 /// The variables of this form.
 pub(super) const NAMES: [&str; 5] = [KEYS[0].0, KEYS[1].0, KEYS[2].0, KEYS[3].0, KEYS[4].0];
 
+/// Whether the variable's value is the token itself.
+pub(super) fn is_secret(name: &str) -> bool {
+    name == "AIMIS_TOKEN"
+}
+
 /// Adds the tenant that the variables make. True if there was any of them.
 ///
 /// Beside tenants from elsewhere it is refused: it would be a further hospital, while whoever sets

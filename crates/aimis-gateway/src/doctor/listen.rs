@@ -14,12 +14,19 @@ pub(super) async fn examine(chart: &mut Chart) {
         None => None,
     };
     chart.findings.restart();
-    let keys = ["lan.listen", "telemetry.listen"];
-    let lists = [&chart.config.lan.listen, &chart.config.telemetry.listen];
-    for (key, address) in keys
+    let config = &chart.config;
+    let lists = [
+        ("lan.listen", Some(&config.lan.listen)),
+        (
+            "callback.listen",
+            config.callback.as_ref().map(|callback| &callback.listen),
+        ),
+        ("telemetry.listen", Some(&config.telemetry.listen)),
+        ("admin.listen", config.admin.as_ref().map(|admin| &admin.listen)),
+    ];
+    for (key, address) in lists
         .into_iter()
-        .zip(lists)
-        .flat_map(|(key, list)| list.iter().map(move |at| (key, at)))
+        .flat_map(|(key, list)| list.into_iter().flatten().map(move |at| (key, at)))
     {
         let findings = &mut chart.findings;
         match (try_bind(address), &running) {

@@ -15,15 +15,17 @@
 //! | [`crate::upstream`] | that | the platform's [`crate::upstream::reply::Reply`], signed for anew in each attempt |
 //! | [`relay`] | the reply | the caller's answer, byte for byte |
 //! | [`merge`] | several replies | one study list of them all |
+//! | [`audited`] | what came of it | its record in the audit trail |
 //! | [`answer`] | any answer | the same in its client's words, where these are others |
 //!
 //! A stage names types of earlier stages only. What surrounds a request whatever becomes of it (its id,
 //! its log line, the headers on every answer) is in [`service`]; what is learnt about it in [`notes`]; [`cors`] speaks
-//! with browsers.
+//! with browsers; [`roads`] has a worker's road follow the configuration in force.
 
 pub mod answer;
 pub mod apis;
 pub mod ask;
+pub mod audited;
 pub mod authorize;
 pub mod cache;
 pub mod cors;
@@ -33,6 +35,7 @@ pub mod notes;
 pub mod protect;
 pub mod question;
 pub mod relay;
+pub mod roads;
 pub mod route;
 pub mod service;
 mod understand;
@@ -47,6 +50,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
+use crate::audit::count::items;
 use crate::client::Client;
 use crate::client::failures::Failures;
 use crate::clock::Clock;
@@ -54,6 +58,7 @@ use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::edge::peer::Peer;
 use crate::rejection::Rejection;
+use crate::seen::Seen;
 use crate::snapshot::Snapshot;
 use crate::telemetry::exchange::{Findings, Parts};
 use crate::telemetry::labels::{CodeClass, Origin};
@@ -79,6 +84,8 @@ pub struct Road {
     failures: Arc<Failures>,
     asker: Asker,
     clock: Clock,
+    /// Is told who is asked about.
+    seen: Option<Arc<Seen>>,
 }
 
 impl Road {
@@ -90,7 +97,14 @@ impl Road {
             failures,
             asker,
             clock,
+            seen: None,
         }
+    }
+
+    /// The same road, which tells `seen` who is asked about.
+    #[must_use]
+    pub fn telling(self, seen: Option<Arc<Seen>>) -> Self {
+        Self { seen, ..self }
     }
 
     /// What happens to a request.
@@ -119,6 +133,11 @@ impl Road {
         let (question, tenant) = understand(&self.snapshot, client, &route, &body, content_type, today, notes)?;
         drop(body);
         self.admit(client, tenant, route.api, &question, notes)?;
+        if let Some(seen) = &self.seen {
+            for order in question.orders() {
+                seen.note(tenant.index, order);
+            }
+        }
         let said = Directives::of(&head.headers);
         match question {
             Question::One(order) => self.ask(order, route.api, tenant, said, notes).await,
@@ -206,6 +225,7 @@ impl Road {
         };
         let merged = Merged::of(types, &results, terms);
         notes.exchange.parts = Some(merged.parts);
+        notes.audited.count = self.count(merged.body());
         if merged.is_failure() {
             // Never an empty success: the first failure speaks for all.
             return self.relay(api, results.swap_remove(0), notes);
@@ -230,6 +250,7 @@ impl Road {
     ) -> Result<Response<Body>, Rejection> {
         let reply = result?;
         let code = reply.envelope().code();
+        notes.audited.count = self.count(reply.body());
         notes.exchange.origin = origin(notes);
         notes.exchange.code = code;
         notes.exchange.class = self.snapshot.class_of(api, code);
@@ -243,6 +264,11 @@ impl Road {
             self.note_clock(notes);
         }
         Ok(relay::to_caller(&reply))
+    }
+
+    /// How many studies or links an answer holds, if that is to be recorded.
+    fn count(&self, body: &[u8]) -> Option<u64> {
+        self.snapshot.audit.as_ref().and_then(|_| items(body))
     }
 
     /// Where a request came from, if that is to be logged.

@@ -251,6 +251,22 @@ impl<T> Gate<T> {
         self.line.len()
     }
 
+    /// Whether a question of `weight` would be missed by nobody: nobody waits, and behind it at least the share of places
+    /// and of the quota that batches leave to others would still be free.
+    pub(super) fn is_slack(&self, now: Moment, weight: u32) -> bool {
+        let limit = self.pace.limit();
+        let places = (limit.saturating_mul(self.batch_percent) / 100).max(1);
+        let reserved = |bucket: &Bucket| {
+            let rest = f64::from(bucket.burst().saturating_sub(weight));
+            f64::from(weight) + rest * (100 - self.batch_percent) as f64 / 100.0
+        };
+        let quota = self.whole.as_ref().zip(self.tokens(now));
+        self.closed(now).is_none()
+            && self.waiting() == 0
+            && self.busy() < places
+            && quota.is_none_or(|(bucket, tokens)| tokens >= reserved(bucket))
+    }
+
     /// What is left of the quota; `None` where there is none.
     pub(super) fn tokens(&self, now: Moment) -> Option<f64> {
         let whole = self.whole.as_ref()?;

@@ -69,8 +69,7 @@ pub fn read<'t>(
     let refused = |rule| Rejection::NotPermitted { rule };
     client.permissions.inbox().map_err(refused)?;
     let name = tenant_of(uri.path()).ok_or(Rejection::NoSuchInbox)?;
-    let tenant = tenants.all().iter().find(|tenant| tenant.name.as_str() == name);
-    let tenant = tenant.ok_or(Rejection::NoSuchInbox)?;
+    let tenant = tenants.by_name(name).ok_or(Rejection::NoSuchInbox)?;
     client.permissions.tenant(tenant.index).map_err(refused)?;
     let pull = pull.ok_or(Rejection::NoSuchInbox)?;
     pull.metrics(tenant.index)?;

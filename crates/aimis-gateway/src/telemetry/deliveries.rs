@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::labels::{DeliveryResult, TargetState};
+use super::labels::{DeliveryResult, OTHER_TENANT, TargetState};
 use super::metrics::Maker;
+use super::tenants::TenantLabels;
 
 /// Bounds of the time from a callback's arrival to its delivery, in seconds: a second to a day.
 const LAG_SECONDS: &[f64] = &[
@@ -17,10 +18,11 @@ pub struct DeliveryMetrics {
     deliveries: IntCounterVec,
     lag: HistogramVec,
     states: IntGaugeVec,
+    tenants: TenantLabels,
 }
 
 impl DeliveryMetrics {
-    pub(super) fn new(maker: &Maker, tenants: &[&str]) -> Self {
+    pub(super) fn new(maker: &Maker, tenants: &TenantLabels) -> Self {
         let metrics = Self {
             deliveries: maker.counters(
                 "deliveries_total",
@@ -38,16 +40,18 @@ impl DeliveryMetrics {
                 "1 for the state that the target is in.",
                 &["target", "state"],
             ),
+            tenants: tenants.clone(),
         };
-        for tenant in tenants {
+        for label in tenants.all() {
             // Known to exist, so exported from the start.
-            drop(metrics.of(tenant));
+            drop(metrics.of(label));
         }
         metrics
     }
 
-    /// The series of a target, which is called as its tenant.
+    /// The series of a target, which is called as its tenant. Targets that share a label show no state.
     pub fn of(&self, target: &str) -> TargetMetrics {
+        let target = self.tenants.label(target);
         let results = DeliveryResult::ALL.iter();
         let states = TargetState::ALL.iter();
         TargetMetrics {
@@ -56,6 +60,7 @@ impl DeliveryMetrics {
                 .collect(),
             lag: self.lag.with_label_values(&[target]),
             states: states
+                .filter(|_| target != OTHER_TENANT)
                 .map(|s| self.states.with_label_values(&[target, s.as_str()]))
                 .collect(),
         }
@@ -78,6 +83,11 @@ impl TargetMetrics {
     /// Notes how long an event was on its way.
     pub fn lag(&self, lag: Duration) {
         self.lag.observe(lag.as_secs_f64());
+    }
+
+    /// Nobody delivers there any more.
+    pub fn end(&self) {
+        self.states.iter().for_each(|gauge| gauge.set(0));
     }
 
     /// Shows the target's state.

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use super::empty_share::Jump;
 use super::exchange::Exchange;
-use super::labels::{CallbackRefusal, ListenerName, RefusedConnection};
+use super::labels::{CallbackRefusal, ListenerName, RefusedConnection, SwitchReason};
 use super::log::{Level, Line, Loggable};
+use crate::audit::told::Told;
 use crate::callback::event::{EventId, QuarantineReason, Verified};
 use crate::callback::inbox::{AppendError, InboxError, Kind, Reason};
 use crate::edge::request_id::RequestId;
 use crate::edge::tls::failure::Failure;
 use crate::edge::tls::files::{FileError, FileFault};
+use crate::keyring::{Source, Switch};
 use crate::listener::Bound;
+use crate::live::reload::{HeldKeys, ReloadError};
+use crate::security::Rule;
 use crate::tenant::TenantName;
 use aimis_core::token::Fingerprint;
 
@@ -40,6 +44,43 @@ pub enum Event<'a> {
         tenant: &'a TenantName,
         /// Which, without telling the value.
         fingerprint: Fingerprint,
+        /// What names it.
+        source: Source,
+    },
+    /// The configuration and its files were read anew, and are in force.
+    ConfigReloaded {
+        /// Number of tenants.
+        tenants: usize,
+        /// Number of clients.
+        clients: usize,
+    },
+    /// The configuration or a file of it changed and is of no use.
+    ConfigReloadFailed {
+        /// What is wrong.
+        error: &'a ReloadError,
+    },
+    /// Keys changed that only a restart changes.
+    RestartNeeded {
+        /// Which.
+        keys: &'a HeldKeys,
+    },
+    /// Requests of a tenant are signed and encrypted with another token from now on.
+    TokenSwitched {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// From which to which.
+        switch: Switch,
+        /// Why.
+        reason: SwitchReason,
+    },
+    /// The platform does not take a new token.
+    TokenNotTaken {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        fingerprint: Fingerprint,
+        /// The platform refused it; otherwise it cannot be told.
+        refused: bool,
     },
     /// A request was answered.
     Request(&'a Exchange),
@@ -144,6 +185,8 @@ pub enum Event<'a> {
     },
     /// An operator dropped kept answers.
     CachePurged(Purge<'a>),
+    /// Something about the audit trail.
+    Audit(Told<'a>),
     /// The HIS has an event.
     Delivered {
         /// Whose.
@@ -231,6 +274,24 @@ pub enum Event<'a> {
         /// Lines left out since the last.
         left_out: u64,
     },
+    /// A study list told of what no callback did.
+    CallbackMissed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// The stored event.
+        event: EventId,
+        /// How it was taken.
+        kind: Kind,
+    },
+    /// A study list could not be compared with callbacks.
+    ReconcileFailed {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Why.
+        error: &'static str,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
     /// A callback could not be kept.
     CallbackNotStored {
         /// Whose.
@@ -261,6 +322,8 @@ pub enum Event<'a> {
         /// Line in it.
         line: u32,
     },
+    /// A setting that works and is a risk.
+    RiskySetting(&'static Rule),
     /// A setting that works but that an operator should know of.
     Notice {
         /// What is set, and what to do.
@@ -295,6 +358,11 @@ impl Event<'_> {
             Event::Started { .. }
             | Event::Listening { .. }
             | Event::SecretLoaded { .. }
+            | Event::ConfigReloaded { .. }
+            | Event::TokenSwitched {
+                reason: SwitchReason::Canary | SwitchReason::File,
+                ..
+            }
             | Event::TlsReloaded { .. }
             | Event::BreakerClosed { .. }
             | Event::ClockOffset {
@@ -317,9 +385,12 @@ impl Event<'_> {
             }
             | Event::InboxBroken { .. }
             | Event::CallbackNotStored { .. } => Level::Error,
-            Event::CallbackRefused { .. } => Level::Warn,
+            Event::CallbackRefused { .. } | Event::CallbackMissed { .. } | Event::ReconcileFailed { .. } => Level::Warn,
             Event::Request(exchange) => exchange.level(),
+            Event::Audit(told) => told.level(),
             Event::UnaskedAnswer
+            | Event::RestartNeeded { .. }
+            | Event::TokenNotTaken { .. }
             | Event::BreakerOpened { .. }
             | Event::TapClosed { .. }
             | Event::ClockOffset {
@@ -339,8 +410,14 @@ impl Event<'_> {
             | Event::DeliveryFailed { .. }
             | Event::DeliverySuspended { .. }
             | Event::DrainTimedOut { .. }
+            | Event::RiskySetting(_)
             | Event::Notice { .. } => Level::Warn,
             Event::TlsReloadFailed { .. }
+            | Event::ConfigReloadFailed { .. }
+            | Event::TokenSwitched {
+                reason: SwitchReason::Refused,
+                ..
+            }
             | Event::DeliveryDead { .. }
             | Event::DeliveryParked { .. }
             | Event::DeliveryStoreFailed { .. }
@@ -362,6 +439,11 @@ impl Event<'_> {
             Event::Started { .. } => "started",
             Event::Listening { .. } => "listening",
             Event::SecretLoaded { .. } => "secret_loaded",
+            Event::ConfigReloaded { .. } => "config_reloaded",
+            Event::ConfigReloadFailed { .. } => "config_reload_failed",
+            Event::RestartNeeded { .. } => "restart_needed",
+            Event::TokenSwitched { .. } => "token_switched",
+            Event::TokenNotTaken { .. } => "token_not_taken",
             Event::Request(_) => "request",
             Event::AcceptFailed { .. } => "accept_failed",
             Event::ConnectionRefused { .. } => "connection_refused",
@@ -378,6 +460,7 @@ impl Event<'_> {
             Event::DnsFailed { .. } => "dns_failed",
             Event::AddressEjected { .. } => "address_ejected",
             Event::CachePurged(_) => "cache_purged",
+            Event::Audit(told) => told.name(),
             Event::Delivered { .. } => "delivered",
             Event::DeliveryFailed { .. } => "delivery_failed",
             Event::DeliveryDead { .. } => "delivery_dead",
@@ -396,11 +479,14 @@ impl Event<'_> {
             } => "callback_reflected",
             Event::CallbackRefused { .. } => "callback_refused",
             Event::CallbackNotStored { .. } => "callback_not_stored",
+            Event::CallbackMissed { .. } => "callback_missed",
+            Event::ReconcileFailed { .. } => "reconcile_failed",
             Event::InboxBroken { .. } => "inbox_broken",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",
             Event::Panicked { .. } => "panicked",
+            Event::RiskySetting(_) => "risky_setting",
             Event::Notice { .. } => "notice",
         }
     }
@@ -411,6 +497,26 @@ impl Event<'_> {
             Event::Started { .. } => "gateway started",
             Event::Listening { .. } => "listening",
             Event::SecretLoaded { .. } => "token loaded",
+            Event::ConfigReloaded { .. } => "the configuration and its files were read anew, and are in force",
+            Event::ConfigReloadFailed { .. } => {
+                "the configuration or a file of it has changed and cannot be used: all that was before is kept"
+            }
+            Event::RestartNeeded { .. } => {
+                "keys of the configuration have changed that only a restart changes: for these, what was before is kept"
+            }
+            Event::TokenSwitched { reason, .. } => match reason {
+                SwitchReason::File => "requests are signed with the token that is in the file now",
+                SwitchReason::Canary => "the platform takes the new token: requests are signed with it",
+                SwitchReason::Refused => {
+                    "the platform refuses the token that requests were signed with, and takes another one: that is used; see which one the platform has in force"
+                }
+            },
+            Event::TokenNotTaken { refused: true, .. } => {
+                "the platform refuses a new token: requests are signed with the one before; compare its fingerprint, and ask when it will be in force"
+            }
+            Event::TokenNotTaken { refused: false, .. } => {
+                "whether the platform takes a new token cannot be told from its answer, or there is none: requests are signed with the one before"
+            }
             Event::Request(exchange) => exchange.message(),
             Event::AcceptFailed { .. } => "could not accept a connection, trying again",
             Event::ConnectionRefused { listener, reason, .. } => match (listener, reason) {
@@ -457,6 +563,7 @@ impl Event<'_> {
             Event::AddressEjected { .. } => {
                 "an address on the way to the platform takes no connections: it is left out for platform.eject_ms"
             }
+            Event::Audit(told) => told.message(),
             Event::CachePurged(_) => "kept answers were dropped by order of an operator",
             Event::Delivered { .. } => "an event was delivered",
             Event::DeliveryFailed { .. } => "the HIS did not take an event: it is tried again",
@@ -483,11 +590,21 @@ impl Event<'_> {
             Event::CallbackNotStored { .. } => {
                 "a callback could not be stored and was not acknowledged: the platform may not send it again"
             }
+            Event::CallbackMissed { kind, .. } => match kind {
+                Kind::Quarantined(reason) => quarantined(*reason),
+                _ => {
+                    "no callback told of what a study list shows: it is in the inbox now; many of these mean that callbacks do not arrive"
+                }
+            },
+            Event::ReconcileFailed { .. } => {
+                "a study list could not be compared with the callbacks that came: it is tried again"
+            }
             Event::InboxBroken { what } => what,
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",
             Event::Panicked { .. } => "a defect in the gateway, please report it",
+            Event::RiskySetting(rule) => rule.why,
             Event::Notice { text } => text,
         }
     }
@@ -498,11 +615,46 @@ impl Event<'_> {
             Event::Started { workers, tenants } => {
                 line.field("workers", *workers).field("tenants", *tenants);
             }
+            Event::RiskySetting(rule) => {
+                line.field("risk.grade", rule.grade.as_str())
+                    .field("risk.key", rule.key)
+                    .field("risk.fix", rule.fix);
+            }
             Event::Listening { listener, address } => {
                 line.field("listener", *listener).field("address", *address);
             }
-            Event::SecretLoaded { tenant, fingerprint } => {
-                line.field("tenant", *tenant).field("fingerprint", *fingerprint);
+            Event::SecretLoaded {
+                tenant,
+                fingerprint,
+                source,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("fingerprint", *fingerprint)
+                    .field("source", source.as_str());
+            }
+            Event::ConfigReloaded { tenants, clients } => {
+                line.field("tenants", *tenants).field("clients", *clients);
+            }
+            Event::ConfigReloadFailed { error } => {
+                line.field("error.detail", *error);
+            }
+            Event::RestartNeeded { keys } => {
+                line.field("keys", *keys);
+            }
+            Event::TokenSwitched { tenant, switch, reason } => {
+                line.field("tenant", *tenant)
+                    .field("fingerprint", switch.to)
+                    .field("fingerprint.before", switch.from)
+                    .field("reason", reason.as_str());
+            }
+            Event::TokenNotTaken {
+                tenant,
+                fingerprint,
+                refused,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("fingerprint", *fingerprint)
+                    .field("reason", if *refused { "refused" } else { "unclear" });
             }
             Event::Request(exchange) => exchange.fields(line),
             Event::AcceptFailed {
@@ -568,6 +720,7 @@ impl Event<'_> {
                 line.field("network.peer.address", address.ip())
                     .field("network.peer.port", address.port());
             }
+            Event::Audit(told) => told.fields(line),
             Event::CachePurged(Purge {
                 tenant,
                 api,
@@ -666,6 +819,22 @@ impl Event<'_> {
                     .field("error.type", not_stored(*error))
                     .field("suppressed", *left_out);
             }
+            Event::CallbackMissed { tenant, event, kind } => {
+                line.field("tenant", *tenant).field("event.id", *event);
+                match kind {
+                    Kind::Quarantined(reason) => line.field("result", "quarantined").field("reason", reason.as_str()),
+                    _ => line.field("result", "accepted"),
+                };
+            }
+            Event::ReconcileFailed {
+                tenant,
+                error,
+                left_out,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("error.type", *error)
+                    .field("suppressed", *left_out);
+            }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);
             }
@@ -754,7 +923,8 @@ fn refused(reason: CallbackRefusal) -> &'static str {
     }
 }
 
-fn not_stored(error: AppendError) -> &'static str {
+/// The word for it in lines.
+pub(crate) fn not_stored(error: AppendError) -> &'static str {
     match error {
         AppendError::Busy => "busy",
         AppendError::Full => "full",
@@ -804,6 +974,20 @@ impl Loggable for CodePath<'_> {
 impl Loggable for Fingerprint {
     fn write_json(&self, out: &mut Vec<u8>) {
         super::log::write_string(out, &self.to_string());
+    }
+}
+
+/// What the start would say of it: keys, values and paths of the configuration, never what a secret file holds.
+impl Loggable for &ReloadError {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, &self.to_string());
+    }
+}
+
+/// Keys of the configuration.
+impl Loggable for &HeldKeys {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, &self.0.join(" "));
     }
 }
 

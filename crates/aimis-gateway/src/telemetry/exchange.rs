@@ -217,9 +217,7 @@ impl Exchange {
         let tenant = self.tenant.as_ref().map(|(index, _)| *index);
         let api = self.api.map(|(index, _)| index);
         metrics.requests(tenant, api, self.class, self.origin).inc();
-        metrics
-            .request_seconds(api, self.origin)
-            .observe(self.total_time.as_secs_f64());
+        metrics.request_seconds(api, self.origin, self.total_time.as_secs_f64(), self.request_id);
         let ours = self
             .total_time
             .saturating_sub(self.upstream_time + self.limit_time + self.caller_time);

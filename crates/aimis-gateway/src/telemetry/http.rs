@@ -1,11 +1,11 @@
 //! The telemetry listener: `/metrics` for Prometheus, probes for Kubernetes, JSON for Zabbix.
 //!
-//! GET only, no state, nothing of a request but its path is looked at.
+//! GET only, no state, nothing of a request but its path and `Accept` is looked at.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use super::health::Health;
 use super::labels::ReadyCheck;
 use super::log::{Level, Log};
 use super::metrics::Metrics;
+use super::openmetrics::{self, OPENMETRICS};
 use crate::edge::connection::{Asked, Body};
 
 /// Media type of the Prometheus text format.
@@ -63,6 +64,9 @@ impl Telemetry {
         match path {
             "/metrics" => {
                 self.copy_log_counts();
+                if openmetrics::is_wanted(request.headers().get(ACCEPT)) {
+                    return response(StatusCode::OK, OPENMETRICS, self.metrics.encode_openmetrics());
+                }
                 response(StatusCode::OK, TEXT_FORMAT, self.metrics.encode())
             }
             // That this answers is the proof: the loop turns.

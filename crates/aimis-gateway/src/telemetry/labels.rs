@@ -239,12 +239,24 @@ label_set! {
 }
 
 label_set! {
-    /// How the replacement of a certificate went.
+    /// How the replacement of a certificate, or of the configuration with its files, went.
     ReloadResult {
-        /// New connections use what is in the files.
+        /// What comes from now on uses what is in the files.
         Ok = "ok",
         /// The files are of no use; what was is kept.
         Failed = "failed",
+    }
+}
+
+label_set! {
+    /// Why requests of a tenant are signed with another token than before.
+    SwitchReason {
+        /// Its file changed, and `rotation.canary` is off.
+        File = "file",
+        /// The platform answered a question about nobody under it.
+        Canary = "canary",
+        /// The platform refused the one before, and took this one for the same question.
+        Refused = "refused",
     }
 }
 
@@ -362,6 +374,8 @@ label_set! {
 
 /// Label of the tenant when none was found; tenant names cannot start with an underscore.
 pub const NO_TENANT: &str = "_none";
+/// Label that the tenants beyond `telemetry.tenant_labels` share.
+pub const OTHER_TENANT: &str = "_other";
 /// Label of the API when the path names none.
 pub const NO_API: &str = "_other";
 /// Label of a business code that the platform does not document.
@@ -376,6 +390,18 @@ label_set! {
         Retry = "retry",
         /// It is a dead letter.
         Dead = "dead",
+    }
+}
+
+label_set! {
+    /// What became of a question that is asked in search of missed callbacks.
+    PollResult {
+        /// The platform answered with a list, or that there is none.
+        Answered = "answered",
+        /// There was no answer, or none of use.
+        Failed = "failed",
+        /// It was not asked: others need the quota.
+        Held = "held",
     }
 }
 

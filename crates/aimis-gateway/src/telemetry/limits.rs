@@ -4,6 +4,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 use super::labels::{LimitDecision, WaitedFor};
 use super::metrics::Maker;
+use super::tenants::TenantLabels;
 
 /// Bounds of waits for a turn, in seconds.
 const WAIT_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -14,6 +15,7 @@ pub struct LimitMetrics {
     waits: Vec<Histogram>,
     closed: Vec<IntCounter>,
     shown: Vec<Shown>,
+    tenants: TenantLabels,
 }
 
 /// What is shown of one tenant's tap.
@@ -28,8 +30,24 @@ pub struct Shown {
     pub waiting: IntGauge,
 }
 
+impl Shown {
+    /// What is shown of tenants that share a label: nothing, since what is left for one of them says nothing of the
+    /// next.
+    fn nowhere() -> Self {
+        let gauge = || Gauge::new("nowhere", "nowhere").expect("a constant name is valid");
+        let count = || IntGauge::new("nowhere", "nowhere").expect("a constant name is valid");
+        Self {
+            tokens: gauge(),
+            in_flight: count(),
+            in_flight_limit: gauge(),
+            waiting: count(),
+        }
+    }
+}
+
 impl LimitMetrics {
-    pub(super) fn new(maker: &Maker, tenants: &[&str]) -> Self {
+    pub(super) fn new(maker: &Maker, tenants: &TenantLabels) -> Self {
+        let labels = tenants.all();
         let decisions = maker.counters(
             "ratelimit_decisions_total",
             "What limits decided about questions to the platform.",
@@ -71,7 +89,7 @@ impl LimitMetrics {
             .gauge("ratelimit_store_up", "1 while what limits count is to be had.")
             .set(1.0);
         Self {
-            decisions: tenants
+            decisions: labels
                 .iter()
                 .flat_map(|tenant| LimitDecision::ALL.iter().map(|result| [*tenant, result.as_str()]))
                 .map(|labels| decisions.with_label_values(&labels))
@@ -80,25 +98,32 @@ impl LimitMetrics {
                 .iter()
                 .map(|limit| waits.with_label_values(&[limit.as_str()]))
                 .collect(),
-            closed: tenants
+            closed: labels
                 .iter()
                 .map(|tenant| closed.with_label_values(&[tenant]))
                 .collect(),
-            shown: tenants
+            shown: labels
                 .iter()
-                .map(|tenant| Shown {
-                    tokens: tokens.with_label_values(&[tenant]),
-                    in_flight: in_flight.with_label_values(&[tenant]),
-                    in_flight_limit: in_flight_limit.with_label_values(&[tenant]),
-                    waiting: waiting.with_label_values(&[tenant]),
+                .enumerate()
+                .map(|(row, tenant)| {
+                    if !tenants.is_named(row) {
+                        return Shown::nowhere();
+                    }
+                    Shown {
+                        tokens: tokens.with_label_values(&[tenant]),
+                        in_flight: in_flight.with_label_values(&[tenant]),
+                        in_flight_limit: in_flight_limit.with_label_values(&[tenant]),
+                        waiting: waiting.with_label_values(&[tenant]),
+                    }
                 })
                 .collect(),
+            tenants: tenants.clone(),
         }
     }
 
     /// Counter of one kind of decision about a tenant's questions.
     pub fn decision(&self, tenant: usize, decision: LimitDecision) -> &IntCounter {
-        &self.decisions[tenant * LimitDecision::ALL.len() + decision.index()]
+        &self.decisions[self.tenants.row(tenant) * LimitDecision::ALL.len() + decision.index()]
     }
 
     /// How long was waited.
@@ -108,11 +133,11 @@ impl LimitMetrics {
 
     /// Counter of the times that a tenant's tap was closed.
     pub fn closed(&self, tenant: usize) -> &IntCounter {
-        &self.closed[tenant]
+        &self.closed[self.tenants.row(tenant)]
     }
 
     /// What is shown of a tenant's tap.
     pub fn shown(&self, tenant: usize) -> &Shown {
-        &self.shown[tenant]
+        &self.shown[self.tenants.row(tenant)]
     }
 }

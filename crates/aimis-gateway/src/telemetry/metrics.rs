@@ -3,27 +3,36 @@
 //! Children are resolved once, here; the road holds plain counters and never looks a label up. The
 //! registry belongs to one gateway, so two gateways in one process (as in tests) do not mix.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aimis_core::codes::Codes;
 use aimis_core::order::{Reason, RepairKind};
-use prometheus::core::Collector;
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
 
 use super::answers::AnswerMetrics;
+use super::audit::AuditMetrics;
 use super::cache::CacheMetrics;
 use super::callbacks::CallbackMetrics;
 use super::deliveries::DeliveryMetrics;
+use super::exemplars::Exemplars;
 use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, ListenerName, NO_API, NO_TENANT, OTHER_CODE, Origin,
     ReadyCheck, RejectReason, ReloadResult, RetryReason,
 };
 use super::limits::LimitMetrics;
+use super::openmetrics;
 use super::pulls::PullMetrics;
+use super::reconcile::ReconcileMetrics;
+use super::reloads::ReloadMetrics;
+use super::tenants::TenantLabels;
 use crate::callback::inbox::InboxMetrics;
+use crate::edge::request_id::RequestId;
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
@@ -54,9 +63,10 @@ pub type TenantIndex = Option<usize>;
 
 /// Everything that is counted.
 pub struct Metrics {
-    registry: Registry,
+    maker: Arc<Maker>,
     requests: Vec<IntCounter>,
     request_seconds: Vec<Histogram>,
+    request_exemplars: Arc<Exemplars>,
     overhead_seconds: Vec<Histogram>,
     rejected: Vec<IntCounter>,
     repairs: Vec<IntCounter>,
@@ -71,7 +81,10 @@ pub struct Metrics {
     log_records: Vec<IntCounter>,
     ready: Vec<IntGauge>,
     apis: usize,
-    tenants: usize,
+    api_labels: Vec<String>,
+    tenants: TenantLabels,
+    /// Row of the requests whose tenant was not found.
+    no_tenant: usize,
     secret_loaded: GaugeVec,
     secret_not_after: GaugeVec,
     tls_handshake_failures: Vec<IntCounter>,
@@ -87,6 +100,12 @@ pub struct Metrics {
     pub deliveries: DeliveryMetrics,
     /// Requests of a HIS that fetches its events.
     pub pulls: PullMetrics,
+    /// The search for callbacks that were missed.
+    pub reconcile: ReconcileMetrics,
+    /// What changed while the process ran.
+    pub reloads: ReloadMetrics,
+    /// What becomes of audit records.
+    pub audit: Arc<AuditMetrics>,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
     /// What the inbox holds.
@@ -120,12 +139,35 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes every series that can exist for these tenants and APIs.
+    /// Makes every series that can exist for these tenants and APIs; each tenant has a label of its own.
     pub fn new(tenants: &[&str], apis: &[&str], codes: &Codes) -> Arc<Self> {
-        let maker = Maker {
-            registry: Registry::new(),
-        };
-        let tenant_labels: Vec<&str> = tenants.iter().copied().chain([NO_TENANT]).collect();
+        Self::labelled(TenantLabels::new(tenants, usize::MAX), apis, codes)
+    }
+
+    /// Makes every series that can exist for tenants with these labels, and these APIs.
+    pub fn labelled(tenants: TenantLabels, apis: &[&str], codes: &Codes) -> Arc<Self> {
+        Self::made(&Arc::default(), None, tenants, apis, codes)
+    }
+
+    /// The same series, by the positions of other tenants and codes; those that there are already go on counting.
+    pub fn again(&self, tenants: TenantLabels, apis: &[&str], codes: &Codes) -> Arc<Self> {
+        Self::made(&self.maker, Some(self), tenants, apis, codes)
+    }
+
+    /// Exports nothing more of this tenant. Whoever still counts for it counts in vain.
+    pub fn forget_tenant(&self, tenant: &str) {
+        self.maker.forget(tenant);
+    }
+
+    fn made(
+        maker: &Arc<Maker>,
+        before: Option<&Self>,
+        tenants: TenantLabels,
+        apis: &[&str],
+        codes: &Codes,
+    ) -> Arc<Self> {
+        let is_new = maker.known().is_empty();
+        let tenant_labels: Vec<&str> = tenants.all().into_iter().chain([NO_TENANT]).collect();
         let api_labels: Vec<&str> = apis.iter().copied().chain([NO_API]).collect();
 
         let requests_total = maker.counters(
@@ -235,8 +277,11 @@ impl Metrics {
             .flat_map(|api| BreakerState::ALL.iter().map(|state| [*api, state.as_str()]))
             .map(|labels| breaker_state.with_label_values(&labels))
             .collect();
-        for closed in breakers.iter().step_by(BreakerState::ALL.len()) {
-            closed.set(1);
+        if is_new {
+            breakers
+                .iter()
+                .step_by(BreakerState::ALL.len())
+                .for_each(|closed| closed.set(1));
         }
         let connections = maker.int_gauges("upstream_connections", "Connections to the platform.", &["state"]);
         let log_records = maker.counters("log_records_total", "Log lines written, by level.", &["level"]);
@@ -272,11 +317,17 @@ impl Metrics {
         );
         let build = maker.int_gauges("build_info", "1; the version is the label.", &["version"]);
         build.with_label_values(&[crate::VERSION]).set(1);
-        maker.process();
+        if is_new {
+            maker.process();
+        }
 
         Arc::new(Self {
             requests,
             request_seconds,
+            request_exemplars: before.map_or_else(
+                || Arc::new(Exemplars::new(api_labels.len() * Origin::ALL.len(), REQUEST_SECONDS)),
+                |before| Arc::clone(&before.request_exemplars),
+            ),
             overhead_seconds: resolve(&api_labels, |api| overhead.with_label_values(&[api])),
             rejected: RejectReason::ALL
                 .iter()
@@ -317,7 +368,8 @@ impl Metrics {
                 .map(|c| ready.with_label_values(&[c.as_str()]))
                 .collect(),
             apis: api_labels.len(),
-            tenants: tenant_labels.len(),
+            api_labels: resolve(&api_labels, str::to_owned),
+            no_tenant: tenant_labels.len() - 1,
             secret_loaded,
             secret_not_after,
             tls_handshake_failures: HandshakeFailure::ALL
@@ -332,13 +384,16 @@ impl Metrics {
                 .iter()
                 .map(|l| certificate_not_after.with_label_values(&[l.as_str()]))
                 .collect(),
-            answers: AnswerMetrics::new(&maker, tenants),
-            limits: LimitMetrics::new(&maker, tenants),
-            cache: CacheMetrics::new(&maker, apis),
-            deliveries: DeliveryMetrics::new(&maker, tenants),
-            pulls: PullMetrics::new(&maker),
-            callbacks: CallbackMetrics::new(&maker),
-            inbox: Arc::new(InboxMetrics::new(&maker)),
+            answers: AnswerMetrics::new(maker, &tenants),
+            limits: LimitMetrics::new(maker, &tenants),
+            cache: CacheMetrics::new(maker, apis),
+            deliveries: DeliveryMetrics::new(maker, &tenants),
+            pulls: PullMetrics::new(maker),
+            reconcile: ReconcileMetrics::new(maker, &tenants),
+            reloads: ReloadMetrics::new(maker, &tenants),
+            audit: Arc::new(AuditMetrics::new(maker)),
+            callbacks: CallbackMetrics::new(maker),
+            inbox: Arc::new(InboxMetrics::new(maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -369,20 +424,23 @@ impl Metrics {
                 "How late a worker's timer fires; a starved event loop shows here.",
                 DELAY_SECONDS,
             ),
-            registry: maker.registry,
+            tenants,
+            maker: Arc::clone(maker),
         })
     }
 
     /// Counter of finished requests.
     pub fn requests(&self, tenant: TenantIndex, api: ApiIndex, class: CodeClass, origin: Origin) -> &IntCounter {
-        let tenant = tenant.unwrap_or(self.tenants - 1);
+        let tenant = tenant.map_or(self.no_tenant, |tenant| self.tenants.row(tenant));
         let row = (tenant * self.apis + self.api(api)) * Origin::ALL.len() + origin.index();
         &self.requests[row * CodeClass::ALL.len() + class.index()]
     }
 
-    /// Duration of requests as the caller feels it.
-    pub fn request_seconds(&self, api: ApiIndex, origin: Origin) -> &Histogram {
-        &self.request_seconds[self.api(api) * Origin::ALL.len() + origin.index()]
+    /// Counts a request's duration as the caller feels it.
+    pub fn request_seconds(&self, api: ApiIndex, origin: Origin, seconds: f64, request_id: RequestId) {
+        let histogram = self.api(api) * Origin::ALL.len() + origin.index();
+        self.request_seconds[histogram].observe(seconds);
+        self.request_exemplars.note(histogram, seconds, request_id);
     }
 
     /// The gateway's own share of a request.
@@ -467,8 +525,9 @@ impl Metrics {
         &self.certificate_not_after[listener.index()]
     }
 
-    /// Notes that a secret was loaded at `seconds` since 1970; its expiry is unknown (0).
-    pub fn secret_loaded(&self, secret: &str, seconds: f64) {
+    /// Notes that a tenant's secret was loaded at `seconds` since 1970; its expiry is unknown (0).
+    pub fn secret_loaded(&self, tenant: &str, seconds: f64) {
+        let secret = self.tenants.label(tenant);
         self.secret_loaded.with_label_values(&[secret]).set(seconds);
         self.secret_not_after.with_label_values(&[secret]).set(0.0);
     }
@@ -477,12 +536,45 @@ impl Metrics {
     pub fn encode(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(64 * 1024);
         // Writing to a Vec cannot fail, and a family that cannot be encoded has no series.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        let _ = TextEncoder::new().encode(&self.maker.registry.gather(), &mut text);
         text
+    }
+
+    /// All series in the OpenMetrics format, with a request for each bucket of the durations.
+    pub fn encode_openmetrics(&self) -> Vec<u8> {
+        let exemplars = self.request_exemplars.by_series(|histogram, bound| {
+            let api = &self.api_labels[histogram / Origin::ALL.len()];
+            let origin = Origin::ALL[histogram % Origin::ALL.len()].as_str();
+            format!(
+                "aimis_http_server_request_duration_seconds_bucket{{api=\"{api}\",origin=\"{origin}\",le=\"{bound}\"}}"
+            )
+        });
+        let text = self.encode();
+        openmetrics::from_text(&String::from_utf8_lossy(&text), &exemplars).into_bytes()
     }
 
     fn api(&self, api: ApiIndex) -> usize {
         api.unwrap_or(self.apis - 1)
+    }
+}
+
+/// Takes the series of `tenant` out of a family.
+fn forget<B: MetricVecBuilder>(family: &MetricVec<B>, tenant: &str)
+where
+    MetricVec<B>: Collector,
+{
+    for collected in family.collect() {
+        for series in collected.get_metric() {
+            let labels: HashMap<&str, &str> = series
+                .get_label()
+                .iter()
+                .map(|label| (label.name(), label.value()))
+                .collect();
+            if TENANT_LABELS.iter().any(|label| labels.get(label) == Some(&tenant)) {
+                // Gone already is gone.
+                let _ = family.remove(&labels);
+            }
+        }
     }
 }
 
@@ -504,9 +596,21 @@ fn resolve<T>(labels: &[&str], child: impl Fn(&str) -> T) -> Vec<T> {
     labels.iter().map(|label| child(label)).collect()
 }
 
-/// Makes families under the prefix `aimis_` and registers them.
+/// Labels whose value is a tenant's name.
+const TENANT_LABELS: [&str; 3] = ["tenant", "target", "secret"];
+
+/// Makes families under the prefix `aimis_` and registers them, each once: asked again it gives the same.
+#[derive(Default)]
 pub(crate) struct Maker {
     registry: Registry,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// A family that was made.
+struct Known {
+    family: Box<dyn Any + Send>,
+    /// Takes the series of a tenant out of it.
+    forget: Box<dyn Fn(&str) + Send>,
 }
 
 impl Maker {
@@ -514,46 +618,80 @@ impl Maker {
         Opts::new(format!("aimis_{name}"), help)
     }
 
-    fn register<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, name: &str, made: prometheus::Result<C>) -> C {
+        self.keep(name, made, |_, _| {})
+    }
+
+    fn register_vec<B: MetricVecBuilder + 'static>(
+        &self,
+        name: &str,
+        made: prometheus::Result<MetricVec<B>>,
+    ) -> MetricVec<B>
+    where
+        MetricVec<B>: Collector,
+    {
+        self.keep(name, made, forget)
+    }
+
+    fn keep<C: Collector + Clone + 'static>(&self, name: &str, made: prometheus::Result<C>, forget: fn(&C, &str)) -> C {
+        let mut known = self.known();
+        let before = known.get(name).and_then(|known| known.family.downcast_ref::<C>());
+        if let Some(family) = before {
+            return family.clone();
+        }
         let family = made.expect("metric names and labels are constants, checked by tests");
         self.registry
             .register(Box::new(family.clone()))
             .expect("each metric is registered once, on a registry of its own");
+        let theirs = family.clone();
+        let entry = Known {
+            family: Box::new(family.clone()),
+            forget: Box::new(move |tenant| forget(&theirs, tenant)),
+        };
+        known.insert(name.to_owned(), entry);
         family
     }
 
+    fn forget(&self, tenant: &str) {
+        self.known().values().for_each(|known| (known.forget)(tenant));
+    }
+
     pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.register(IntCounterVec::new(Self::opts(name, help), labels))
+        self.register_vec(name, IntCounterVec::new(Self::opts(name, help), labels))
     }
 
     pub(crate) fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.register(IntCounter::with_opts(Self::opts(name, help)))
+        self.register(name, IntCounter::with_opts(Self::opts(name, help)))
     }
 
     pub(crate) fn gauge(&self, name: &str, help: &str) -> Gauge {
-        self.register(Gauge::with_opts(Self::opts(name, help)))
+        self.register(name, Gauge::with_opts(Self::opts(name, help)))
     }
 
     pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-        self.register(GaugeVec::new(Self::opts(name, help), labels))
+        self.register_vec(name, GaugeVec::new(Self::opts(name, help), labels))
     }
 
     pub(crate) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.register(IntGaugeVec::new(Self::opts(name, help), labels))
+        self.register_vec(name, IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
     pub(crate) fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.register(IntGauge::with_opts(Self::opts(name, help)))
+        self.register(name, IntGauge::with_opts(Self::opts(name, help)))
     }
 
     pub(super) fn histograms(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
-        self.register(HistogramVec::new(opts, labels))
+        self.register_vec(name, HistogramVec::new(opts, labels))
     }
 
     pub(crate) fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
-        self.register(Histogram::with_opts(opts))
+        self.register(name, Histogram::with_opts(opts))
     }
 
     /// CPU, memory and descriptors, under the names every Prometheus client uses.

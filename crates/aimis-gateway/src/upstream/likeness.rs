@@ -7,6 +7,7 @@
 use std::io;
 
 /// Numbers under one key.
+#[derive(Clone, Copy)]
 pub(super) struct Likeness([u64; 2]);
 
 impl Likeness {

@@ -33,6 +33,7 @@ pub mod tls;
 mod wire;
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,9 +74,10 @@ pub(crate) trait Ask<Q> {
     async fn ask(&self, question: Q) -> Result<Reply, Self::Error>;
 }
 
-/// The imaging platform, as one worker reaches it.
+/// The imaging platform, as one worker reaches it. Cloning gives another handle.
+#[derive(Clone)]
 pub struct Platform {
-    stack: Deadline<Retry<BreakerGate<Sign<Pool>>>>,
+    stack: Rc<Deadline<Retry<BreakerGate<Sign<Pool>>>>>,
     shared: Arc<Shared>,
     clock: Clock,
 }
@@ -88,6 +90,7 @@ pub struct Shared {
     breakers: Arc<Breakers>,
     watch: Arc<ClockWatch>,
     metrics: Arc<Metrics>,
+    settings: Settings,
 }
 
 impl Shared {
@@ -102,8 +105,28 @@ impl Shared {
         metrics: &Arc<Metrics>,
         log: &Log,
     ) -> io::Result<Arc<Self>> {
-        let jitter = Arc::new(Jitter::new()?);
-        let breakers = Breakers::new(
+        Self::after(None, config, snapshot, clock, metrics, log)
+    }
+
+    /// Knows what the one `before` it knew, as far as that is still true.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn after(
+        before: Option<&Self>,
+        config: &Config,
+        snapshot: &Arc<Snapshot>,
+        clock: &Clock,
+        metrics: &Arc<Metrics>,
+        log: &Log,
+    ) -> io::Result<Arc<Self>> {
+        let jitter = match before {
+            Some(before) => Arc::clone(&before.jitter),
+            None => Arc::new(Jitter::new()?),
+        };
+        let same_platform = before.filter(|before| before.settings == config.platform);
+        let breakers = Breakers::after(
+            same_platform.map(|before| &*before.breakers),
             &config.breaker,
             Arc::clone(snapshot),
             clock.clone(),
@@ -111,19 +134,19 @@ impl Shared {
             Arc::clone(metrics),
             log.clone(),
         )?;
-        let watch = ClockWatch::new(
-            &config.clock,
-            clock.shifted(config.clock.offset_ms),
-            Arc::clone(metrics),
-            log.clone(),
-        );
+        let watch = || {
+            let clock = clock.shifted(config.clock.offset_ms);
+            Arc::new(ClockWatch::new(&config.clock, clock, Arc::clone(metrics), log.clone()))
+        };
+        let budget = || Arc::new(RetryBudget::new(budget::Terms::of(&config.platform), clock.clone()));
         let shared = Self {
             snapshot: Arc::clone(snapshot),
-            budget: Arc::new(RetryBudget::new(budget::Terms::of(&config.platform), clock.clone())),
+            budget: same_platform.map_or_else(budget, |before| Arc::clone(&before.budget)),
             jitter,
             breakers: Arc::new(breakers),
-            watch: Arc::new(watch),
+            watch: before.map_or_else(watch, |before| Arc::clone(&before.watch)),
             metrics: Arc::clone(metrics),
+            settings: config.platform.clone(),
         };
         shared.show();
         Ok(Arc::new(shared))
@@ -179,8 +202,17 @@ impl<'a> Attempt<'a> {
 impl Platform {
     /// A worker's own way to the platform.
     pub fn new(settings: &Settings, connector: Connector, clock: &Clock, shared: &Arc<Shared>, log: Log) -> Self {
+        let pool = Pool::new(settings, connector, clock.clone(), Arc::clone(&shared.metrics), log);
+        Self::over(pool, settings, clock, shared)
+    }
+
+    /// The same way, with its connections, under other settings.
+    pub fn following(&self, settings: &Settings, shared: &Arc<Shared>) -> Self {
+        Self::over(self.pool().clone(), settings, &self.clock, shared)
+    }
+
+    fn over(pool: Pool, settings: &Settings, clock: &Clock, shared: &Arc<Shared>) -> Self {
         let metrics = &shared.metrics;
-        let pool = Pool::new(settings, connector, clock.clone(), Arc::clone(metrics), log);
         let stack = ServiceBuilder::new()
             // The caller's wait is bounded whatever happens below: connects, retries, slow bodies.
             .layer(DeadlineLayer::new(settings.deadline, Arc::clone(metrics)))
@@ -192,7 +224,7 @@ impl Platform {
             .layer(SignLayer::new(Arc::clone(&shared.watch)))
             .service(pool);
         Self {
-            stack,
+            stack: Rc::new(stack),
             shared: Arc::clone(shared),
             clock: clock.clone(),
         }
@@ -234,9 +266,13 @@ impl Platform {
         self.shared.watch.off_ms()
     }
 
+    fn pool(&self) -> &Pool {
+        self.stack.inner().inner().inner().inner()
+    }
+
     /// Closes pooled connections that were idle for too long; called now and then by the worker.
     pub fn close_idle(&self) {
-        self.stack.inner().inner().inner().inner().close_idle();
+        self.pool().close_idle();
         self.shared.show();
     }
 }

@@ -37,8 +37,9 @@ use crate::telemetry::labels::AttemptResult;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 
-/// The connections of one worker to one peer.
-pub struct Pool(Inner);
+/// The connections of one worker to one peer. Cloning gives another handle.
+#[derive(Clone)]
+pub struct Pool(Rc<Inner>);
 
 struct Inner {
     connector: Connector,
@@ -126,7 +127,7 @@ impl Pool {
             let streams = settings.http2_max_streams;
             Multiplexed::new(connector.ways(), streams, clock.clone(), Arc::clone(&metrics))
         });
-        Self(Inner {
+        Self(Rc::new(Inner {
             connector,
             addresses,
             idle: RefCell::default(),
@@ -137,7 +138,7 @@ impl Pool {
             metrics,
             log,
             distrusted_at: Cell::new(None),
-        })
+        }))
     }
 
     /// Closes connections that waited for longer than `platform.idle_timeout_ms`, that are too old, that the peer
@@ -158,6 +159,13 @@ impl Pool {
         if let Some(multiplexed) = &inner.multiplexed {
             multiplexed.close_idle(inner.limits.idle_time, |link| inner.is_good(link));
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Replaced, with the connections that are idle.
+        self.metrics.connections_idle.sub(self.idle.borrow().len() as i64);
     }
 }
 

@@ -126,6 +126,7 @@ mod tests {
             (200, b"{\"message\":\"\xb3\x5c\xb3\xc9\",\"code\":9}", "code_9"),
             (200, br#"{"code":17,"message":"Zhang San"}"#, "code_17"),
             (200, br#"{"code":-1}"#, "code_-1"),
+            (200, br#"{"code":13800138000}"#, "code_other"),
             (200, br#"{"code":" 5 "}"#, "code_5"),
             (200, br#"{"CODE":1}"#, "code_1"),
             (200, br#"{"code":0,"Code":3}"#, "code_3"),

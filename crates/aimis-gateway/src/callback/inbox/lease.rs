@@ -106,9 +106,14 @@ impl Reason {
         Self(Cow::Owned(format!("status_{status}")))
     }
 
-    /// A code in the answer of a HIS: `code_17`.
+    /// A code in the answer of a HIS: `code_17`. A longer number that a HIS puts there could be a person's, and this
+    /// word goes into the log: it is `code_other`.
     pub fn code(code: i64) -> Self {
-        Self(Cow::Owned(format!("code_{code}")))
+        if code.unsigned_abs() < 1_000_000 {
+            Self(Cow::Owned(format!("code_{code}")))
+        } else {
+            Self::word("code_other")
+        }
     }
 
     /// A word from a store.

@@ -19,8 +19,9 @@
 //! 1. An event is durable before its [`Receipt`] exists, and only the inbox can make one.
 //! 2. What was acknowledged is in exactly one state, until retention or an operator removes it. Time alone
 //!    removes nothing but delivered events.
-//! 3. There is one event for each identity and body. The same again is a duplicate and is acknowledged without being
-//!    stored; another body under the same identity is an update and an event of its own.
+//! 3. The last event of an identity has the body that came last. The same again is a duplicate and is acknowledged
+//!    without being stored; another body under the same identity is an update and an event of its own, and so is a body
+//!    that comes back after another, unless it is the very request of before, by its signature.
 //! 4. Of one study, at most one event is leased at a time, and none before every earlier one that is still to be
 //!    delivered. Dead and quarantined events do not hold up those behind them: released or delivered again, they
 //!    queue behind what their study has by then. Studies do not wait for each other.
@@ -30,13 +31,13 @@
 //!    that was over 60 s ago or the body is its seventeenth. The signatures are part of the store: a restart forgets none.
 //! 7. Payloads are sealed under a key that is not in the store, each bound to its tenant and event id. Outside are
 //!    only states, times, the tenant's name and keyed tags.
-//! 8. After a failed commit of unknown outcome nothing more is acknowledged, and the process ends.
+//! 8. What a study list told of is not told of again by the first callback that says the same: that one is a duplicate.
+//! 9. After a failed commit of unknown outcome nothing more is acknowledged, and the process ends.
 
 pub mod sqlite;
 
 mod act;
 mod answer;
-mod disk;
 mod end;
 mod keys;
 mod lease;
@@ -46,11 +47,12 @@ mod model;
 mod receipt;
 mod rules;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod view;
 
 use std::time::Duration;
 
+use aimis_core::sign::Timestamp;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -128,6 +130,9 @@ pub trait Inbox: Send + Sync {
 
     /// What was noted, in order, from behind the number `after` on, at most `limit`.
     fn acts(&self, after: u64, limit: usize) -> BoxFuture<'static, Result<Vec<(u64, Act)>, InboxError>>;
+
+    /// Since when a tenant's study lists are compared with its callbacks. The first call says that they are from now on.
+    fn reconciles(&self, tenant: &TenantName) -> BoxFuture<'static, Result<Timestamp, InboxError>>;
 
     /// Changes whenever there may be more to lease than before: an event came, was released, retried or resumed.
     fn changes(&self) -> watch::Receiver<u64>;

@@ -22,6 +22,12 @@ pub struct Sharing {
 pub(super) struct Known {
     /// The state of the event with the same identity and body.
     pub(super) same: Option<State>,
+    /// Whether the HIS was, or will be, told of another body under that identity after it.
+    pub(super) superseded: bool,
+    /// Whether this very body came under this very signature before.
+    pub(super) repeated: bool,
+    /// Whether a list told of it before, and no callback has been taken for that event's yet.
+    pub(super) listed: bool,
     /// Whether an event of the same identity with another body was taken that was not quarantined.
     pub(super) other_body: bool,
     /// Other bodies that came under the same signature.
@@ -64,8 +70,14 @@ pub(super) fn judge(
     let against = quarantine.or(shared);
     let kind = match (known.same, against) {
         (Some(State::Quarantined), None) => Kind::Accepted,
+        (Some(State::Quarantined), Some(_)) => Kind::Duplicate,
+        // What was said before holds again: the HIS is told once more, or it would stay with what came between. The
+        // very same request sent again says nothing new.
+        (Some(_), None) if known.superseded && !known.repeated => Kind::Updated,
+        (Some(_), Some(reason)) if known.superseded && !known.repeated => Kind::Quarantined(reason),
         (Some(_), _) => Kind::Duplicate,
         (None, Some(reason)) => Kind::Quarantined(reason),
+        (None, None) if known.listed => Kind::Duplicate,
         (None, None) if known.other_body => Kind::Updated,
         (None, None) => Kind::Accepted,
     };
@@ -74,6 +86,16 @@ pub(super) fn judge(
         verified,
         releases: known.same == Some(State::Quarantined) && against.is_none(),
     }
+}
+
+/// Judges what a study list tells of a study that `has` these things (bit 0 a report, bit 1 images), where callbacks
+/// came of the statuses `told`.
+pub(super) fn judge_listed(quarantine: Option<QuarantineReason>, has: u8, told: &[u8], same: Option<State>) -> Kind {
+    let known = told.iter().fold(0, |known, status| known | status);
+    if same.is_some() || (!told.is_empty() && has & !known == 0) {
+        return Kind::Duplicate;
+    }
+    quarantine.map_or(Kind::Accepted, Kind::Quarantined)
 }
 
 /// What the end of a lease makes of an event.
@@ -203,6 +225,51 @@ mod tests {
         );
         assert_eq!(arrive(State::Delivered, None), (Kind::Duplicate, false));
         assert_eq!(arrive(State::Dead, None), (Kind::Duplicate, false));
+    }
+
+    #[test]
+    fn what_was_said_before_holds_again_unless_it_is_the_same_request() {
+        let arrive = |superseded, repeated, quarantine| {
+            let known = Known {
+                same: Some(State::Delivered),
+                other_body: superseded,
+                superseded,
+                repeated,
+                ..Known::default()
+            };
+            judge(None, quarantine, Timestamp::from_millis(T), known, SHARING).kind
+        };
+        let reason = QuarantineReason::LinkHost;
+
+        assert_eq!(arrive(false, false, None), Kind::Duplicate);
+        assert_eq!(arrive(true, false, None), Kind::Updated);
+        assert_eq!(arrive(true, true, None), Kind::Duplicate, "the platform asks again");
+        assert_eq!(arrive(true, false, Some(reason)), Kind::Quarantined(reason));
+        assert_eq!(arrive(true, true, Some(reason)), Kind::Duplicate);
+    }
+
+    #[test]
+    fn a_list_tells_of_what_no_callback_told() {
+        let listed = |has, told: &[u8]| judge_listed(None, has, told, None);
+        for (has, told) in [(0, &[][..]), (1, &[0]), (2, &[0, 1]), (3, &[1]), (3, &[0, 2])] {
+            assert_eq!(listed(has, told), Kind::Accepted, "{has} {told:?}");
+        }
+        for (has, told) in [
+            (0, &[0][..]),
+            (0, &[3]),
+            (1, &[1]),
+            (1, &[3]),
+            (3, &[1, 2]),
+            (3, &[3, 1]),
+        ] {
+            assert_eq!(listed(has, told), Kind::Duplicate, "{has} {told:?}");
+        }
+        let reason = QuarantineReason::LinkHost;
+        assert_eq!(judge_listed(Some(reason), 1, &[], None), Kind::Quarantined(reason));
+        assert_eq!(
+            judge_listed(Some(reason), 1, &[], Some(State::Quarantined)),
+            Kind::Duplicate
+        );
     }
 
     #[test]

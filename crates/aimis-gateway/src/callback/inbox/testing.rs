@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::rules::Sharing;
 use super::sqlite::{KeyFiles, OpenError, Parts, Role, Settings, Sqlite};
 use super::{Filter, Inbox, Lease, Outcome, State, Summary};
-use crate::callback::event::{NewEvent, Payload, QuarantineReason, Signed, Tags};
+use crate::callback::event::{NewEvent, Origin, Payload, QuarantineReason, Signed, Tags};
 use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::TenantName;
@@ -21,10 +21,10 @@ use crate::tenant::TenantName;
 pub(super) const START: u64 = 1_735_689_600_000;
 
 /// A directory that goes with the test.
-pub(super) struct TempDir(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("aimis-inbox-{}-{number}", std::process::id()));
@@ -32,7 +32,7 @@ impl TempDir {
         Self(path)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -63,6 +63,7 @@ impl Bed {
             quarantine_max_bytes: 16 << 20,
             delivered_body: Duration::from_secs(24 * 3600),
             delivered_record: Duration::from_secs(7 * 24 * 3600),
+            acts: Duration::from_secs(180 * 24 * 3600),
             queue: 1024,
             batch: 256,
             wal_target_bytes: 1 << 20,
@@ -172,14 +173,17 @@ impl Arrival {
                 valid_until: Timestamp::from_millis(signed_at + 300_000),
             }
         });
+        let identity = tags.identity(&tenant, "H1", &study, &report, 1);
+        let gist = tags.gist(&tenant, identity, ["0", "", "", &self.body]);
         NewEvent {
             study: tags.study(&tenant, "H1", &study),
-            identity: tags.identity(&tenant, "H1", &study, &report, 1),
+            identity,
             body: tags.body(&tenant, self.body.as_bytes()),
             payload: Payload::new(Zeroizing::new(self.body.clone().into_bytes())),
             signed,
             quarantine: self.quarantine,
             received_at: now,
+            origin: Origin::Callback { gist },
             tenant,
         }
     }

@@ -110,7 +110,15 @@ pub(super) fn drop(arguments: &Arguments) -> Result<(), Failure> {
 
 pub(super) fn purge(arguments: &Arguments) -> Result<(), Failure> {
     run(arguments, &PURGE, Pace::default(), |inbox, filter, run| {
-        inbox.remove(filter, run)
+        let (removed, given_back) = (inbox.remove(filter, run), inbox.retain());
+        Box::pin(async move {
+            let removed = removed.await?;
+            if run == Run::Real {
+                // Whoever purges wants room on the disk, and now. What is not given back now the gateway gives back.
+                let _ = given_back.await;
+            }
+            Ok(removed)
+        })
     })
 }
 

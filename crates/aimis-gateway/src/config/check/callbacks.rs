@@ -25,6 +25,28 @@ impl Check<'_> {
         }
     }
 
+    /// Whether callbacks that were missed can be looked for where they are to be.
+    pub(super) fn reconcile(&mut self, config: &Config) {
+        let wanted = |tenant: &&crate::config::Tenant| tenant.callback.reconcile;
+        for (index, tenant) in config.tenants.iter().enumerate().filter(|(_, tenant)| wanted(tenant)) {
+            for (key, given) in [("hospital_id", &tenant.hospital_id), ("union_id", &tenant.union_id)] {
+                if given.is_none() {
+                    let reason = format!("needs {key}: without it no study list can be asked for");
+                    let key = format!("tenants[{index}].callback.reconcile");
+                    self.refuse(&key, "true".to_owned(), &reason);
+                }
+            }
+        }
+        let (window, record) = (config.reconcile.window, config.inbox.delivered_record);
+        if window > record && config.tenants.iter().any(|tenant| wanted(&tenant)) {
+            let reason = format!(
+                "is more than inbox.delivered_record_hours, which is {record}: what was delivered before would be \
+                 taken for missed"
+            );
+            self.refuse("reconcile.window_hours", window.to_string(), &reason);
+        }
+    }
+
     /// What tenants ask of callbacks that nobody listens to.
     fn unheard(&mut self, config: &Config) {
         for (index, _) in config.clients.iter().enumerate().filter(|(_, client)| client.inbox) {
@@ -37,6 +59,7 @@ impl Check<'_> {
                 secret_file,
                 networks,
                 link_hosts,
+                reconcile,
                 target,
                 .. // that is about the target, and refused without it
             } = &tenant.callback;
@@ -45,6 +68,7 @@ impl Check<'_> {
                 ("secret_file", secret_file.is_some()),
                 ("networks", networks.is_some()),
                 ("link_hosts", link_hosts.is_some()),
+                ("reconcile", *reconcile),
                 ("target", target.is_some()),
             ];
             for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {

@@ -87,6 +87,9 @@ section! {
         networks: Option<Vec<Network>> = one_or_more(network()).optional("192.0.2.0/24");
         /// Hosts that links of a callback may lead to.
         link_hosts: Option<Vec<LinkHost>> = one_or_more(link_host()).optional("pacs.qq.com");
+        /// Whether callbacks that were missed are looked for; see the section `reconcile`. It needs `hospital_id` and
+        /// `union_id`, and costs some of the quota at the platform.
+        reconcile: bool = switch().or(false);
         /// The address of the HIS that events are posted to; without it they are kept until they are fetched. Redirects
         /// are not followed. Put no secret into it: it is shown by `config print`.
         target: Option<TargetUrl> = target_url().optional("https://his.hospital.example/imaging-events");

@@ -30,6 +30,8 @@ section! {
         /// How long it is remembered that an event was delivered. A callback that comes a second time is known as such for
         /// so long.
         delivered_record as "delivered_record_hours": u32 = integer(1, 87_600).unit("hours").or(168);
+        /// How long it is remembered what operators did to events, and which ones they saw.
+        acts as "acts_days": u32 = integer(1, 3_650).unit("days").or(180);
         /// Events that may wait for the disk; a further callback is refused.
         queue: usize = integer(1, 100_000).or(1_024);
         /// Events that share one write to the disk.

@@ -4,6 +4,7 @@
 //! in `super::check`.
 
 pub(super) mod admin;
+pub(super) mod audit;
 pub(super) mod breaker;
 pub(super) mod cache;
 pub(super) mod callback;
@@ -18,12 +19,15 @@ pub(super) mod platform;
 pub(super) mod process;
 pub(super) mod protocol;
 pub(super) mod pull;
+pub(super) mod reconcile;
+pub(super) mod reload;
 pub(super) mod tenant;
 pub(super) mod tls;
 
 use super::entry::{any_tables, optional_table, table, tables};
 use super::section::section;
 use admin::Admin;
+use audit::Audit;
 use breaker::Breaker;
 use cache::Cache;
 use callback::Callback;
@@ -38,10 +42,13 @@ use platform::Platform;
 use process::{Drain, Log, Runtime, Telemetry};
 use protocol::{Clock, Crypto, Dates, Identity, Sign};
 use pull::Pull;
+use reconcile::Reconcile;
+use reload::{Reload, Rotation};
 use tenant::Tenant;
 
-/// As many tenants as keep the number of metric series bounded (docs/operations.md).
-pub(super) const MOST_TENANTS: usize = 10;
+/// A bound against a file that was made by a program gone wrong. What tenants cost is linear: memory for each, and
+/// no search through them on the way of a request. Metric series are bounded by `telemetry.tenant_labels`.
+pub(super) const MOST_TENANTS: usize = 10_000;
 
 /// Each request's key is compared with every key there is, so that the time tells nothing.
 pub(super) const MOST_CLIENTS: usize = 64;
@@ -86,8 +93,16 @@ section! {
         delivery: Delivery = table();
         /// How a HIS that cannot be called fetches its events.
         pull: Pull = table();
+        /// How callbacks that were missed are found.
+        reconcile: Reconcile = table();
         /// Where callbacks are kept until the HIS has them.
         inbox: Inbox = table();
+        /// How changes of files are noticed.
+        reload: Reload = table();
+        /// How a tenant comes from one token to another.
+        rotation: Rotation = table();
+        /// The audit trail: who asked about which patient; without this table there is none.
+        audit: Option<Audit> = optional_table();
         /// How the process stops.
         drain: Drain = table();
         /// The log on standard output.

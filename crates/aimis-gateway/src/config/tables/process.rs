@@ -29,6 +29,9 @@ section! {
         max_connections: usize = integer(1, 10_000).or(64);
         /// The longest a request to this listener may take, and the longest an idle connection is kept.
         timeout as "timeout_ms": Duration = millis(100, 60_000).or(5_000);
+        /// Tenants whose metrics carry their names: the first ones, in the order of this file. All others share the
+        /// label `_other`, since each name costs some thirty series.
+        tenant_labels: usize = integer(0, 100).or(10);
     }
 }
 

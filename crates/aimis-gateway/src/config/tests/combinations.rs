@@ -1,7 +1,7 @@
 //! Values that are right alone: which are refused together, and which are told.
 
-use super::{config, with_tenant};
-use crate::config::notices;
+use super::{TENANT, config, with_tenant};
+use crate::config::{Sources, load, notices};
 
 #[test]
 fn what_cannot_work_together_is_refused() {
@@ -104,5 +104,29 @@ fn what_is_a_risk_is_told() {
         for (notice, told) in notices.iter().zip(told) {
             assert!(notice.starts_with(told), "{text}: {notice}");
         }
+    }
+}
+
+#[test]
+fn missed_callbacks_are_looked_for_only_where_that_can_be() {
+    let told = |sections: &str, tenant: &str| {
+        let text = format!("{sections}\n{TENANT}\n{tenant}callback.reconcile = true\n");
+        load(&Sources::text("gateway.toml", text)).map_err(|error| error.to_string())
+    };
+    let ids = "hospital_id = \"H0001\"\nunion_id = \"U0001\"\n";
+
+    assert!(told("[callback]", ids).is_ok());
+    for (sections, tenant, wanted) in [
+        ("", ids, "tenants[0].callback.reconcile: this is without effect"),
+        ("[callback]", "hospital_id = \"H0001\"\n", "needs union_id"),
+        ("[callback]", "union_id = \"U0001\"\n", "needs hospital_id"),
+        (
+            "[callback]\n[reconcile]\nwindow_hours = 169",
+            ids,
+            "reconcile.window_hours: 169 is more than inbox.delivered_record_hours, which is 168",
+        ),
+    ] {
+        let refused = told(sections, tenant).expect_err(sections);
+        assert!(refused.contains(wanted), "{refused}");
     }
 }

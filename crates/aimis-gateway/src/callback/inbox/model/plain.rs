@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) attempts: u32,
     pub(super) leases: u64,
     pub(super) wiped: bool,
+    /// Its body came again, under another event.
+    pub(super) retired: bool,
 }
 
 #[derive(Default)]
@@ -46,6 +48,7 @@ impl Model {
         let identity = (arrival.study, arrival.report);
         let mut against = arrival.quarantine;
         let mut verified = Verified::Unsigned;
+        let mut repeated = false;
         if let Some(triple) = arrival.triple {
             let others = self.signatures.iter();
             let others: Vec<u64> = others
@@ -64,6 +67,7 @@ impl Model {
                 };
                 against = against.or(shared);
             }
+            repeated = self.signatures.contains_key(&(triple, arrival.body.clone()));
             let until = (self.now - arrival.signed_ago_s * 1000 + 300_000).max(self.now);
             self.signatures
                 .entry((triple, arrival.body.clone()))
@@ -72,8 +76,18 @@ impl Model {
         let same = self
             .entries
             .iter()
-            .position(|entry| entry.identity == identity && entry.body == arrival.body);
-        if let Some(index) = same {
+            .position(|entry| !entry.retired && entry.identity == identity && entry.body == arrival.body);
+        let comes_back = |index: usize| {
+            let same = &self.entries[index];
+            let others = self.entries.iter().enumerate();
+            let mut others =
+                others.filter(|(_, entry)| entry.identity == identity && entry.state != State::Quarantined);
+            let superseded = others.any(|(at, entry)| at > index || entry.place > same.place);
+            same.state != State::Quarantined && superseded && !repeated
+        };
+        if let Some(index) = same.filter(|index| comes_back(*index)) {
+            self.entries[index].retired = true;
+        } else if let Some(index) = same {
             if self.entries[index].state == State::Quarantined && against.is_none() {
                 self.entries[index].verified = verified;
                 self.queue(index, self.now);
@@ -110,6 +124,7 @@ impl Model {
             attempts: 0,
             leases: 0,
             wiped: false,
+            retired: false,
         });
     }
 

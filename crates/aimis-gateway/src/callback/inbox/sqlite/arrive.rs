@@ -1,13 +1,13 @@
 //! Append: an arrival, sealed by its caller, judged and stored inside the writer's transaction.
 
 use aimis_core::sign::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::writer::Store;
-use crate::callback::event::{EventId, NewEvent, Verified};
+use crate::callback::event::{EventId, NewEvent, Origin, Tag, Verified};
 use crate::callback::inbox::keys::{SealKey, bound_to};
-use crate::callback::inbox::rules::{Judgement, Known, judge};
-use crate::callback::inbox::sqlite::read::{millis, state, tag};
+use crate::callback::inbox::rules::{Judgement, Known, judge, judge_listed};
+use crate::callback::inbox::sqlite::read::{millis, state, tag, verified};
 use crate::callback::inbox::{AppendError, Kind, State};
 
 /// An arrival on its way to the disk.
@@ -24,6 +24,25 @@ pub(super) struct Taken {
     pub(super) event: EventId,
     pub(super) kind: Kind,
     pub(super) verified: Verified,
+}
+
+/// An event that is there already, as far as an arrival has to do with it.
+struct Kept {
+    seq: i64,
+    id: EventId,
+    state: State,
+    verified: Verified,
+    place: i64,
+}
+
+fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    Ok(Kept {
+        seq: row.get(0)?,
+        id: EventId::from_bytes(row.get(1)?),
+        state: state(row, 2)?,
+        verified: verified(row.get(3)?),
+        place: row.get(4)?,
+    })
 }
 
 impl Sealed {
@@ -46,35 +65,53 @@ impl Store {
     /// Judges and stores an arrival.
     pub(super) fn append(&mut self, sealed: &Sealed) -> rusqlite::Result<Result<Taken, AppendError>> {
         let event = &sealed.event;
-        let same = self
-            .connection
-            .prepare_cached("SELECT seq, id, state, verified FROM events WHERE identity = ?1 AND body = ?2")?
-            .query_row(params![tag(event.identity), tag(event.body)], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get(1)?, state(row, 2)?, row.get::<_, u8>(3)?))
-            })
-            .optional()?;
-        let known = self.known(sealed, same.map(|(_, _, state, _)| state))?;
-        let judgement = judge(
-            event.signed,
-            event.quarantine,
-            event.received_at,
-            known,
-            self.settings.sharing,
-        );
+        let same = self.same(sealed)?;
+        let (judgement, listed) = match event.origin {
+            Origin::Callback { gist } => {
+                let listed = match same {
+                    None => self.listed(sealed, gist)?,
+                    Some(_) => None,
+                };
+                let known = self.known(sealed, same.as_ref(), listed.is_some())?;
+                let (signed, quarantine) = (event.signed, event.quarantine);
+                let judgement = judge(signed, quarantine, event.received_at, known, self.settings.sharing);
+                (judgement, listed)
+            }
+            Origin::List { has, told_by, .. } => {
+                let (told, by) = self.told(&told_by)?;
+                let kind = judge_listed(event.quarantine, has, &told, same.as_ref().map(|same| same.state));
+                let judgement = Judgement {
+                    kind,
+                    verified: Verified::Reconciled,
+                    releases: false,
+                };
+                (judgement, by)
+            }
+        };
         let taken = |event, verified| Taken {
             event,
             kind: judgement.kind,
             verified,
         };
-        if let Some((seq, id, _, verified)) = same {
+        if judgement.kind == Kind::Duplicate || judgement.releases {
             self.remember_signature(sealed)?;
-            let id = EventId::from_bytes(id);
+        }
+        if let Some(same) = same {
             if judgement.releases {
-                self.set_verified(seq, judgement.verified)?;
-                self.queue_anew(seq, millis(self.clock.now()))?;
-                return Ok(Ok(taken(id, judgement.verified)));
+                self.set_verified(same.seq, judgement.verified)?;
+                self.queue_anew(same.seq, millis(self.clock.now()))?;
+                return Ok(Ok(taken(same.id, judgement.verified)));
             }
-            return Ok(Ok(taken(id, super::read::verified(verified))));
+            if judgement.kind == Kind::Duplicate {
+                return Ok(Ok(taken(same.id, same.verified)));
+            }
+            // From now on the new event is the one that has this body.
+            self.let_go_of_body(same.seq)?;
+        } else if let (Kind::Duplicate, Some(listed)) = (judgement.kind, listed) {
+            if matches!(event.origin, Origin::Callback { .. }) {
+                self.take_for(listed.seq, event.body)?;
+            }
+            return Ok(Ok(taken(listed.id, listed.verified)));
         }
         if let Kind::Quarantined(_) = judgement.kind
             && self.quarantine_bytes()? + sealed.payload.len() as u64 > self.settings.quarantine_max_bytes
@@ -89,27 +126,119 @@ impl Store {
         Ok(Ok(taken(sealed.id, judgement.verified)))
     }
 
-    fn known(&self, sealed: &Sealed, same: Option<State>) -> rusqlite::Result<Known> {
+    /// The event with the same identity and body.
+    fn same(&self, sealed: &Sealed) -> rusqlite::Result<Option<Kept>> {
+        let event = &sealed.event;
+        self.connection
+            .prepare_cached("SELECT seq, id, state, verified, place FROM events WHERE identity = ?1 AND body = ?2")?
+            .query_row(params![tag(event.identity), tag(event.body)], kept)
+            .optional()
+    }
+
+    /// The last event of the identity, if a list told of it, what it says is what this callback says, and no other
+    /// callback was taken for its.
+    fn listed(&self, sealed: &Sealed, gist: Tag) -> rusqlite::Result<Option<Kept>> {
+        let last = self
+            .connection
+            .prepare_cached(
+                "SELECT seq, id, state, verified, place, gist FROM events
+                 WHERE identity = ?1 AND state <> 4 ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row([tag(sealed.event.identity)], |row| {
+                Ok((kept(row)?, row.get::<_, Option<[u8; 16]>>(5)?))
+            })
+            .optional()?;
+        Ok(last.and_then(|(kept, of)| (of == Some(tag(gist))).then_some(kept)))
+    }
+
+    /// The statuses, of 0 to 3, that there are events of under these identities, and the last of these events.
+    fn told(&self, identities: &[Tag; 4]) -> rusqlite::Result<(Vec<u8>, Option<Kept>)> {
+        let (mut told, mut by) = (Vec::new(), None);
+        for (status, identity) in (0..).zip(identities) {
+            let last = self
+                .connection
+                .prepare_cached(
+                    "SELECT seq, id, state, verified, place FROM events
+                     WHERE identity = ?1 AND state <> 4 ORDER BY seq DESC LIMIT 1",
+                )?
+                .query_row([tag(*identity)], kept)
+                .optional()?;
+            if last.is_some() {
+                told.push(status);
+                by = last;
+            }
+        }
+        Ok((told, by))
+    }
+
+    fn known(&self, sealed: &Sealed, same: Option<&Kept>, listed: bool) -> rusqlite::Result<Known> {
         let event = &sealed.event;
         let other_body = self
             .connection
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM events WHERE identity = ?1 AND body <> ?2 AND state <> 4)")?
             .query_row(params![tag(event.identity), tag(event.body)], |row| row.get(0))?;
-        let (sharers, first_at) = match event.signed {
-            None => (0, None),
+        // By arrival or by delivery: what was released or delivered again came last to the HIS, too.
+        let superseded = match same {
+            Some(same) if other_body => self
+                .connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM events
+                     WHERE identity = ?1 AND body <> ?2 AND state <> 4 AND (seq > ?3 OR place > ?4))",
+                )?
+                .query_row(
+                    params![tag(event.identity), tag(event.body), same.seq, same.place],
+                    |row| row.get(0),
+                )?,
+            _ => false,
+        };
+        let (sharers, first_at, repeated) = match event.signed {
+            None => (0, None, false),
             Some(signed) => self
                 .connection
-                .prepare_cached("SELECT count(*), min(first_at) FROM signatures WHERE triple = ?1 AND body <> ?2")?
+                .prepare_cached(
+                    "SELECT count(*) FILTER (WHERE body <> ?2), min(first_at) FILTER (WHERE body <> ?2),
+                            count(*) FILTER (WHERE body = ?2) > 0 FROM signatures WHERE triple = ?1",
+                )?
                 .query_row(params![tag(signed.triple), tag(event.body)], |row| {
-                    Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?))
+                    Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?))
                 })?,
         };
         Ok(Known {
-            same,
+            same: same.map(|same| same.state),
+            superseded,
+            repeated,
+            listed,
             other_body,
             sharers,
             first_at: first_at.map(super::read::timestamp),
         })
+    }
+
+    /// An event whose body comes anew under another is not compared by it any more.
+    fn let_go_of_body(&self, seq: i64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE events SET body = randomblob(16) WHERE seq = ?1")?
+            .execute([seq])?;
+        Ok(())
+    }
+
+    /// An event that a list told of is from now on that of the callback with this body; another body is an update.
+    fn take_for(&self, seq: i64, body: Tag) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE events SET body = ?2, gist = NULL WHERE seq = ?1")?
+            .execute(params![seq, tag(body)])?;
+        Ok(())
+    }
+
+    /// Since when a tenant's study lists are compared with its callbacks; from now on, if they were not before.
+    pub(super) fn reconciles(&mut self, tenant: &str) -> rusqlite::Result<i64> {
+        let (number, now) = (self.tenant_number(tenant)?, millis(self.clock.now()));
+        self.connection
+            .prepare_cached(
+                "UPDATE tenants SET reconciled_from = coalesce(reconciled_from, ?2) WHERE number = ?1
+                 RETURNING reconciled_from",
+            )?
+            .query_row(params![number, now], |row| row.get(0))
     }
 
     fn remember_signature(&self, sealed: &Sealed) -> rusqlite::Result<()> {
@@ -139,10 +268,14 @@ impl Store {
             _ => (State::Ready, None),
         };
         let head = state.is_live() && !self.is_waited_for(event.study.as_bytes())?;
+        let gist = match event.origin {
+            Origin::Callback { .. } => None,
+            Origin::List { gist, .. } => Some(tag(gist)),
+        };
         self.connection
             .prepare_cached(
-                "INSERT INTO events (seq, id, tenant, study, identity, body, state, verified, reason, received_at, since, queued_at, due_at, place, head, bytes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?11, ?1, ?12, ?13)",
+                "INSERT INTO events (seq, id, tenant, study, identity, body, state, verified, reason, received_at, since, queued_at, due_at, place, head, bytes, gist)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?11, ?1, ?12, ?13, ?14)",
             )?
             .execute(params![
                 seq,
@@ -158,6 +291,7 @@ impl Store {
                 now,
                 head,
                 sealed.payload.len(),
+                gist,
             ])?;
         self.connection
             .prepare_cached("INSERT INTO payloads VALUES (?1, ?2, ?3)")?

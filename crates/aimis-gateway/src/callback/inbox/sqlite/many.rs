@@ -16,6 +16,11 @@ use crate::clock::Clock;
 /// Events changed in one transaction.
 const SLICE: usize = 200;
 
+/// The slice to go on with when this one found no room in the log of a full disk; `None` when it cannot be smaller.
+fn smaller(slice: usize) -> Option<usize> {
+    (slice > 1).then(|| (slice / 8).max(1))
+}
+
 /// What such a change needs.
 pub(super) struct Hands {
     pub(super) calls: Calls,
@@ -46,11 +51,13 @@ impl Hands {
             touched.changed = chosen.len() as u64;
             return Ok(touched);
         }
-        for slice in chosen.chunks(SLICE) {
-            let (slice, change, done) = (slice.to_vec(), change.clone(), touched.changed);
+        let (mut rest, mut slice) = (&chosen[..], SLICE);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(slice.min(rest.len()));
+            let (events, change, done) = (now.to_vec(), change.clone(), touched.changed);
             let work = move |store: &mut Store| {
                 let mut changed = 0;
-                for event in &slice {
+                for event in &events {
                     if store.find_again(event.seq)?.is_some_and(|now| fits(&now)) {
                         change(store, event, done + changed)?;
                         changed += 1;
@@ -58,7 +65,13 @@ impl Hands {
                 }
                 Ok(changed)
             };
-            touched.changed += self.calls.call(work).await?;
+            match (self.calls.call(work).await, smaller(slice)) {
+                (Err(InboxError::DiskFull), Some(smaller)) => slice = smaller,
+                (changed, _) => {
+                    touched.changed += changed?;
+                    rest = later;
+                }
+            }
         }
         Ok(touched)
     }
@@ -92,13 +105,19 @@ pub(super) async fn remove(hands: Hands, filter: Filter, run: Run) -> Result<Tou
 
 /// Slice by slice until nothing is left that is too old.
 pub(super) async fn retain(hands: Hands) -> Result<Retained, InboxError> {
-    let mut all = Retained::default();
+    let (mut all, mut slice) = (Retained::default(), SLICE);
     loop {
-        let (done, more) = hands.calls.call(Store::retain).await?;
-        all.wiped += done.wiped;
-        all.forgotten += done.forgotten;
-        if !more {
-            return Ok(all);
+        let retained = hands.calls.call(move |store| store.retain(slice)).await;
+        match (retained, smaller(slice)) {
+            (Err(InboxError::DiskFull), Some(smaller)) => slice = smaller,
+            (retained, _) => {
+                let (done, more) = retained?;
+                all.wiped += done.wiped;
+                all.forgotten += done.forgotten;
+                if !more {
+                    return Ok(all);
+                }
+            }
         }
     }
 }
@@ -124,7 +143,7 @@ impl Store {
     }
 
     /// One slice of retention, and whether there is more.
-    fn retain(&mut self) -> rusqlite::Result<(Retained, bool)> {
+    fn retain(&mut self, slice: usize) -> rusqlite::Result<(Retained, bool)> {
         let now = self.clock.now();
         let before = |age: std::time::Duration| {
             let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
@@ -133,6 +152,7 @@ impl Store {
         let wiped = self.older(
             "SELECT seq FROM events WHERE state = 5 AND bytes > 0 = 1 AND since < ?1 LIMIT ?2",
             before(self.settings.delivered_body),
+            slice,
         )?;
         for seq in &wiped {
             self.wipe(*seq)?;
@@ -143,6 +163,7 @@ impl Store {
         let forgotten = self.older(
             "SELECT seq FROM events WHERE state = 5 AND bytes > 0 = 0 AND since < ?1 LIMIT ?2",
             before(self.settings.delivered_record),
+            slice,
         )?;
         for seq in &forgotten {
             self.forget(*seq)?;
@@ -153,24 +174,39 @@ impl Store {
                 "DELETE FROM signatures WHERE (triple, body) IN
                  (SELECT triple, body FROM signatures WHERE forget_at < ?1 ORDER BY forget_at LIMIT ?2)",
             )?
-            .execute(params![millis(now), SLICE])?;
+            .execute(params![millis(now), slice])?;
+        // Acts are in the order of their time, so the oldest tell whether there is anything to do.
+        let acts = self
+            .connection
+            .prepare_cached("DELETE FROM acts WHERE at < ?1 AND number < (SELECT min(number) FROM acts) + ?2")?
+            .execute(params![before(self.settings.acts), slice])?;
         // Gives pages that are free back to the disk, a few at a time.
+        let free = self.free_pages()?;
         self.connection
-            .prepare_cached("PRAGMA incremental_vacuum(256)")?
+            .prepare(&format!("PRAGMA incremental_vacuum({slice})"))?
             .query_map([], |_| Ok(()))?
-            .for_each(drop);
+            .collect::<rusqlite::Result<()>>()?;
+        let left = self.free_pages()?;
         let done = Retained {
             wiped: wiped.len() as u64,
             forgotten: forgotten.len() as u64,
         };
-        let more = [wiped.len(), forgotten.len(), signatures].contains(&SLICE);
+        // Where the disk is about to be full, all of them: what arrives could not use them before.
+        let gives_back = self.room.is_short() && (1..free).contains(&left);
+        let more = gives_back || [wiped.len(), forgotten.len(), signatures, acts].contains(&slice);
         Ok((done, more))
     }
 
-    fn older(&self, statement: &str, before: i64) -> rusqlite::Result<Vec<i64>> {
+    fn free_pages(&self) -> rusqlite::Result<i64> {
+        self.connection
+            .prepare_cached("PRAGMA freelist_count")?
+            .query_row([], |row| row.get(0))
+    }
+
+    fn older(&self, statement: &str, before: i64, slice: usize) -> rusqlite::Result<Vec<i64>> {
         self.connection
             .prepare_cached(statement)?
-            .query_map(params![before, SLICE], |row| row.get(0))?
+            .query_map(params![before, slice], |row| row.get(0))?
             .collect()
     }
 }

@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aimis_core::sign::Timestamp;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub delivered_body: Duration,
     /// How long delivered events are remembered.
     pub delivered_record: Duration,
+    /// How long it is remembered what operators did.
+    pub acts: Duration,
     /// Calls that may wait for the writer.
     pub queue: usize,
     /// Calls that share a commit.
@@ -95,6 +98,7 @@ impl From<&crate::config::Inbox> for Settings {
             quarantine_max_bytes: max_bytes / 100 * config.quarantine_percent,
             delivered_body: hours(config.delivered_body),
             delivered_record: hours(config.delivered_record),
+            acts: hours(config.acts.saturating_mul(24)),
             queue: config.queue,
             batch: config.batch,
             wal_target_bytes: (config.wal_target_bytes as u64).min(wal_max_bytes),
@@ -276,6 +280,12 @@ impl Inbox for Sqlite {
 
     fn acts(&self, after: u64, limit: usize) -> Answer<Vec<(u64, Act)>> {
         self.reader.call(move |connection| acts::list(connection, after, limit))
+    }
+
+    fn reconciles(&self, tenant: &TenantName) -> Answer<Timestamp> {
+        let tenant = tenant.clone();
+        let call = self.writer.calls().call(move |store| store.reconciles(tenant.as_str()));
+        async move { call.await.map(read::timestamp) }.boxed()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -15,9 +15,9 @@ use super::room::{PAGE, Room};
 use super::writer::{Store, Writer};
 use super::{Parts, Role, Settings, Sqlite, schema};
 use crate::callback::event::Tags;
-use crate::callback::inbox::disk;
 use crate::callback::inbox::keys::{KeyError, KeyId, Keys, bound_to};
 use crate::clock::Clock;
+use crate::disk;
 use crate::secrets::{self, in_full};
 
 /// The oldest SQLite that may write: before it, a checkpoint that met a writer could damage a write-ahead log.
@@ -308,8 +308,19 @@ fn unlock(connection: &mut Connection, files: &KeyFiles) -> Result<(Keys, i64, T
 }
 
 /// What the gateway before us had leased is up again, at once.
+///
+/// If the clock is behind what events know, somebody set it back while nobody looked (a machine that boots with a wrong
+/// clock does): then what is due moves with it, as it does while a gateway runs, or it would wait for as long.
 fn recover(connection: &Connection, clock: &Clock) -> rusqlite::Result<()> {
     let now = millis(clock.now());
+    let last: Option<i64> =
+        connection.query_row("SELECT max(since) FROM events WHERE state < 3", [], |row| row.get(0))?;
+    if let Some(behind) = last.map(|last| last - now).filter(|behind| *behind > 0) {
+        connection.execute(
+            "UPDATE events SET due_at = max(due_at - ?1, 0), since = min(since, ?2) WHERE state < 3",
+            [behind, now],
+        )?;
+    }
     connection.execute("UPDATE events SET due_at = ?1 WHERE state = 1 AND due_at > ?1", [now])?;
     // Nor has anything to wait longer than it was told to, if the clock was ahead then.
     connection.execute(

@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Opener, Settings};
 use crate::callback::event::{EventId, Tag, Verified};
 use crate::callback::inbox::keys::KeyId;
-use crate::callback::inbox::{Filter, InboxError, Reason, Shown, State, Stats, Summary, Verdict, disk};
+use crate::callback::inbox::{Filter, InboxError, Reason, Shown, State, Stats, Summary, Verdict};
+use crate::disk;
 use crate::tenant::TenantName;
 
 /// Questions that may wait for the reader.

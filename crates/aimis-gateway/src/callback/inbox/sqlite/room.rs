@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::Connection;
 
 use super::Settings;
-use crate::callback::inbox::disk;
+use crate::disk;
 
 /// Bytes of a page of the database.
 pub(super) const PAGE: u64 = 4096;
@@ -25,7 +25,10 @@ pub(super) struct Room {
     /// Bytes of the disk that stay free for the same purpose.
     keep_free: u64,
     used: u64,
+    /// Bytes that are free on the disk, without those that the database grows by once the log is brought into it.
     free: u64,
+    /// Those bytes.
+    growth: u64,
     /// Pages of the log, told by SQLite at each commit.
     log_pages: Arc<AtomicU64>,
     /// The log is brought into the database from so many bytes on.
@@ -48,6 +51,7 @@ impl Room {
             keep_free: reserve.min(disk::total_bytes(&settings.path) / 16),
             used: 0,
             free: 0,
+            growth: 0,
             log_pages,
             shrink_at: settings.wal_target_bytes,
         };
@@ -63,9 +67,10 @@ impl Room {
                 .query_row([], |row| row.get::<_, i64>(0))
                 .map(i64::unsigned_abs)
         };
-        let pages = pragma("PRAGMA page_count")?.saturating_sub(pragma("PRAGMA freelist_count")?);
-        self.used = pages * PAGE + disk::size_of(&self.log_path);
-        self.free = disk::free_bytes(&self.path);
+        let (pages, unused) = (pragma("PRAGMA page_count")?, pragma("PRAGMA freelist_count")?);
+        self.used = pages.saturating_sub(unused) * PAGE + disk::size_of(&self.log_path);
+        self.growth = (pages * PAGE).saturating_sub(disk::size_of(&self.path));
+        self.free = disk::free_bytes(&self.path).saturating_sub(self.growth);
         Ok(())
     }
 
@@ -90,7 +95,9 @@ impl Room {
     /// has grown by a quarter more, and at its largest it is waited for.
     pub(super) fn shrink_log(&mut self, connection: &Connection, settings: &Settings) -> rusqlite::Result<()> {
         let bytes = self.log_pages.load(Ordering::Relaxed) * FRAME;
-        if bytes < self.shrink_at {
+        // On a disk that is about to be full the log must not take the room that the database needs to take it in.
+        let grows_short = self.growth > 0 && self.is_short();
+        if bytes < self.shrink_at && !grows_short {
             if bytes < settings.wal_target_bytes {
                 self.shrink_at = settings.wal_target_bytes;
             }
@@ -116,6 +123,16 @@ impl Room {
             }
             done => done,
         }
+    }
+
+    /// Whether the disk is about to be full: then pages that are free are worth the work of giving them back.
+    pub(super) fn is_short(&self) -> bool {
+        self.free < 2 * self.keep_free
+    }
+
+    /// Brings the log into the database as far as readers let it, so that it is written from its beginning again.
+    pub(super) fn reuse_log(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        checkpoint(connection, "PASSIVE")
     }
 
     /// Waits for readers, brings the log into the database and empties it.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use super::{OpenError, Role};
 
 /// One step a version: `MIGRATIONS[n]` makes version `n + 1` of version `n`. A step that was released never changes.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// States are numbers here (`State::index`): 0 ready, 1 in flight, 2 retrying, 3 dead, 4 quarantined, 5 delivered. So
 /// `state < 3` means "still to be delivered". Moments are milliseconds since 1970.
@@ -90,6 +90,14 @@ const VERSION_2: &str = "
 CREATE TABLE acts (
   number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, events BLOB NOT NULL
 );
+";
+
+/// What study lists told, where no callback did.
+const VERSION_3: &str = "
+-- Of an event that a list told of, as long as no callback was taken for its; else NULL.
+ALTER TABLE events ADD COLUMN gist BLOB;
+-- Since when study lists are compared with callbacks; NULL where they never were.
+ALTER TABLE tenants ADD COLUMN reconciled_from INTEGER;
 ";
 
 /// "aimi", so that a database of something else is not taken for ours.

@@ -83,7 +83,7 @@ impl Store {
         if self.broken {
             return jobs.drain(..).for_each(|job| job.answer(Err(InboxError::Broken)));
         }
-        match self.commit(jobs) {
+        match self.commit_within_room(jobs) {
             Ok(()) => jobs.drain(..).for_each(|job| job.answer(Ok(()))),
             Err(error) if is_fatal(&error) => self.break_down(jobs),
             Err(error) if jobs.len() == 1 => {
@@ -95,6 +95,17 @@ impl Store {
                     self.serve(&mut vec![job]);
                 }
             }
+        }
+    }
+
+    /// A disk that is full still has the room of the log, which can be written anew once it is in the database.
+    fn commit_within_room(&mut self, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+        match self.commit(jobs) {
+            Err(error) if refusal(&error) == InboxError::DiskFull => {
+                self.room.reuse_log(&self.connection)?;
+                self.commit(jobs)
+            }
+            committed => committed,
         }
     }
 

@@ -3,5 +3,6 @@
 mod at_rest;
 mod beside;
 mod failing;
+mod listed;
 mod opening;
 mod room;

@@ -65,12 +65,12 @@ fn what_is_newer_or_something_else_is_left_alone() {
             .unwrap();
     };
 
-    change("PRAGMA user_version = 3");
+    change("PRAGMA user_version = 4");
     let newer = bed.try_open(Role::Gateway).err().unwrap();
-    change("PRAGMA user_version = 2; PRAGMA application_id = 5");
+    change("PRAGMA user_version = 3; PRAGMA application_id = 5");
     let other = bed.try_open(Role::Gateway).err().unwrap();
 
-    assert!(matches!(newer, OpenError::Newer { found: 3, known: 2 }), "{newer}");
+    assert!(matches!(newer, OpenError::Newer { found: 4, known: 3 }), "{newer}");
     assert!(matches!(other, OpenError::NotAnInbox), "{other}");
 }
 
@@ -102,13 +102,16 @@ fn only_a_gateway_brings_a_database_up_to_date() {
     drop(inbox);
     Connection::open(&bed.settings.path)
         .unwrap()
-        .execute_batch("DROP TABLE acts; PRAGMA user_version = 1")
+        .execute_batch(
+            "DROP TABLE acts; ALTER TABLE events DROP COLUMN gist; ALTER TABLE tenants DROP COLUMN reconciled_from;
+             PRAGMA user_version = 1",
+        )
         .unwrap();
 
     let command = bed.try_open(Role::Command).err().unwrap();
     let gateway = bed.open();
 
-    assert!(matches!(command, OpenError::Older { found: 1, known: 2 }), "{command}");
+    assert!(matches!(command, OpenError::Older { found: 1, known: 3 }), "{command}");
     assert_eq!(list(&gateway).len(), 1);
     assert_eq!(wait(gateway.acts(0, 10)), Ok(Vec::new()));
     assert!(bed.try_open(Role::Command).is_ok());

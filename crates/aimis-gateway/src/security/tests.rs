@@ -1,0 +1,138 @@
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::config::{Sources, load};
+
+/// What is found about this text, as `key (about)`.
+fn found(text: &str) -> Vec<String> {
+    let tenant = "[[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"/nowhere/a.token\"\nhospital_id = \"H1\"\n";
+    let loaded = load(&Sources::text("gateway.toml", format!("{text}{tenant}"))).unwrap();
+    examine(&loaded.config, None)
+        .into_iter()
+        .map(|finding| format!("{} ({})", finding.rule.key, finding.about))
+        .collect()
+}
+
+fn has(found: &[String], finding: &str) -> bool {
+    found.iter().any(|one| one == finding)
+}
+
+const KEY: &str = "key_sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n";
+
+#[test]
+fn a_first_configuration_has_nothing_grave() {
+    assert_eq!(
+        found(""),
+        ["clients ()", "log.patient_tag_key_file ()"],
+        "only what is minor"
+    );
+}
+
+#[test]
+fn clear_text_is_found_wherever_it_goes() {
+    let lan = format!("lan.listen = \"0.0.0.0:8080\"\n[[clients]]\nname = \"his\"\n{KEY}");
+    assert!(has(&found(&lan), "lan.tls (0.0.0.0:8080)"));
+    let platform = found("platform = { base_url = \"http://10.0.0.9\", allow_plaintext = true }\n");
+    assert!(has(&platform, "platform.base_url (http://10.0.0.9)"), "{platform:?}");
+
+    let callback = "[callback]\nlisten = [\"0.0.0.0:8443\", \"127.0.0.1:8081\"]\nsignature = \"required\"\n";
+    let found = found(callback);
+    assert!(has(&found, "callback.tls (0.0.0.0:8443)"), "{found:?}");
+    assert!(has(&found, "callback.link_hosts (a)"));
+    assert!(
+        !found
+            .iter()
+            .any(|one| one.contains("127.0.0.1") || one.starts_with("callback.signature"))
+    );
+}
+
+#[test]
+fn callbacks_without_proof_are_found_by_tenant() {
+    let of = |signature: &str| found(&format!("[callback]\nsignature = \"{signature}\"\n"));
+    assert!(has(&of("off"), "callback.signature (a)"));
+    assert!(has(&of("if_present"), "callback.signature (a)"));
+    assert!(!has(&of("required"), "callback.signature (a)"));
+    let grade = |signature: &str| {
+        let text = format!(
+            "[callback]\nsignature = \"{signature}\"\n[[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"t\"\n"
+        );
+        let config = load(&Sources::text("gateway.toml", text)).unwrap().config;
+        let found = examine(&config, None);
+        let found = found.iter().find(|finding| finding.rule.key == "callback.signature");
+        found.unwrap().rule.grade
+    };
+    assert_eq!((grade("off"), grade("if_present")), (Grade::Serious, Grade::Moderate));
+}
+
+#[test]
+fn clients_that_are_too_free_are_found() {
+    let found = found(
+        "lan.max_failed_sign_ins = 20\n[[clients]]\nname = \"his\"\nnetworks = \"10.0.0.0/16\"\nhospital_ids = \"*\"\n",
+    );
+    assert!(has(&found, "clients.networks (his)"), "{found:?}");
+    assert!(has(&found, "clients.hospital_ids (his)"));
+    assert!(!has(&found, "clients ()"));
+}
+
+#[test]
+fn files_that_others_read_or_change_are_found() {
+    let directory = std::env::temp_dir().join(format!("aimis-security-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (token, own) = (directory.join("a.token"), directory.join("gateway.toml"));
+    let text = format!(
+        "[[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = {:?}\n",
+        token.display().to_string()
+    );
+    std::fs::write(&token, "x").unwrap();
+    std::fs::write(&own, &text).unwrap();
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let keys = |token_mode, own_mode, directory_mode| {
+        mode(&token, token_mode);
+        mode(&own, own_mode);
+        mode(&directory, directory_mode);
+        let config = load(&Sources::text("gateway.toml", &text)).unwrap().config;
+        let mut keys: Vec<_> = examine(&config, Some(&own)).iter().map(|one| one.rule.key).collect();
+        keys.retain(|key| !key.contains("log.") && *key != "clients");
+        keys
+    };
+
+    assert_eq!(keys(0o600, 0o644, 0o755), [""; 0]);
+    assert_eq!(keys(0o640, 0o644, 0o750), [""; 0]);
+    assert_eq!(keys(0o644, 0o644, 0o755), ["disk.secret_readable"]);
+    assert_eq!(keys(0o602, 0o644, 0o755), ["disk.file_writable"]);
+    assert_eq!(keys(0o600, 0o666, 0o755), ["disk.file_writable", "disk.group_writable"]);
+    assert_eq!(keys(0o600, 0o664, 0o755), ["disk.group_writable"]);
+    assert_eq!(keys(0o600, 0o644, 0o757), ["disk.directory_writable"]);
+    assert_eq!(keys(0o600, 0o644, 0o1777), [""; 0]);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn the_start_tells_each_grave_rule_once_and_minor_ones_never() {
+    let tenants =
+        |name: &str| format!("[[tenants]]\nname = \"{name}\"\napp_id = \"1{name}\"\ntoken_file = \"/nowhere/t\"\n");
+    let text = format!(
+        "[callback]\nsignature = \"required\"\n[inbox]\npath = \"/nowhere/a\"\nkey_file = \"/nowhere/b\"\n{}{}",
+        tenants("a"),
+        tenants("b")
+    );
+    let config = load(&Sources::text("gateway.toml", text)).unwrap().config;
+    let keys: Vec<_> = at_start(&config, None).iter().map(|rule| rule.key).collect();
+    let told = |key: &str| keys.iter().filter(|one| **one == key).count();
+    assert_eq!(
+        (told("callback.link_hosts"), told("inbox.key_file"), told("clients")),
+        (1, 1, 0),
+        "{keys:?}"
+    );
+}
+
+/// A reviewer reads the document, not the code.
+#[test]
+fn every_rule_is_in_the_document() {
+    let document = include_str!("../../../../docs/security.md");
+    for rule in rules() {
+        let row = format!("| {} | `{}` |", rule.grade.as_str(), rule.key);
+        assert!(document.contains(&row), "docs/security.md has no row {row}");
+        assert!(!rule.why.ends_with('.') && rule.fix.ends_with('.'), "{}", rule.key);
+    }
+}
