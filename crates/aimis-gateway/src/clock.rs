@@ -150,7 +150,7 @@ impl Clock {
     }
 
     /// What [`moment`](Self::moment) last said on this thread, for what comes in the same breath: after it, with no wait
-    /// in between. A request would otherwise read the clock 28 times.
+    /// in between. A request would otherwise read the clock for each who wants to know.
     pub fn same_moment(&self) -> Moment {
         match (&self.kind, LAST_READ.get()) {
             (Kind::System { start }, Some(last)) => Moment(last.saturating_duration_since(*start)),
