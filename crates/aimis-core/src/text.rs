@@ -8,6 +8,16 @@ pub(crate) fn half_width(c: char) -> char {
     }
 }
 
+/// The text without the white space around it, in the sense of [`is_space`].
+pub(crate) fn trim(text: &str) -> &str {
+    let graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    // As most texts are; looking a character up among all of Unicode's spaces costs more than the rest of a field.
+    if graphic(text.as_bytes().first()) && graphic(text.as_bytes().last()) {
+        return text;
+    }
+    text.trim_matches(is_space)
+}
+
 /// White space, in the wide sense of what nobody sees: Unicode's, zero-width characters, and the NUL that a fixed-width
 /// column may carry.
 pub(crate) fn is_space(c: char) -> bool {

@@ -4,6 +4,7 @@
 //! signature, a log line and a metric of one moment agree. `clippy.toml` bans clock reads elsewhere.
 //! Waiting is another matter: time-outs use tokio's timer, which a paused runtime controls.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -56,6 +57,11 @@ impl Moment {
     pub fn millis(self) -> i64 {
         i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
     }
+}
+
+thread_local! {
+    /// The machine's monotonic time when it was last read on this thread.
+    static LAST_READ: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 impl Clock {
@@ -129,13 +135,26 @@ impl Clock {
     )]
     pub fn moment(&self) -> Moment {
         match &self.kind {
-            Kind::System { start } => Moment(Instant::now().saturating_duration_since(*start)),
+            Kind::System { start } => {
+                let now = Instant::now();
+                LAST_READ.set(Some(now));
+                Moment(now.saturating_duration_since(*start))
+            }
             Kind::Manual { millis, slept } => {
                 let awake = millis.load(Ordering::Relaxed) - slept.load(Ordering::Relaxed);
                 Moment(Duration::from_millis(awake))
             }
             #[cfg(test)]
             Kind::Runtime { start, .. } => Moment(start.elapsed()),
+        }
+    }
+
+    /// What [`moment`](Self::moment) last said on this thread, for what comes in the same breath: after it, with no wait
+    /// in between. A request would otherwise read the clock for each who wants to know.
+    pub fn same_moment(&self) -> Moment {
+        match (&self.kind, LAST_READ.get()) {
+            (Kind::System { start }, Some(last)) => Moment(last.saturating_duration_since(*start)),
+            _ => self.moment(),
         }
     }
 
@@ -157,10 +176,26 @@ impl Clock {
     }
 }
 
+/// What the runtime's timers go by, and a paused runtime holds: for when a wait ends, and whether it still may begin.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the machine's clock is read"
+)]
+pub fn timer_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// For limits: a moment as governor tells it.
 impl From<governor::nanos::Nanos> for Moment {
     fn from(nanos: governor::nanos::Nanos) -> Self {
         Self(nanos.into())
+    }
+}
+
+/// For limits: a moment as governor counts it.
+impl From<Moment> for governor::nanos::Nanos {
+    fn from(moment: Moment) -> Self {
+        moment.0.into()
     }
 }
 
@@ -169,7 +204,7 @@ impl governor::clock::Clock for Clock {
     type Instant = governor::nanos::Nanos;
 
     fn now(&self) -> Self::Instant {
-        self.moment().0.into()
+        self.moment().into()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::repository::{cargo, program, root};
+use crate::repository::{Run, cargo, program, root};
 use crate::steps::tell;
 use crate::tools;
 
@@ -10,7 +10,9 @@ const HELP: &str = "\
 which part?
 
   cargo xtask bench micro [cargo bench arguments]   single functions
+  cargo xtask bench budgets                         allocations and instructions of a request, and what they may be
   cargo xtask bench peers [...]                     a request, beside nginx and others; `--help` tells the rest
+  cargo xtask bench overload [...]                  what is answered when more is asked than can be
 ";
 
 /// Its version is part of what is compared, so it is a certain one.
@@ -21,9 +23,22 @@ const ENVOY_PLACE: &str = "target/bench/envoy";
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((part, rest)) if part == "micro" => cargo(&["bench", "--workspace"]).args(rest).run(),
+        Some((part, [])) if part == "budgets" => budgets(),
         Some((part, rest)) if part == "peers" => peers(rest),
+        Some((part, rest)) if part == "overload" => of_the_whole("overload").args(rest).run(),
         _ => bail!(HELP),
     }
+}
+
+/// What a request may cost, by what can be counted; also a step of `ci`.
+pub(crate) fn budgets() -> Result<()> {
+    tools::provide_for_budgets()?;
+    of_the_whole("road").run()
+}
+
+/// A bench of the root package.
+fn of_the_whole(name: &str) -> Run {
+    cargo(&["bench", "--locked", "--package", "aimis", "--bench", name, "--"])
 }
 
 fn peers(arguments: &[String]) -> Result<()> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::repository::{cargo, fuzz_cargo};
 use crate::steps::{AfterFailure, Steps, tell};
-use crate::{deny, dependencies, generated, manifest, package};
+use crate::{bench, deny, dependencies, generated, manifest, package};
 
 /// Enough runs to see that a target works; looking for faults is for `cargo xtask fuzz`.
 const FUZZ_RUNS: &str = "20000";
@@ -42,6 +42,7 @@ pub(crate) fn run() -> Result<()> {
         fuzz_cargo(&["run", "--quiet", "--locked", "--", "all", "--runs", FUZZ_RUNS]).run()
     });
     steps.run("benches build", benches);
+    steps.run("budgets of a request", bench::budgets);
     steps.finish()
 }
 

@@ -170,6 +170,17 @@ const BENCH_TOOLS: &[Tool] = &[
     },
 ];
 
+/// What `bench budgets` counts instructions with.
+const BUDGET_TOOLS: &[Tool] = &[Tool {
+    program: "valgrind",
+    needed_for: "counts the instructions of a request",
+    debian: &["valgrind"],
+    fedora: &["valgrind"],
+    arch: &["valgrind"],
+    alpine: &["valgrind"],
+    brew: &[],
+}];
+
 /// A family of systems, by what installs packages there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum System {
@@ -191,6 +202,11 @@ pub(crate) fn provide_for_benches() -> Result<()> {
     let shared = ["cc", "nginx", "haproxy", "python3", "strace"];
     let shared = TOOLS.iter().filter(|tool| shared.contains(&tool.program));
     provide_all(&shared.chain(BENCH_TOOLS).collect::<Vec<_>>())
+}
+
+/// Sees to it that every program that `bench budgets` starts is there.
+pub(crate) fn provide_for_budgets() -> Result<()> {
+    provide_all(&BUDGET_TOOLS.iter().collect::<Vec<_>>())
 }
 
 /// Installs what is missing on Debian and Ubuntu, tells the command elsewhere.

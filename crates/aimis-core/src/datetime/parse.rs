@@ -1,6 +1,6 @@
 //! Reads the ways in which HIS clients write a date, and refuses the ambiguous ones with a hint.
 
-use crate::text::{half_width, is_space};
+use crate::text::{half_width, is_space, trim};
 
 use super::zone;
 use super::{Date, DateProblem, DateTime};
@@ -93,7 +93,7 @@ fn canonical(text: &[u8]) -> Option<Result<DateTime, DateProblem>> {
 
 /// Copies `text` to `buffer` as plain ASCII: half-width, trimmed, Chinese unit signs as separators.
 fn plain<'b>(text: &str, buffer: &'b mut [u8; MAX_CHARS]) -> Result<&'b [u8], DateProblem> {
-    let text = text.trim_matches(is_space);
+    let text = trim(text);
     if text.is_empty() {
         return Err(DateProblem::Empty);
     }

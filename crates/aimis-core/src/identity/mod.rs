@@ -21,8 +21,8 @@ pub use resident::{check_character, upgrade_15};
 /// run of digits among other characters. Old 15-digit numbers and documents without a check character cannot be told
 /// from numbers of a hospital's own.
 pub fn looks_personal(text: &str) -> bool {
-    // Most texts are shorter than either number, and this is on the way of every request.
-    if text.len() < 11 {
+    // Most texts have fewer characters than either number, and this is on the way of every request.
+    if text.len() < 11 || text.chars().count() < 11 {
         return false;
     }
     let plain = normalize_id(text);

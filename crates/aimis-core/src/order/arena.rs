@@ -36,6 +36,10 @@ impl Arena {
         }
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
     pub(super) fn get(&self, span: Span) -> &str {
         &self.text[span.start as usize..span.end as usize]
     }

@@ -131,24 +131,38 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| escaped_len(b) > 1) {
-        let byte = rest[at];
-        out.extend_from_slice(&rest[..at]);
-        match short_escape(byte) {
-            Some(letter) => out.extend_from_slice(&[b'\\', letter]),
-            None => {
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    if !is_plain(text) {
+        while let Some(at) = rest.iter().position(|&b| escaped_len(b) > 1) {
+            let byte = rest[at];
+            out.extend_from_slice(&rest[..at]);
+            match short_escape(byte) {
+                Some(letter) => out.extend_from_slice(&[b'\\', letter]),
+                None => {
+                    out.extend_from_slice(b"\\u00");
+                    out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                }
             }
+            rest = &rest[at + 1..];
         }
-        rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
     out.push(b'"');
 }
 
 fn string_len(text: &str) -> usize {
-    text.bytes().map(escaped_len).sum::<usize>() + 2
+    let inner = if is_plain(text) {
+        text.len()
+    } else {
+        text.bytes().map(escaped_len).sum()
+    };
+    inner + 2
+}
+
+/// Whether nothing in it is escaped.
+fn is_plain(text: &str) -> bool {
+    // Without an early end the compiler does 16 bytes at a time.
+    text.bytes()
+        .fold(true, |plain, b| plain & (b >= 0x20) & (b != b'"') & (b != b'\\'))
 }
 
 fn escaped_len(byte: u8) -> usize {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::contract::{self, Contract, FieldKind};
-use crate::text::{half_width, is_space};
+use crate::text::{half_width, is_space, trim};
 
 use super::arena::{Arena, Span};
 use super::value::{Cell, Decimal, Value, is_integer, is_number, whole};
@@ -131,11 +131,23 @@ impl OrderBuilder {
     /// # Errors
     /// [`Duplicate`] if it was set before, to whatever value.
     pub fn set(&mut self, name: &str, value: Value<'_>) -> Result<Slot, Duplicate> {
-        let Some(index) = self.contract.index(name) else {
-            return Ok(Slot::Unknown);
-        };
+        match self.contract.index(name) {
+            Some(index) => self.set_at(index, value).map(|()| Slot::Known),
+            None => Ok(Slot::Unknown),
+        }
+    }
+
+    /// The same for the field at `index` of the contract, which the caller has looked up.
+    ///
+    /// # Errors
+    /// [`Duplicate`] if it was set before, to whatever value.
+    ///
+    /// # Panics
+    /// If the contract has no such field.
+    pub fn set_at(&mut self, index: usize, value: Value<'_>) -> Result<(), Duplicate> {
         if !matches!(self.cells[index], Cell::Unset) {
-            return Err(Duplicate { field: name.to_owned() });
+            let field = self.contract.fields()[index].name.clone();
+            return Err(Duplicate { field });
         }
         let numeric = matches!(self.contract.fields()[index].kind, FieldKind::Integer { .. });
         self.cells[index] = match value {
@@ -155,7 +167,12 @@ impl OrderBuilder {
             Value::Number(text) => self.decimal(index, text),
             Value::List(_) | Value::Nested => Cell::Wrong,
         };
-        Ok(Slot::Known)
+        Ok(())
+    }
+
+    /// Forgets, and wipes, all that was set.
+    pub fn clear(&mut self) {
+        *self = Self::new(&self.contract, self.arena.capacity().saturating_sub(REWRITE_ROOM));
     }
 
     /// A number for an integer field that is no plain whole number: `2.0` is 2, and `2.5` is nothing.
@@ -181,7 +198,7 @@ impl OrderBuilder {
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.cells[self.contract.index(name)?] {
             Cell::Text(span) | Cell::Digits(span) => {
-                let text = self.arena.get(span).trim_matches(is_space);
+                let text = trim(self.arena.get(span));
                 (!is_blank(text)).then_some(text)
             }
             _ => None,
@@ -339,7 +356,7 @@ fn could_be_personal(text: &str) -> bool {
             return true;
         }
     }
-    text.trim_matches(is_space).starts_with(['{', '['])
+    trim(text).starts_with(['{', '['])
 }
 
 /// Whether a trimmed text stands for "absent" in any field: nothing, a dash, or what programs write for their null.
@@ -351,6 +368,7 @@ pub(super) fn is_blank(trimmed: &str) -> bool {
 /// The span of `span`'s text without the white space around it.
 pub(super) fn trimmed(arena: &Arena, span: Span) -> Span {
     let text = arena.get(span);
-    let behind = text.trim_start_matches(is_space);
-    Arena::narrow(span, text.len() - behind.len(), behind.trim_end_matches(is_space).len())
+    let trimmed = trim(text);
+    let skip = trimmed.as_ptr() as usize - text.as_ptr() as usize;
+    Arena::narrow(span, skip, trimmed.len())
 }

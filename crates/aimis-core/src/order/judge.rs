@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::contract::{Contract, Field, FieldKind, PATIENT_NAME, Window};
 use crate::datetime::{self, DateTime, Edge, Spelling};
-use crate::text::{half_width, is_space};
+use crate::text::{half_width, is_space, trim};
 
 use super::arena::{Arena, Span};
 use super::builder::{Foreign, is_blank, is_similar, trimmed};
@@ -197,7 +197,7 @@ impl Judge<'_> {
             }
         };
         let text = self.arena.get(span);
-        if is_blank(text.trim_matches(is_space)) {
+        if is_blank(trim(text)) {
             return self.absent(index, RepairKind::PlaceholderAbsent);
         }
         match datetime::parse(text, edge) {
@@ -255,7 +255,7 @@ impl Judge<'_> {
     fn is_absent(&self, cell: Cell) -> bool {
         match cell {
             Cell::Unset | Cell::Null => true,
-            Cell::Text(span) => is_blank(self.arena.get(span).trim_matches(is_space)),
+            Cell::Text(span) => is_blank(trim(self.arena.get(span))),
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::contract::{Field, FieldKind};
 use crate::identity::{self, Normal};
-use crate::text::is_space;
+use crate::text::trim;
 
 use super::arena::Span;
 use super::builder::is_blank;
@@ -29,7 +29,7 @@ impl Judge<'_> {
                 return Cell::Unset;
             }
         };
-        if is_blank(self.arena.get(span).trim_matches(is_space)) {
+        if is_blank(trim(self.arena.get(span))) {
             self.repaired(Some(index), RepairKind::PlaceholderAbsent);
             return self.without_number(index, field);
         }

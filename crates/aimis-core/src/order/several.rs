@@ -1,6 +1,6 @@
 //! One body that asks several questions: the same order for each value of one of its integer fields.
 
-use crate::text::is_space;
+use crate::text::trim;
 
 use super::OrderBuilder;
 use super::builder::is_blank;
@@ -24,7 +24,7 @@ impl OrderBuilder {
     pub fn stated(&self, name: &str) -> Option<Stated<'_>> {
         Some(match self.cells[self.contract.index(name)?] {
             Cell::Unset | Cell::Null => Stated::Nothing,
-            Cell::Text(span) => match self.arena.get(span).trim_matches(is_space) {
+            Cell::Text(span) => match trim(self.arena.get(span)) {
                 text if is_blank(text) => Stated::Placeholder,
                 text => Stated::Text(text),
             },

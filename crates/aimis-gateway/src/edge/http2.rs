@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 
+use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
@@ -62,11 +63,11 @@ pub(super) async fn serve<S, H, F>(
             Ok(()) => Ok(request),
             Err(fault) => Err(fault),
         });
-        async move {
-            let answer = answer.await;
+        // Not a block of its own, which would have room for what it waits for twice.
+        answer.map(|answer| {
             drop(running);
             Ok::<_, Infallible>(answer)
-        }
+        })
     });
     let mut connection = pin!(
         http2::Builder::new(Local)

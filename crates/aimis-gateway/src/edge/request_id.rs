@@ -1,6 +1,6 @@
 //! The id of a request: in the answer's `X-Request-Id`, in the log, in the refusal's body.
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use crate::clock::Clock;
 use crate::telemetry::log::Loggable;
@@ -9,7 +9,7 @@ use crate::telemetry::log::Loggable;
 const CLIENT_KEY: &[u8] = b"aimis_";
 
 /// Name of the header, both ways.
-pub const X_REQUEST_ID: &str = "x-request-id";
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// 1 to 64 characters of `[A-Za-z0-9._-]`, kept in place.
 #[derive(Clone, Copy, PartialEq, Eq)]

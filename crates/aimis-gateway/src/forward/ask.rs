@@ -180,7 +180,8 @@ impl Asker {
         let mut asked = if past && said.only_if_cached {
             Asked::absent()
         } else if past {
-            Asked::directly(self.fetch(order, api, tenant, deadline).await)
+            // In a box, so that the others, whose flight has one, have not the room for it.
+            Asked::directly(Box::pin(self.fetch(order, api, tenant, deadline)).await)
         } else {
             let question = Question {
                 key: snapshot.cache_keys.key(tenant, &order),

@@ -53,6 +53,11 @@ impl ProtectedRequest {
     pub fn body(&self) -> Bytes {
         self.body.clone()
     }
+
+    /// The same, to look at.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 #[cfg(test)]

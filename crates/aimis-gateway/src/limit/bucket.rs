@@ -9,9 +9,21 @@ use governor::{Quota, RateLimiter};
 
 use crate::clock::{Clock, Moment};
 
+/// The clock, for one who has just looked at it, as whoever takes of a bucket has.
+#[derive(Clone)]
+struct SameMoment(Clock);
+
+impl governor::clock::Clock for SameMoment {
+    type Instant = governor::nanos::Nanos;
+
+    fn now(&self) -> Self::Instant {
+        self.0.same_moment().into()
+    }
+}
+
 /// Counts against one quota.
 pub(super) struct Bucket {
-    limiter: RateLimiter<NotKeyed, InMemoryState, Clock, StateInformationMiddleware>,
+    limiter: RateLimiter<NotKeyed, InMemoryState, SameMoment, StateInformationMiddleware>,
     burst: NonZeroU32,
     period: Duration,
 }
@@ -25,13 +37,14 @@ impl Bucket {
             .expect("a period of a nanosecond at least is a quota")
             .allow_burst(burst);
         Self {
-            limiter: RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware(),
+            limiter: RateLimiter::direct_with_clock(quota, SameMoment(clock.clone())).with_middleware(),
             burst,
             period,
         }
     }
 
-    /// Takes `weight`, at most the whole burst, and tells how much is left at once.
+    /// Takes `weight`, at most the whole burst, and tells how much is left at once. In the same breath as a look at the
+    /// clock.
     ///
     /// # Errors
     /// When there will be enough, if nobody else takes of it; nothing is taken then.

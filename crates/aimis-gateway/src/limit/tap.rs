@@ -142,6 +142,7 @@ impl Tap {
             lane,
             weight,
             began,
+            ended: None,
             outcome: Outcome::Unknown,
         });
         (turn, began.since(came))
@@ -220,7 +221,10 @@ impl Tap {
 
     /// Changes the gate, and lets those go who may go then.
     fn change<R>(&self, change: impl FnOnce(&mut Waiters, Moment) -> R) -> R {
-        let now = self.clock.moment();
+        self.change_at(self.clock.moment(), change)
+    }
+
+    fn change_at<R>(&self, now: Moment, change: impl FnOnce(&mut Waiters, Moment) -> R) -> R {
         let mut gate = self.lock();
         let result = change(&mut gate, now);
         if gate.waiting() > 0 {
@@ -307,6 +311,8 @@ pub struct Turn {
     lane: Lane,
     weight: u32,
     began: Moment,
+    /// When it was done; `None` for one that is given up.
+    ended: Option<Moment>,
     outcome: Outcome,
 }
 
@@ -319,10 +325,11 @@ impl Turn {
         }
     }
 
-    /// How the question ended; `slow_down` is how long the platform asks to be left alone, if it said that too
+    /// How the question ended just now; `slow_down` is how long the platform asks to be left alone, if it said that too
     /// much is asked. Tells for how long all others are refused therefore.
     pub fn done(mut self, outcome: Outcome, slow_down: Option<Duration>) -> Option<Duration> {
         self.outcome = outcome;
+        self.ended = Some(self.tap.clock.same_moment());
         slow_down.and_then(|wait| self.tap.close(wait))
     }
 }
@@ -330,7 +337,9 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let (lane, outcome, began) = (self.lane, self.outcome, self.began);
-        self.tap.change(|gate, now| gate.leave(now, lane, outcome, began));
+        let now = self.ended.unwrap_or_else(|| self.tap.clock.moment());
+        self.tap
+            .change_at(now, |gate, now| gate.leave(now, lane, outcome, began));
     }
 }
 

@@ -4,21 +4,19 @@
 //! What counts as failure is what tells of the platform or the way to it: no connection, no whole answer in
 //! time, 5xx. A code that speaks of the caller's data never does, whatever its status.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::circuit::{Admission, Circuit, Rules, State};
-use super::course::Course;
 use super::error::{AttemptError, UpstreamError};
 use super::jitter::Jitter;
+use super::likeness::Likeness;
 use super::reply::Reply;
-use super::{Answer, Attempt};
+use super::{Ask, Attempt};
 use crate::clock::{Clock, Moment};
 use crate::config::Breaker as Settings;
 use crate::forward::protect::ProtectedRequest;
@@ -41,8 +39,8 @@ pub struct Breakers {
     settings: Settings,
     tenants: Vec<Arc<Tenant>>,
     apis: usize,
-    /// Tells questions apart; keyed anew in each process, so that a number tells nothing of a patient.
-    hasher: RandomState,
+    /// Tells questions apart.
+    likeness: Likeness,
     clock: Clock,
     jitter: Arc<Jitter>,
     snapshot: Arc<Snapshot>,
@@ -58,6 +56,9 @@ struct Breaker {
 
 impl Breakers {
     /// All closed, but for those of `before` that stay as they are: of tenants that stay, under the same rules.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
     pub fn after(
         before: Option<&Self>,
         settings: &Settings,
@@ -66,7 +67,7 @@ impl Breakers {
         jitter: Arc<Jitter>,
         metrics: Arc<Metrics>,
         log: Log,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let rules = Rules {
             ratio_percent: settings.ratio_percent,
             min_requests: settings.min_requests,
@@ -89,20 +90,21 @@ impl Breakers {
             });
             old.unwrap_or_else(|| (0..apis).map(|_| breaker()).collect())
         };
-        Self {
+        Ok(Self {
             enabled: settings.enabled,
             open: settings.open,
             all: tenants.iter().flat_map(of_tenant).collect(),
             settings: settings.clone(),
             tenants,
             apis,
-            hasher: RandomState::new(),
+            // What is kept of before goes by its numbers.
+            likeness: before.map_or_else(Likeness::new, |before| Ok(before.likeness))?,
             clock,
             jitter,
             snapshot,
             metrics,
             log,
-        }
+        })
     }
 
     fn of(&self, request: &ProtectedRequest) -> &Breaker {
@@ -122,18 +124,16 @@ impl Breakers {
     }
 
     /// Lets a question pass, or tells how long to wait.
-    fn admit(self: &Arc<Self>, attempt: &Attempt) -> Result<Pass, Duration> {
-        let request = &attempt.request;
-        let admission = self.change(request, |circuit, now| circuit.admit(now));
+    fn admit<'a>(&'a self, attempt: Attempt<'a>) -> Result<Pass<'a>, Duration> {
+        let admission = self.change(attempt.request, |circuit, now| circuit.admit(now));
         let probe = match admission {
             Admission::Pass => false,
             Admission::Probe => true,
             Admission::Refused(wait) => return Err(wait.max(WHILE_PROBING)),
         };
         Ok(Pass {
-            breakers: Arc::clone(self),
-            request: request.clone(),
-            course: attempt.course.clone(),
+            breakers: self,
+            attempt,
             probe,
             told: false,
         })
@@ -224,48 +224,49 @@ fn label(state: State) -> BreakerState {
 
 /// Leave to ask once. Dropped without a word it is a failure if the deadline ended it, and nothing if it was begun
 /// too late or the caller has gone; the place of a probe is free again in each case.
-struct Pass {
-    breakers: Arc<Breakers>,
-    request: ProtectedRequest,
-    course: Course,
+struct Pass<'a> {
+    breakers: &'a Breakers,
+    attempt: Attempt<'a>,
     probe: bool,
     told: bool,
 }
 
-impl Pass {
+impl Pass<'_> {
     fn record(mut self, outcome: &Result<Reply, AttemptError>) {
-        if let Some(failed) = self.breakers.failed(self.request.api(), outcome) {
+        if let Some(failed) = self.breakers.failed(self.attempt.request.api(), outcome) {
             self.tell(failed);
         }
     }
 
     fn tell(&mut self, failed: bool) {
         self.told = true;
-        let breakers = &self.breakers;
-        let jittered = breakers.open + breakers.jitter.up_to(breakers.open / 5);
-        let question = breakers
-            .hasher
-            .hash_one((self.request.tenant().index, self.request.body()));
-        breakers.change(&self.request, |circuit, now| {
+        let (breakers, request) = (self.breakers, self.attempt.request);
+        let open = if failed {
+            breakers.open + breakers.jitter.up_to(breakers.open / 5)
+        } else {
+            Duration::ZERO
+        };
+        let question = breakers.likeness.of(request.bytes());
+        breakers.change(request, |circuit, now| {
             if self.probe {
-                circuit.record_probe(failed, now.after(jittered));
+                circuit.record_probe(failed, now.after(open));
             } else {
-                circuit.record(now, question, failed, now.after(jittered));
+                circuit.record(now, question, failed, now.after(open));
             }
         });
     }
 }
 
-impl Drop for Pass {
+impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if self.told {
             return;
         }
-        if self.course.timed_out() {
+        if self.attempt.course.timed_out() {
             self.tell(true);
         } else if self.probe {
             self.breakers
-                .change(&self.request, |circuit, _| circuit.abandon_probe());
+                .change(self.attempt.request, |circuit, _| circuit.abandon_probe());
         }
     }
 }
@@ -292,7 +293,6 @@ impl<S> Layer<S> for BreakerLayer {
 }
 
 /// Lets attempts through as long as the platform is not given up.
-#[derive(Clone)]
 pub struct BreakerGate<S> {
     inner: S,
     breakers: Arc<Breakers>,
@@ -304,34 +304,22 @@ impl<S> BreakerGate<S> {
     }
 }
 
-impl<S> Service<Attempt> for BreakerGate<S>
+impl<'a, S> Ask<Attempt<'a>> for BreakerGate<S>
 where
-    S: Service<Attempt, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>>,
+    S: Ask<Attempt<'a>, Error = AttemptError>,
 {
-    type Response = Reply;
     type Error = AttemptError;
-    type Future = Answer<AttemptError>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, attempt: Attempt) -> Self::Future {
+    async fn ask(&self, attempt: Attempt<'a>) -> Result<Reply, AttemptError> {
         if !self.breakers.enabled {
-            return self.inner.call(attempt);
+            return self.inner.ask(attempt).await;
         }
-        let pass = match self.breakers.admit(&attempt) {
+        let pass = match self.breakers.admit(attempt) {
             Ok(pass) => pass,
-            Err(wait) => {
-                let refused = AttemptError::new(UpstreamError::Suspended(wait), false);
-                return Box::pin(std::future::ready(Err(refused)));
-            }
+            Err(wait) => return Err(AttemptError::new(UpstreamError::Suspended(wait), false)),
         };
-        let answer = self.inner.call(attempt);
-        Box::pin(async move {
-            let outcome = answer.await;
-            pass.record(&outcome);
-            outcome
-        })
+        let outcome = self.inner.ask(attempt).await;
+        pass.record(&outcome);
+        outcome
     }
 }

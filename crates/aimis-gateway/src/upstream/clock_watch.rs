@@ -94,9 +94,8 @@ impl ClockWatch {
 
     /// Learns from an answer, once a second at most.
     pub fn learn(&self, dated: Dated) {
-        let now = self.reading();
         let last = self.sampled_at.load(Ordering::Relaxed);
-        let moment = now.moment.millis();
+        let moment = self.clock.same_moment().millis();
         let turn = moment - last >= SAMPLE_EVERY_MS
             && self
                 .sampled_at
@@ -105,6 +104,7 @@ impl ClockWatch {
         if !turn {
             return;
         }
+        let now = self.reading();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.estimator.learn(dated, now) {
             return;

@@ -20,6 +20,7 @@ pub mod envelope;
 pub mod error;
 mod http_date;
 pub mod jitter;
+mod likeness;
 pub mod multiplexed;
 pub mod pool;
 pub mod proxy;
@@ -32,15 +33,14 @@ pub mod tls;
 mod wire;
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 use tower::ServiceBuilder;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::{Config, Platform as Settings};
 use crate::forward::protect::ProtectedRequest;
 use crate::limit::Repeats;
@@ -61,14 +61,23 @@ use reply::Reply;
 use retry::{Policy, Retry, RetryLayer};
 use sign::{Sign, SignLayer};
 
-/// What each layer returns. One box a layer is nothing beside a round trip (about 25 ns each); a named
-/// future would be forty lines.
-pub(crate) type Answer<E> = LocalBoxFuture<'static, Result<Reply, E>>;
+/// What a question can be asked of: the pool, or a layer with all that is below it.
+///
+/// The layers are stacked up by tower. Its `Service` is not their trait, since a future of that kind owns what it works
+/// with: in each layer a box, a clone of the stack below and one of the request. Here they make up one future, which
+/// borrows (docs/performance.md).
+pub(crate) trait Ask<Q> {
+    /// Why there is no answer.
+    type Error;
 
-/// The imaging platform, as one worker reaches it.
+    /// Asks, and waits for the answer.
+    async fn ask(&self, question: Q) -> Result<Reply, Self::Error>;
+}
+
+/// The imaging platform, as one worker reaches it. Cloning gives another handle.
 #[derive(Clone)]
 pub struct Platform {
-    stack: Deadline<Retry<BreakerGate<Sign<Pool>>>>,
+    stack: Rc<Deadline<Retry<BreakerGate<Sign<Pool>>>>>,
     shared: Arc<Shared>,
     clock: Clock,
 }
@@ -124,7 +133,7 @@ impl Shared {
             Arc::clone(&jitter),
             Arc::clone(metrics),
             log.clone(),
-        );
+        )?;
         let watch = || {
             let clock = clock.shifted(config.clock.offset_ms);
             Arc::new(ClockWatch::new(&config.clock, clock, Arc::clone(metrics), log.clone()))
@@ -168,32 +177,24 @@ pub struct Sent {
 }
 
 /// One try to get an answer.
-pub struct Attempt {
-    pub(crate) request: ProtectedRequest,
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    pub(crate) request: &'a ProtectedRequest,
     /// Use no pooled connection: the last one turned out to be closed.
     pub(crate) fresh_connection: bool,
     /// Milliseconds to add to our clock, which was found to be off.
     pub(crate) correction: Option<i64>,
-    pub(crate) course: Course,
+    pub(crate) course: &'a Course,
 }
 
-impl Attempt {
+impl<'a> Attempt<'a> {
     /// The first try.
-    fn first(request: ProtectedRequest, course: Course) -> Self {
+    fn first(request: &'a ProtectedRequest, course: &'a Course) -> Self {
         Self {
             request,
             fresh_connection: false,
             correction: None,
             course,
-        }
-    }
-
-    /// One more of the same.
-    fn again(&self) -> Self {
-        Self {
-            request: self.request.clone(),
-            course: self.course.clone(),
-            ..*self
         }
     }
 }
@@ -223,7 +224,7 @@ impl Platform {
             .layer(SignLayer::new(Arc::clone(&shared.watch)))
             .service(pool);
         Self {
-            stack,
+            stack: Rc::new(stack),
             shared: Arc::clone(shared),
             clock: clock.clone(),
         }
@@ -245,11 +246,10 @@ impl Platform {
         let start = self.clock.moment();
         let course = Course::bounded(repeats);
         // One whose turn comes too late is not asked at all: nobody would wait for its answer.
-        let result = if tokio::time::sleep_until(deadline).now_or_never().is_some() {
+        let result = if clock::timer_now() >= deadline {
             Err(UpstreamError::Deadline)
         } else {
-            let first = Attempt::first(request, course.clone());
-            self.stack.clone().call_until(first, deadline).await
+            self.stack.ask_until(Attempt::first(&request, &course), deadline).await
         };
         Sent {
             result,

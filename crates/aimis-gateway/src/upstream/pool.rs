@@ -16,15 +16,13 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1;
-use tower::Service;
 
-use super::Answer;
+use super::Ask;
 use super::addresses::Addresses;
 use super::connect::{Connector, Opened, Sender};
 use super::error::{AttemptError, UpstreamError};
@@ -172,9 +170,9 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    /// Young enough, and to an address that is still one of the peer's.
+    /// Young enough, and to an address that is still one of the peer's. In the same breath as a look at the clock.
     fn is_current(&self, way: usize, peer: SocketAddr, opened: Moment) -> bool {
-        let age = self.clock.moment().since(opened);
+        let age = self.clock.same_moment().since(opened);
         let host = self.connector.first_hop(way);
         (self.limits.age.is_zero() || age < self.limits.age) && self.addresses.has(host, peer)
     }
@@ -208,7 +206,7 @@ impl Inner {
         }
         while let Some(Idle { mut connection, since }) = self.take_idle(way) {
             self.metrics.connections_idle.dec();
-            let young = self.clock.moment().since(since) < self.limits.idle_time;
+            let young = self.clock.same_moment().since(since) < self.limits.idle_time;
             // `ready` settles what the connection's task still has to do after the last answer.
             if !young
                 || !self.is_current(connection.way, connection.peer, connection.opened)
@@ -311,7 +309,7 @@ impl Inner {
             self.metrics.connections_idle.inc();
             idle.push(Idle {
                 connection,
-                since: self.clock.moment(),
+                since: self.clock.same_moment(),
             });
         }
     }
@@ -336,25 +334,17 @@ impl Inner {
     }
 }
 
-impl Service<SignedRequest> for Pool {
-    type Response = Reply;
+impl Ask<SignedRequest> for Pool {
     type Error = AttemptError;
-    type Future = Answer<AttemptError>;
 
-    /// Always: whether a connection is free is decided by the call, so that nothing is reserved in vain.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, signed: SignedRequest) -> Self::Future {
-        let pool = Rc::clone(&self.0);
-        Box::pin(async move {
-            let way = signed.way();
-            let (request, api, fresh) = signed.into_parts();
-            let start = pool.clock.moment();
-            let result = pool.exchange(request, way, fresh).await;
-            pool.count(api, &result, pool.clock.moment().since(start));
-            result
-        })
+    async fn ask(&self, signed: SignedRequest) -> Result<Reply, AttemptError> {
+        let pool = &self.0;
+        let way = signed.way();
+        let (request, api, fresh) = signed.into_parts();
+        let start = pool.clock.moment();
+        let result = pool.exchange(request, way, fresh).await;
+        // What follows from the answer, up to the caller's, comes in the same breath as this look at the clock.
+        pool.count(api, &result, pool.clock.moment().since(start));
+        result
     }
 }

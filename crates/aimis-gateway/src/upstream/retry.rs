@@ -15,27 +15,27 @@
 //! All of it inside the one deadline above: a wait that would not end in time is not begun. In the end the
 //! platform's last word is what the caller gets, unchanged.
 
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aimis_core::codes::Class;
 use http::StatusCode;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::budget::RetryBudget;
 use super::clock_watch::ClockWatch;
 use super::error::{AttemptError, UpstreamError};
 use super::jitter::Jitter;
 use super::reply::Reply;
-use super::{Answer, Attempt};
+use super::{Ask, Attempt};
+use crate::clock;
 use crate::config::Platform as Settings;
 use crate::snapshot::Snapshot;
 use crate::telemetry::labels::RetryReason;
 use crate::telemetry::metrics::Metrics;
 
 /// When to ask again.
+#[derive(Clone)]
 pub struct Policy {
     /// `platform.max_retries`.
     pub most: u32,
@@ -91,7 +91,7 @@ impl Policy {
     }
 
     /// Whether to ask again after `outcome`, and how. Says yes at most so often that it ends.
-    fn judge(&self, attempt: &Attempt, outcome: &Result<Reply, AttemptError>, used: &mut Used) -> Option<Again> {
+    fn judge(&self, attempt: Attempt<'_>, outcome: &Result<Reply, AttemptError>, used: &mut Used) -> Option<Again> {
         if let Some(wait) = self.too_much(attempt.request.api(), outcome) {
             attempt.course.ask_less(wait);
             return None;
@@ -147,8 +147,8 @@ impl Policy {
             return None;
         }
         let wait = self.back_off(used.counted).max(asked_to_wait.unwrap_or_default());
-        // Asked of the timer, since that is what the deadline is kept by.
-        let too_late = |end| tokio::time::sleep(wait).deadline() >= end;
+        // By the timer, since that is what the deadline is kept by.
+        let too_late = |end| clock::timer_now() + wait >= end;
         if attempt.course.end().is_some_and(too_late) || !attempt.course.is_open() || !self.budget.take() {
             return None;
         }
@@ -211,12 +211,12 @@ fn reason_of(failed: &AttemptError) -> Option<RetryReason> {
 }
 
 /// Makes [`Retry`].
-pub struct RetryLayer(Rc<Policy>);
+pub struct RetryLayer(Policy);
 
 impl RetryLayer {
     /// Retries by `policy`.
     pub fn new(policy: Policy) -> Self {
-        Self(Rc::new(policy))
+        Self(policy)
     }
 }
 
@@ -226,16 +226,15 @@ impl<S> Layer<S> for RetryLayer {
     fn layer(&self, inner: S) -> Retry<S> {
         Retry {
             inner,
-            policy: Rc::clone(&self.0),
+            policy: self.0.clone(),
         }
     }
 }
 
 /// Asks again where that may help.
-#[derive(Clone)]
 pub struct Retry<S> {
     inner: S,
-    policy: Rc<Policy>,
+    policy: Policy,
 }
 
 impl<S> Retry<S> {
@@ -244,17 +243,19 @@ impl<S> Retry<S> {
     }
 }
 
-impl<S> Retry<S>
+impl<'a, S> Ask<Attempt<'a>> for Retry<S>
 where
-    S: Service<Attempt, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>>,
+    S: Ask<Attempt<'a>, Error = AttemptError>,
 {
-    async fn ask(mut self, mut attempt: Attempt) -> Result<Reply, UpstreamError> {
+    type Error = UpstreamError;
+
+    async fn ask(&self, mut attempt: Attempt<'a>) -> Result<Reply, UpstreamError> {
         self.policy.budget.request();
+        let course = attempt.course;
         let mut used = Used::default();
         let mut last = None;
         loop {
-            let next = attempt.again();
-            let outcome = self.inner.call(attempt).await;
+            let outcome = self.inner.ask(attempt).await;
             if let Err(AttemptError {
                 error: UpstreamError::Suspended(_),
                 ..
@@ -264,7 +265,7 @@ where
                 // The breaker opened meanwhile: what was said before says more.
                 return last;
             }
-            let Some(again) = self.policy.judge(&next, &outcome, &mut used) else {
+            let Some(again) = self.policy.judge(attempt, &outcome, &mut used) else {
                 return outcome.map_err(|failed| failed.error);
             };
             if !again.wait.is_zero() {
@@ -272,39 +273,22 @@ where
             }
             // Asked at the last moment, since others may have been told meanwhile that too much is asked.
             let granted = match again.reason {
-                RetryReason::StaleConnection => next.course.is_open(),
-                _ => next.course.pay_again(),
+                RetryReason::StaleConnection => course.is_open(),
+                _ => course.pay_again(),
             };
             if !granted {
                 return outcome.map_err(|failed| failed.error);
             }
             if again.reason == RetryReason::Resign {
-                next.course.resign();
+                course.resign();
             }
             last = Some(outcome.map_err(|failed| failed.error));
             self.policy.metrics.retries(again.reason).inc();
             attempt = Attempt {
                 fresh_connection: again.reason == RetryReason::StaleConnection,
-                correction: again.correction.or(next.correction),
-                ..next
+                correction: again.correction.or(attempt.correction),
+                ..attempt
             };
         }
-    }
-}
-
-impl<S> Service<Attempt> for Retry<S>
-where
-    S: Service<Attempt, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>> + Clone + 'static,
-{
-    type Response = Reply;
-    type Error = UpstreamError;
-    type Future = Answer<UpstreamError>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.inner.poll_ready(cx).map_err(|failed| failed.error)
-    }
-
-    fn call(&mut self, attempt: Attempt) -> Self::Future {
-        Box::pin(self.clone().ask(attempt))
     }
 }

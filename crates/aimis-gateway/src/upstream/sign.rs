@@ -8,7 +8,6 @@
 //! stands still or was set back meanwhile it does not, and the clock's word counts.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aimis_core::sign::Timestamp;
@@ -16,12 +15,12 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST};
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::clock_watch::ClockWatch;
 use super::error::AttemptError;
 use super::reply::Reply;
-use super::{Answer, Attempt};
+use super::{Ask, Attempt};
 use crate::forward::protect::ProtectedRequest;
 
 const APP_ID: HeaderName = HeaderName::from_static("appid");
@@ -78,7 +77,6 @@ impl<S> Layer<S> for SignLayer {
 }
 
 /// Signs each attempt.
-#[derive(Clone)]
 pub struct Sign<S> {
     inner: S,
     watch: Arc<ClockWatch>,
@@ -90,7 +88,7 @@ impl<S> Sign<S> {
     }
 
     /// When this attempt is made: later than the one before, if the clock allows.
-    async fn moment(&self, attempt: &Attempt) -> Timestamp {
+    async fn moment(&self, attempt: Attempt<'_>) -> Timestamp {
         let mut at = self.watch.signing_time(attempt.correction);
         // A corrected clock may well be behind what was sent by the wrong one.
         let before = attempt.course.signed_at().filter(|_| attempt.correction.is_none());
@@ -104,7 +102,7 @@ impl<S> Sign<S> {
         at
     }
 
-    fn sign(attempt: Attempt, at: Timestamp) -> SignedRequest {
+    fn sign(attempt: Attempt<'_>, at: Timestamp) -> SignedRequest {
         attempt.course.attempt(at);
         let Attempt {
             request,
@@ -113,7 +111,7 @@ impl<S> Sign<S> {
         } = attempt;
         request.tenant().note_sent(at);
         SignedRequest {
-            request: signed(&request, at),
+            request: signed(request, at),
             api: request.api(),
             way: request.tenant().way,
             fresh_connection,
@@ -145,27 +143,18 @@ fn header(text: &str) -> HeaderValue {
     value
 }
 
-impl<S> Service<Attempt> for Sign<S>
+impl<'a, S> Ask<Attempt<'a>> for Sign<S>
 where
-    S: Service<SignedRequest, Response = Reply, Error = AttemptError, Future = Answer<AttemptError>> + Clone + 'static,
+    S: Ask<SignedRequest, Error = AttemptError>,
 {
-    type Response = Reply;
     type Error = AttemptError;
-    type Future = Answer<AttemptError>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let mut sign = self.clone();
-        Box::pin(async move {
-            let at = sign.moment(&attempt).await;
-            let outcome = sign.inner.call(Self::sign(attempt, at)).await;
-            if let Some(dated) = outcome.as_ref().ok().and_then(Reply::dated) {
-                sign.watch.learn(dated);
-            }
-            outcome
-        })
+    async fn ask(&self, attempt: Attempt<'a>) -> Result<Reply, AttemptError> {
+        let at = self.moment(attempt).await;
+        let outcome = self.inner.ask(Self::sign(attempt, at)).await;
+        if let Some(dated) = outcome.as_ref().ok().and_then(Reply::dated) {
+            self.watch.learn(dated);
+        }
+        outcome
     }
 }

@@ -4,13 +4,12 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aimis_core::sign::Timestamp;
 use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 use proptest::prelude::*;
-use tower::{Service, ServiceBuilder};
+use tower::ServiceBuilder;
 
 use super::breaker::BreakerLayer;
 use super::clock_offset::Dated;
@@ -21,7 +20,7 @@ use super::jitter::Jitter;
 use super::reply::Reply;
 use super::retry::{Policy, RetryLayer};
 use super::sign::{SignLayer, SignedRequest};
-use super::{Answer, Attempt, Shared};
+use super::{Ask, Attempt, Shared};
 use crate::clock::Clock;
 use crate::config::{self, Config, Sources};
 use crate::forward::protect::ProtectedRequest;
@@ -54,16 +53,10 @@ struct Script {
     clock: Clock,
 }
 
-impl Service<SignedRequest> for Script {
-    type Response = Reply;
+impl Ask<SignedRequest> for Script {
     type Error = AttemptError;
-    type Future = Answer<AttemptError>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, signed: SignedRequest) -> Self::Future {
+    async fn ask(&self, signed: SignedRequest) -> Result<Reply, AttemptError> {
         let (request, ..) = signed.into_parts();
         let header = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
         self.seen
@@ -71,36 +64,34 @@ impl Service<SignedRequest> for Script {
             .push((header("timestamp").parse().unwrap(), header("signature")));
         let act = self.acts.borrow_mut().pop_front().unwrap_or(Act::Answer(200, OK));
         let now = self.clock.moment();
-        Box::pin(async move {
-            let none = HeaderMap::new();
-            match act {
-                Act::Answer(status, body) => Ok(Reply::made(status, body, &none, None)),
-                Act::AnswerLater(status, seconds) => {
-                    let headers = [(RETRY_AFTER, HeaderValue::from(seconds))].into_iter().collect();
-                    Ok(Reply::made(status, r#"{"code":1}"#, &headers, None))
-                }
-                Act::RefuseSignature(ahead) => {
-                    let dated = Dated {
-                        date_ms: START.saturating_add_signed(ahead),
-                        asked: now,
-                        answered: now,
-                    };
-                    Ok(Reply::made(200, r#"{"code":90001}"#, &none, Some(dated)))
-                }
-                Act::Fail(error, reused) => Err(AttemptError::new(error, reused)),
-                Act::Page(status) => {
-                    let head = Head {
-                        status: status.try_into().unwrap(),
-                        wait: None,
-                    };
-                    Err(AttemptError {
-                        head: Some(head),
-                        ..AttemptError::new(UpstreamError::NotEnvelope(Foreign::Html, head), false)
-                    })
-                }
-                Act::Hang => std::future::pending().await,
+        let none = HeaderMap::new();
+        match act {
+            Act::Answer(status, body) => Ok(Reply::made(status, body, &none, None)),
+            Act::AnswerLater(status, seconds) => {
+                let headers = [(RETRY_AFTER, HeaderValue::from(seconds))].into_iter().collect();
+                Ok(Reply::made(status, r#"{"code":1}"#, &headers, None))
             }
-        })
+            Act::RefuseSignature(ahead) => {
+                let dated = Dated {
+                    date_ms: START.saturating_add_signed(ahead),
+                    asked: now,
+                    answered: now,
+                };
+                Ok(Reply::made(200, r#"{"code":90001}"#, &none, Some(dated)))
+            }
+            Act::Fail(error, reused) => Err(AttemptError::new(error, reused)),
+            Act::Page(status) => {
+                let head = Head {
+                    status: status.try_into().unwrap(),
+                    wait: None,
+                };
+                Err(AttemptError {
+                    head: Some(head),
+                    ..AttemptError::new(UpstreamError::NotEnvelope(Foreign::Html, head), false)
+                })
+            }
+            Act::Hang => std::future::pending().await,
+        }
     }
 }
 
@@ -171,7 +162,7 @@ impl Bench {
     ) -> Result<Reply, UpstreamError> {
         self.script.acts.replace(acts.into_iter().collect());
         let platform = &self.config.platform;
-        let mut stack = ServiceBuilder::new()
+        let stack = ServiceBuilder::new()
             .layer(DeadlineLayer::new(platform.deadline, Arc::clone(&self.shared.metrics)))
             .layer(RetryLayer::new(Policy::new(platform, &self.shared)))
             .layer(BreakerLayer::new(Arc::clone(&self.shared.breakers)))
@@ -179,7 +170,7 @@ impl Bench {
             .service(self.script.clone());
         let request = ProtectedRequest::made(&self.tenant, 0, body);
         let expiry = tokio::time::sleep(left).deadline();
-        stack.call_until(Attempt::first(request, course.clone()), expiry).await
+        stack.ask_until(Attempt::first(&request, course), expiry).await
     }
 
     /// What bounds the questions, as configured.

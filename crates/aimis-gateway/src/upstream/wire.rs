@@ -6,14 +6,20 @@
 //! bytes may lie unread in the kernel when the next question goes out. So the wire is looked at again at
 //! the moment of reuse, and an answer that begins before its question was written is no answer.
 //!
-//! What cannot be seen are bytes that arrive after the question was written. Hence the pool's second line:
+//! As a rule the look costs nothing: hyper waits for a kept connection to become readable, and that wait runs through a
+//! [`Bell`]. As long as it has not rung, nothing had come when the worker last asked the kernel for news, which was for
+//! the question's own bytes or later. Otherwise the socket is asked, by one system call.
+//!
+//! What cannot be seen are bytes that arrive after that. Hence the pool's second line:
 //! after the first sign of such a peer no connection is reused for a while (`pool`).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,6 +39,9 @@ struct State {
     unasked: Cell<bool>,
     /// Whoever wants to know when something came.
     reader: Cell<Option<Waker>>,
+    /// Rings when there is something to read, if it is listened for.
+    bell: RefCell<Option<Arc<Bell>>>,
+    listened_for: Cell<bool>,
     /// The socket, to look at what lies in it unread. Over TLS those bytes may be the protocol's own.
     probe: Option<std::net::TcpStream>,
     encrypted: bool,
@@ -70,6 +79,8 @@ impl Wire {
             max_before_head,
             unasked: Cell::new(false),
             reader: Cell::new(None),
+            bell: RefCell::new(None),
+            listened_for: Cell::new(false),
             probe: SockRef::from(socket).try_clone().ok().map(Into::into),
             encrypted,
         }))
@@ -80,6 +91,7 @@ impl Wire {
         WatchedIo {
             stream,
             state: Rc::clone(&self.0),
+            reader: None,
         }
     }
 
@@ -115,10 +127,13 @@ impl Wire {
         self.0.before_head.get() > self.0.max_before_head
     }
 
-    /// Looks whether the connection can be used again: one system call.
+    /// Looks whether the connection can be used again: one system call at most.
     pub(super) fn look(&self) -> Look {
         if self.unasked() {
             return Look::Unasked;
+        }
+        if self.0.is_silent() {
+            return Look::Quiet;
         }
         let Some(probe) = &self.0.probe else { return Look::Stale };
         let mut start = [0; FAREWELL.len()];
@@ -137,13 +152,62 @@ fn is_farewell(bytes: &[u8]) -> bool {
     bytes.starts_with(FAREWELL) || bytes.starts_with(b"HTTP/1.0 408")
 }
 
+/// Wakes who waits to read, and remembers that it did.
+struct Bell {
+    reader: Waker,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    fn has_rung(&self) -> bool {
+        self.rung.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Relaxed);
+        self.reader.wake_by_ref();
+    }
+}
+
 /// A stream whose reads and writes are noted.
 pub(super) struct WatchedIo<S> {
     stream: S,
     state: Rc<State>,
+    /// The bell of whoever read last, and the waker that rings it. A connection has one reader as a rule.
+    reader: Option<(Arc<Bell>, Waker)>,
+}
+
+impl<S> WatchedIo<S> {
+    /// The bell for this reader, not rung yet.
+    fn bell(&mut self, reader: &Waker) -> (Arc<Bell>, Waker) {
+        let known = self.reader.take().filter(|(bell, _)| bell.reader.will_wake(reader));
+        let (bell, waker) = known.unwrap_or_else(|| {
+            let bell = Arc::new(Bell {
+                reader: reader.clone(),
+                rung: AtomicBool::new(false),
+            });
+            self.state.bell.replace(Some(Arc::clone(&bell)));
+            let waker = Waker::from(Arc::clone(&bell));
+            (bell, waker)
+        });
+        bell.rung.store(false, Ordering::Relaxed);
+        (bell, waker)
+    }
 }
 
 impl State {
+    /// Whether it is listened for something to read, and nothing came.
+    fn is_silent(&self) -> bool {
+        let bell = self.bell.borrow();
+        self.listened_for.get() && bell.as_ref().is_some_and(|bell| !bell.has_rung())
+    }
+
     fn note_read(&self, bytes: &[u8]) -> io::Result<()> {
         match self.phase.get() {
             Phase::Answering => return Ok(()),
@@ -166,7 +230,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedIo<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let (bell, waker) = this.bell(cx.waker());
+        let read = Pin::new(&mut this.stream).poll_read(&mut Context::from_waker(&waker), buf);
+        this.state.listened_for.set(read.is_pending());
+        this.reader = Some((bell, waker));
         if read.is_ready()
             && let Some(reader) = this.state.reader.take()
         {
@@ -240,6 +307,29 @@ mod tests {
 
         assert_eq!(wire.look(), Look::Unasked);
         assert_eq!(Wire::new(&ours, true, MAX_BEFORE_HEAD).look(), Look::Stale);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_listened_to_tells_by_itself() {
+        let (ours, mut theirs) = connected().await;
+        let wire = Wire::new(&ours, false, MAX_BEFORE_HEAD);
+        let mut stream = wire.watch(ours);
+        assert!(!wire.0.is_silent(), "nobody listens yet");
+        let reading = tokio::task::LocalSet::new();
+        let reader = reading.spawn_local(async move { stream.read_u8().await });
+        reading.run_until(tokio::task::yield_now()).await;
+        assert!(wire.0.is_silent());
+        assert_eq!(wire.look(), Look::Quiet);
+
+        theirs.write_all(b"x").await.unwrap();
+        // Rung before its reader looks.
+        while wire.0.is_silent() {
+            tokio::task::yield_now().await;
+        }
+
+        assert_eq!(wire.look(), Look::Unasked);
+        assert!(reading.run_until(reader).await.unwrap().is_err());
+        assert!(wire.unasked());
     }
 
     #[tokio::test]

@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// Peers, by name; all that are installed if none is named. nginx always runs, ratios are to it.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Only the rows that count most, beside nginx, nginx doing the job and bare hyper: eight minutes.
+    #[arg(long)]
+    quick: bool,
     /// Parts to measure; all if none is named.
     #[arg(long, value_delimiter = ',')]
     parts: Vec<scenarios::Part>,
@@ -52,7 +55,7 @@ pub(crate) struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse().expanded();
     let path = PathBuf::from(format!("benches/results/{}.json", arguments.name));
     if arguments.table || arguments.write {
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -69,6 +72,19 @@ fn main() -> Result<()> {
     std::fs::write(&path, serde_json::to_string_pretty(&results)? + "\n")?;
     tell(&table::of(&results))?;
     tell(&format!("written to {}", path.display()))
+}
+
+impl Arguments {
+    /// With what `--quick` stands for; what is named beside it holds.
+    fn expanded(mut self) -> Self {
+        if self.quick && self.parts.is_empty() {
+            self.parts = scenarios::QUICK.to_vec();
+        }
+        if self.quick && self.only.is_empty() {
+            self.only = peers::QUICK.map(str::to_owned).to_vec();
+        }
+        self
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "a command line tool")]

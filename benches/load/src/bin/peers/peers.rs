@@ -41,6 +41,9 @@ pub(crate) struct Setting {
 /// The one all ratios are to.
 pub(crate) const MEASURE: &str = "nginx";
 
+/// Whom `--quick` measures.
+pub(crate) const QUICK: [&str; 4] = ["gateway", MEASURE, "nginx-lua", "bare-hyper"];
+
 /// All of them, in the table's order.
 pub(crate) const PEERS: &[Peer] = &[
     Peer {

@@ -36,6 +36,9 @@ pub(crate) enum Part {
     Start,
 }
 
+/// What `--quick` measures.
+pub(crate) const QUICK: &[Part] = &[Part::Plain, Part::Tls, Part::Hit, Part::Large];
+
 /// A run's results, as they are kept.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Results {

@@ -1,14 +1,19 @@
 //! A question on its way to the platform, for everybody who waits for its answer.
 //!
-//! A flight is a task of its own, so it survives whoever began it: a doctor who closes the window has paid for the
-//! answer of the next. It is bounded by the deadline of the one who began it. Everybody waits with a deadline of
-//! their own, and whoever has time left when a flight ran out of its, or vanished, begins or joins the next.
+//! A flight survives whoever began it: a doctor who closes the window has paid for the answer of the next. As long as
+//! that one is there it is a part of their task (a [`Ride`]), which costs nothing; when they leave it becomes a task of
+//! its own. It is bounded by the deadline of the one who began it. Everybody waits with a deadline of their own, and
+//! whoever has time left when a flight ran out of its, or vanished, begins or joins the next.
 
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aimis_core::codes::Rule;
 use futures_util::FutureExt;
+use futures_util::future::{CatchUnwind, LocalBoxFuture};
 use tokio::time::{Instant, timeout_at};
 
 use super::Cache;
@@ -107,13 +112,17 @@ struct Leader {
     terms: Terms,
     began: Moment,
     teller: Teller,
+    landed: bool,
 }
 
 impl Leader {
-    fn land(self, fetched: Fetched, rule: impl Fn(i64) -> Rule) {
+    /// Ends the flight: the table first, then those who wait. True if the answer is kept.
+    fn land(mut self, fetched: &Fetched, rule: impl Fn(i64) -> Rule) -> bool {
         let verdict = self.verdict(&fetched.result, rule);
         let stored = self.cache.land(self.key, self.number, verdict);
-        self.teller.send_replace(Some((fetched, stored)));
+        self.landed = true;
+        self.teller.tell(fetched, stored);
+        stored
     }
 
     fn verdict(&self, result: &Result<Reply, NoReply>, rule: impl Fn(i64) -> Rule) -> Verdict {
@@ -134,7 +143,39 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        self.cache.land(self.key, self.number, Verdict::Leave);
+        if !self.landed {
+            self.cache.land(self.key, self.number, Verdict::Leave);
+        }
+    }
+}
+
+/// A flight that is made by whoever began it. Dropped on the way it goes on as a task of its own.
+struct Ride(Option<CatchUnwind<AssertUnwindSafe<Flying>>>);
+
+/// What came of it, and whether that is kept.
+type Flying = LocalBoxFuture<'static, (Fetched, bool)>;
+
+impl Future for Ride {
+    /// `None` if it ended in a defect.
+    type Output = Option<(Fetched, bool)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(flight) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let landed = flight.poll_unpin(cx);
+        if landed.is_ready() {
+            self.0 = None;
+        }
+        landed.map(Result::ok)
+    }
+}
+
+impl Drop for Ride {
+    fn drop(&mut self) {
+        if let Some(flight) = self.0.take() {
+            tokio::task::spawn_local(flight);
+        }
     }
 }
 
@@ -161,17 +202,16 @@ impl Cache {
             return match self.enter(question, now, || subject(&order)) {
                 Entered::Hit { entry, refresh } => {
                     if let Some(flight) = refresh {
-                        self.fly(question, flight, now, fetch(order), rule);
+                        tokio::task::spawn_local(self.flight(question, flight, now, fetch(order), rule));
                     }
                     kept(&entry, now, entry.freshness(now) != Freshness::Fresh, None)
                 }
                 Entered::Absent => Asked::absent(),
                 Entered::Lead { flight, forward } => {
-                    let mut hearer = flight.teller.subscribe();
-                    self.fly(question, flight, now, fetch(order), rule.clone());
+                    let flight = self.flight(question, flight, now, fetch(order), rule.clone());
                     // It has this deadline, and tells what it cost.
-                    let heard = hear(&mut hearer).await;
-                    let (fetched, stored) = heard.unwrap_or((Fetched::without(NoReply::Lost), false));
+                    let landed = Ride(Some(AssertUnwindSafe(flight).catch_unwind())).await;
+                    let (fetched, stored) = landed.unwrap_or((Fetched::without(NoReply::Lost), false));
                     let passage = Passage::Asked {
                         forward,
                         stored,
@@ -201,8 +241,8 @@ impl Cache {
         }
     }
 
-    /// Makes a flight.
-    fn fly(
+    /// Makes a flight. In a box of its own at once: it is the largest part of a request.
+    fn flight<F, R>(
         self: &Arc<Self>,
         question: Question<'_>,
         Begun {
@@ -211,9 +251,13 @@ impl Cache {
             teller,
         }: Begun,
         began: Moment,
-        fetch: impl Future<Output = Fetched> + 'static,
-        rule: impl Fn(i64) -> Rule + 'static,
-    ) {
+        fetch: F,
+        rule: R,
+    ) -> Flying
+    where
+        F: Future<Output = Fetched> + 'static,
+        R: Fn(i64) -> Rule + 'static,
+    {
         let leader = Leader {
             cache: Arc::clone(self),
             key: question.key,
@@ -222,8 +266,15 @@ impl Cache {
             terms: *question.terms,
             began,
             teller,
+            landed: false,
         };
-        tokio::task::spawn_local(async move { leader.land(fetch.await, rule) });
+        // Not a block of its own, which would have room for what it waits for twice.
+        fetch
+            .map(move |fetched| {
+                let stored = leader.land(&fetched, rule);
+                (fetched, stored)
+            })
+            .boxed_local()
     }
 
     /// What was fetched, or where that is a failure of the platform, an older answer.

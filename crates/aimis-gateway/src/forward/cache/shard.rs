@@ -7,7 +7,7 @@
 //! be kept nor waited for after. Keeping, and what goes when room is short, is [`Store`]'s.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
@@ -22,10 +22,27 @@ use crate::telemetry::labels::Eviction;
 
 /// A flight's result, and whether it is kept; `None` until there is one.
 type Told = Option<(Fetched, bool)>;
-/// Where a flight's result is told.
-pub(super) type Teller = watch::Sender<Told>;
 /// Where it is heard.
 pub(super) type Hearer = watch::Receiver<Told>;
+
+/// Where a flight's result is told to those who wait for it beside whoever began it. As a rule there are none, so what
+/// they hear it by is made for the first of them. Cloning gives another handle; with the last of them it ends.
+#[derive(Clone, Default)]
+pub(super) struct Teller(Arc<OnceLock<watch::Sender<Told>>>);
+
+impl Teller {
+    /// One more who waits. Only under the lock of the table in which the flight stands, so that none comes too late.
+    fn hearer(&self) -> Hearer {
+        self.0.get_or_init(|| watch::channel(None).0).subscribe()
+    }
+
+    /// Tells all of them. Behind the lock under which the flight left the table.
+    pub(super) fn tell(&self, fetched: &Fetched, stored: bool) {
+        if let Some(sender) = self.0.get() {
+            sender.send_replace(Some((fetched.clone(), stored)));
+        }
+    }
+}
 
 /// A part of the cache.
 pub(super) struct Shard {
@@ -42,7 +59,7 @@ struct Flight {
     number: u64,
     began: Moment,
     subject: Subject,
-    hearer: Hearer,
+    teller: Teller,
 }
 
 /// A flight that stands in the table and has to be made.
@@ -144,7 +161,7 @@ impl Shard {
         };
         if let Some(flight) = self.flights.get(&key).filter(joins) {
             return Entered::Follow {
-                hearer: flight.hearer.clone(),
+                hearer: flight.teller.hearer(),
                 forward,
             };
         }
@@ -157,14 +174,14 @@ impl Shard {
     /// A flight in place of the one there may be: that one is heard to its end, and keeps nothing.
     fn begin(&mut self, key: CacheKey, began: Moment, subject: Subject) -> Begun {
         let number = self.next_number();
-        let (teller, hearer) = watch::channel(None);
+        let teller = Teller::default();
         self.flights.insert(
             key,
             Flight {
                 number,
                 began,
                 subject: subject.clone(),
-                hearer,
+                teller: teller.clone(),
             },
         );
         Begun {
@@ -222,13 +239,10 @@ impl Shard {
 
     /// Ends every change: makes room where there is too little now.
     pub(super) fn settle(&mut self, removed: &mut Removed) {
-        if !self.kept.is_settled() {
-            self.make_room(removed);
+        if self.kept.is_due() {
+            self.kept.tidy();
         }
-    }
-
-    fn make_room(&mut self, removed: &mut Removed) {
-        for (key, entry) in self.kept.settle() {
+        for (key, entry) in self.kept.evicted() {
             self.forget(key, Eviction::Size, entry, removed);
         }
     }
@@ -259,7 +273,7 @@ impl Shard {
             self.ends.pop_first();
             self.remove(&key, Eviction::Expired, removed);
         }
-        self.make_room(removed);
+        self.kept.tidy();
     }
 
     fn next_number(&mut self) -> u64 {

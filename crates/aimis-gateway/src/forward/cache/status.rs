@@ -83,6 +83,12 @@ impl Passage {
             Self::Kept { ttl, stale: true, .. } => format!("aimis; hit; ttl={ttl}; detail=stale"),
             Self::Kept { ttl, stale: false, .. } => format!("aimis; hit; ttl={ttl}"),
             Self::Absent => return HeaderValue::from_static("aimis; detail=only-if-cached"),
+            // As most do, without making a text of it.
+            Self::Asked {
+                forward: Forward::Miss,
+                stored: true,
+                collapsed: false,
+            } => return HeaderValue::from_static("aimis; fwd=miss; stored"),
             Self::Asked {
                 forward,
                 stored,
@@ -97,7 +103,7 @@ impl Passage {
                 text
             }
         };
-        HeaderValue::from_str(&text).expect("words and numbers are legal in a header")
+        HeaderValue::try_from(text).expect("words and numbers are legal in a header")
     }
 
     /// How one answer made of several came about: as the part that had the longest way did.

@@ -6,6 +6,9 @@
 //! once: what lingers is a keyed hash and an empty box (`an_answer_that_leaves_is_freed_at_once` shows it).
 //!
 //! moka's clock is not ours, so nothing expires in it: how long an answer serves is the entry's.
+//!
+//! What moka puts off costs more than all the rest, and the more often it is asked for. So it is asked when something has
+//! to go, and after a number of changes; it is given a little less room than there is, so that what goes goes together.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,13 +56,26 @@ impl Boxed {
 
 type Evicted = Arc<Mutex<Vec<(CacheKey, Arc<Entry>)>>>;
 
+/// A store of this size puts off; in a smaller one each entry counts.
+const LARGE: usize = 1 << 20;
+/// Changes after which moka is let do what it put off, be there room or not. What is used before its place in the order of
+/// use was noted is placed as if it were not: among the last so many.
+const MOST_PUT_OFF: usize = 64;
+/// The part of a large store's room that moka is not told of, for those who come before it makes room.
+const SLACK: usize = 64;
+
 /// Kept answers. Every call is made under the part's lock, so moka's maintenance runs under it too; the listener
 /// takes no lock but that of `evicted`.
 pub(super) struct Store {
     moka: moka::sync::Cache<CacheKey, Boxed, ByKeyHasher>,
     /// What moka had no room for, since it was last asked.
     evicted: Evicted,
-    is_settled: bool,
+    /// Changes since moka last did what it put off.
+    put_off: usize,
+    most_put_off: usize,
+    bytes: usize,
+    entries: usize,
+    max_bytes: usize,
 }
 
 impl Store {
@@ -77,8 +93,13 @@ impl Store {
                 }
             }
         };
+        let (slack, most_put_off) = if max_bytes < LARGE {
+            (0, 1)
+        } else {
+            (max_bytes / SLACK, MOST_PUT_OFF)
+        };
         let moka = moka::sync::Cache::builder()
-            .max_capacity(max_bytes as u64)
+            .max_capacity((max_bytes - slack) as u64)
             .weigher(|_, boxed: &Boxed| {
                 let cost = boxed.look(|entry| entry.as_ref().map_or(0, |entry| entry.cost()));
                 u32::try_from(cost).unwrap_or(u32::MAX)
@@ -90,7 +111,11 @@ impl Store {
         Self {
             moka,
             evicted,
-            is_settled: true,
+            put_off: 0,
+            most_put_off,
+            bytes: 0,
+            entries: 0,
+            max_bytes,
         }
     }
 
@@ -101,15 +126,23 @@ impl Store {
 
     /// Keeps an entry under a key that has none.
     pub(super) fn insert(&mut self, key: CacheKey, entry: Arc<Entry>) {
-        self.is_settled = false;
+        self.put_off += 1;
+        self.entries += 1;
+        self.bytes += entry.cost();
         self.moka.insert(key, Boxed::new(entry));
     }
 
     /// Takes an entry out.
     pub(super) fn remove(&mut self, key: &CacheKey) -> Option<Arc<Entry>> {
-        let boxed = self.moka.remove(key)?;
-        self.is_settled = false;
-        boxed.look(Option::take)
+        let entry = self.moka.remove(key)?.look(Option::take)?;
+        self.put_off += 1;
+        self.left(&entry);
+        Some(entry)
+    }
+
+    fn left(&mut self, entry: &Entry) {
+        self.entries = self.entries.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(entry.cost());
     }
 
     /// The keys of the entries of which `which` is true. No use of them.
@@ -121,22 +154,29 @@ impl Store {
             .collect()
     }
 
-    /// Whether nothing was kept or taken out since the last [`settle`](Self::settle).
-    pub(super) fn is_settled(&self) -> bool {
-        self.is_settled
+    /// Whether moka is to do what it put off: there is too little room, or too much to do.
+    pub(super) fn is_due(&self) -> bool {
+        self.bytes > self.max_bytes || self.put_off >= self.most_put_off
     }
 
-    /// Lets moka do what it put off, and returns what it had no room for.
-    pub(super) fn settle(&mut self) -> Vec<(CacheKey, Arc<Entry>)> {
-        self.is_settled = true;
+    /// Lets moka do what it put off.
+    pub(super) fn tidy(&mut self) {
+        self.put_off = 0;
         self.moka.run_pending_tasks();
-        std::mem::take(&mut *lock(&self.evicted))
     }
 
-    /// Bytes and number of the entries, as of the last [`settle`](Self::settle).
+    /// What moka had no room for since the last time. It makes room by itself, too, when it likes to.
+    pub(super) fn evicted(&mut self) -> Vec<(CacheKey, Arc<Entry>)> {
+        let evicted = std::mem::take(&mut *lock(&self.evicted));
+        for (_, entry) in &evicted {
+            self.left(entry);
+        }
+        evicted
+    }
+
+    /// Bytes and number of the entries.
     pub(super) fn size(&self) -> (usize, usize) {
-        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        (count(self.moka.weighted_size()), count(self.moka.entry_count()))
+        (self.bytes, self.entries)
     }
 }
 

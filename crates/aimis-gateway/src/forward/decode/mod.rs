@@ -3,6 +3,7 @@
 //! | file | reads |
 //! |---|---|
 //! | [`body`] | the bytes, within size and time |
+//! | `plain` | a body that is as it should be, in one pass; the rest is for those that are not |
 //! | [`charset`] | text of bytes; `script` knows words of an alphabet from Chinese in the wrong charset |
 //! | [`json`] | the members of a JSON object |
 //! | [`form`], [`multipart`] | the fields of a form, or the JSON in one of them |
@@ -18,6 +19,7 @@ pub mod form;
 pub mod json;
 pub mod members;
 pub mod multipart;
+mod plain;
 mod script;
 
 use aimis_core::order::{OrderBuilder, RepairKind};
@@ -47,6 +49,22 @@ pub struct Dialects {
 /// [`Rejection::BodyNotUnderstood`] with the place of the first fault, [`Rejection::FieldTwice`],
 /// [`Rejection::CharsetNotSupported`].
 pub fn read(
+    body: &[u8],
+    content_type: Option<&HeaderValue>,
+    dialects: &Dialects,
+    order: &mut OrderBuilder,
+) -> Result<Vec<(String, Unknown)>, Rejection> {
+    if plain::read(body, content_type, order) {
+        return Ok(Vec::new());
+    }
+    read_in_full(body, content_type, dialects, order)
+}
+
+/// The same without the quick reader of plain bodies: what it is held to.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_in_full(
     body: &[u8],
     content_type: Option<&HeaderValue>,
     dialects: &Dialects,
