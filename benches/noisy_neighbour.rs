@@ -121,6 +121,7 @@ fn start(base_url: &str, clock: &Clock) -> Gateway {
         log_output: Box::new(std::io::sink()),
         instance: "bench",
         inherited: aimis_gateway::inherited::Inherited::default(),
+        sources: None,
     };
     Gateway::start(&loaded.config, surroundings).unwrap()
 }

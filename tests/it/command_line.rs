@@ -629,24 +629,6 @@ async fn four_variables_make_a_gateway() {
 }
 
 #[tokio::test]
-async fn a_hangup_is_noted_and_stops_nothing() {
-    let platform = Platform::start(PlatformOptions::default()).await.unwrap();
-    let directory = Directory::new();
-    let serve = Serve::start(sidecar(&platform, &directory));
-
-    serve.process.signal("HUP");
-    let notice = serve.process.event("notice");
-    let answer = client::post(serve.lan, "/thirdparty/patientStudies", &[], studies_query().as_bytes()).await;
-
-    assert_eq!(notice["severity_text"], "WARN");
-    assert_eq!(
-        notice["message"],
-        "reload is not supported yet: restart to change the configuration"
-    );
-    assert_eq!((answer.status, answer.code()), (200, 0));
-}
-
-#[tokio::test]
 async fn a_mistyped_variable_is_refused_with_the_nearest() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let directory = Directory::new();

@@ -4,7 +4,7 @@
 //! back what came out. A new road is a new drive, a new sink a new method of [`canary::Sinks`].
 
 mod callbacks;
-mod canary;
+pub mod canary;
 mod drive;
 mod kept;
 mod planted;

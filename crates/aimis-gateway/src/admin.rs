@@ -1,4 +1,5 @@
-//! The listener for whoever operates the gateway: what the cache holds, and dropping it.
+//! The listener for whoever operates the gateway: what the cache holds, and dropping it; which tokens are live; reading
+//! the configuration anew.
 //!
 //! It knows no sign-in, so the configuration lets it be on this machine only. A web page that a user of this machine
 //! has open could reach it all the same: what does not ask by a loopback address or `localhost` is refused, whatever a
@@ -16,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use patient::{NO_NUMBER, is_number};
 pub use visitor::Door;
@@ -23,7 +25,8 @@ pub use visitor::Door;
 use crate::edge::connection::{Asked, Body};
 use crate::forward::cache::Cache;
 use crate::forward::decode::body::{self, BodyBounds};
-use crate::snapshot::Snapshot;
+use crate::live::Live;
+use crate::live::reload::Order;
 use crate::telemetry::event::{Event, Purge};
 use crate::telemetry::log::Log;
 
@@ -31,6 +34,11 @@ use crate::telemetry::log::Log;
 pub const CACHE: &str = "/api/v1/cache";
 /// Drops what it holds.
 pub const CACHE_PURGE: &str = "/api/v1/cache/purge";
+
+/// Which tokens each tenant has, by fingerprint.
+pub const CREDENTIALS: &str = "/api/v1/credentials";
+/// Reads the configuration and its files anew.
+pub const RELOAD: &str = "/api/v1/reload";
 
 /// Orders of operators are a few words.
 const BODY: BodyBounds = BodyBounds {
@@ -42,14 +50,15 @@ const BODY: BodyBounds = BodyBounds {
 #[derive(Clone)]
 pub struct Admin {
     cache: Arc<Cache>,
-    snapshot: Arc<Snapshot>,
+    live: Arc<Live>,
+    reload: mpsc::UnboundedSender<Order>,
     log: Log,
 }
 
 /// The body of [`CACHE_PURGE`]: `{"all":true}`, or a tenant, an API, both, or a tenant and a patient's number.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order<'a> {
+struct PurgeOrder<'a> {
     #[serde(default)]
     all: bool,
     tenant: Option<&'a str>,
@@ -62,8 +71,13 @@ struct Refusal(StatusCode, &'static str);
 
 impl Admin {
     /// Operates `cache`.
-    pub fn new(cache: Arc<Cache>, snapshot: Arc<Snapshot>, log: Log) -> Self {
-        Self { cache, snapshot, log }
+    pub(crate) fn new(cache: Arc<Cache>, live: Arc<Live>, reload: mpsc::UnboundedSender<Order>, log: Log) -> Self {
+        Self {
+            cache,
+            live,
+            reload,
+            log,
+        }
     }
 
     /// Answers one request that came by `door`.
@@ -93,14 +107,14 @@ impl Admin {
         visitor::admit(&head, door)?;
         match (head.uri.path(), head.method) {
             (CACHE, Method::GET) => Ok(response(StatusCode::OK, &self.fill())),
-            (CACHE, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, USE_GET)),
+            (CREDENTIALS, Method::GET) => Ok(response(StatusCode::OK, &self.credentials())),
+            (CACHE | CREDENTIALS, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, USE_GET)),
+            (RELOAD, Method::POST) => {
+                need_json(&head.headers)?;
+                Ok(self.reload().await)
+            }
             (CACHE_PURGE, Method::POST) => {
-                if !is_json(&head.headers) {
-                    return Err(Refusal(
-                        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                        "send Content-Type: application/json",
-                    ));
-                }
+                need_json(&head.headers)?;
                 let read = body::read(&head.headers, body, BODY).await;
                 let body = read.map_err(|rejection| {
                     Refusal(
@@ -111,10 +125,10 @@ impl Admin {
                 let dropped = self.purge(&body)?;
                 Ok(response(StatusCode::OK, &json!({ "dropped": dropped })))
             }
-            (CACHE_PURGE, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use POST")),
+            (CACHE_PURGE | RELOAD, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use POST")),
             _ => Err(Refusal(
                 StatusCode::NOT_FOUND,
-                "not found; here are GET /api/v1/cache and POST /api/v1/cache/purge",
+                "not found; here are GET /api/v1/cache and /api/v1/credentials, POST /api/v1/cache/purge and /api/v1/reload",
             )),
         }
     }
@@ -124,22 +138,54 @@ impl Admin {
         json!({ "entries": fill.entries, "bytes": fill.bytes, "max_bytes": fill.max_bytes })
     }
 
+    fn credentials(&self) -> Value {
+        let generation = self.live.get();
+        let tenants = generation.snapshot.tenants.all().iter().map(|tenant| {
+            let in_use = tenant.keyring.current().fingerprint();
+            let tokens = tenant.keyring.all().iter().map(|held| {
+                let fingerprint = held.key.fingerprint();
+                json!({
+                    "fingerprint": fingerprint.to_string(),
+                    "source": held.source.as_str(),
+                    "in_use": fingerprint == in_use,
+                })
+            });
+            json!({ "tenant": tenant.name.as_str(), "tokens": tokens.collect::<Vec<_>>() })
+        });
+        json!({ "tenants": tenants.collect::<Vec<_>>() })
+    }
+
+    async fn reload(&self) -> Response<Body> {
+        let (order, outcome) = oneshot::channel();
+        // One that stops answers nobody.
+        let _ = self.reload.send(order);
+        match outcome.await {
+            Ok(Ok(())) => response(StatusCode::OK, &json!({ "reloaded": true })),
+            Ok(Err(error)) => response(StatusCode::CONFLICT, &json!({ "error": error.to_string() })),
+            Err(_) => response(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &json!({ "error": "the gateway stops" }),
+            ),
+        }
+    }
+
     fn purge(&self, body: &[u8]) -> Result<usize, Refusal> {
         let wrong = |text| Refusal(StatusCode::UNPROCESSABLE_ENTITY, text);
-        let order: Order<'_> = serde_json::from_slice(body).map_err(|_| {
+        let order: PurgeOrder<'_> = serde_json::from_slice(body).map_err(|_| {
             wrong(
                 "not an order: {\"all\":true}, or \"tenant\" and \"api\" (one or both), or \"tenant\" and \"patient\"",
             )
         })?;
+        let snapshot = Arc::clone(&self.live.look().snapshot);
         let tenant = match order.tenant {
             Some(name) => {
-                let mut all = self.snapshot.tenants.all().iter();
+                let mut all = snapshot.tenants.all().iter();
                 let known = all.find(|tenant| tenant.name.as_str() == name);
                 Some(&known.ok_or(wrong("no tenant has this name"))?.name)
             }
             None => None,
         };
-        let apis = self.snapshot.apis.names();
+        let apis = snapshot.apis.names();
         let api = match order.api {
             Some(name) => Some(apis.iter().position(|api| *api == name).ok_or(wrong("no such API"))?),
             None => None,
@@ -168,6 +214,15 @@ impl Admin {
 }
 
 const USE_GET: &str = "use GET";
+
+/// A page cannot send this without asking first.
+fn need_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    let text = "send Content-Type: application/json";
+    Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
+}
 
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);

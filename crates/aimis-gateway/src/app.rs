@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::Admin;
 use crate::cache_truth::CacheTruth;
@@ -24,9 +24,8 @@ use crate::callback;
 use crate::callback::deliver::{self, Deliverer};
 use crate::callback::inbox::sqlite::{self, KeyFiles, OpenError, Role};
 use crate::callback::inbox::{Inbox, Sqlite, end_process};
-use crate::client::failures::Failures;
 use crate::clock::Clock;
-use crate::config::{Config, FileMode, ListenAddr};
+use crate::config::{Config, FileMode, ListenAddr, Sources};
 use crate::control;
 use crate::edge::connection::Bounds;
 use crate::edge::guarded_io::Patience;
@@ -34,28 +33,25 @@ use crate::edge::request_id::RequestIds;
 use crate::edge::tls::door::{Door, Live};
 use crate::edge::tls::reload::{First, Reloader};
 use crate::emptiness;
-use crate::forward::Road;
-use crate::forward::ask::Asker;
 use crate::forward::cache::{Cache, Room};
+use crate::forward::roads::Roads;
 use crate::forward::service::RoadService;
 use crate::inherited::{Inherited, InheritedError};
-use crate::limit::Limits;
 use crate::listener::{BindError, Listener};
+use crate::live::reload::{Followers, Order, Reload, ReloadError, level};
+use crate::live::{Around, Generation, Live as InForce};
 use crate::prepare::PrepareError;
-use crate::pull::Pull;
 use crate::pulse::Pulse;
 use crate::reconcile;
-use crate::seen::Seen;
 use crate::telemetry::event::Event;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Telemetry;
 use crate::telemetry::labels::{HandshakeFailure, ReadyCheck};
-use crate::telemetry::log::{Level, Log, LogGuard};
+use crate::telemetry::log::{Log, LogGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tenants::TenantLabels;
 use crate::telemetry::throttle::Throttles;
 use crate::upstream::addresses::Resolver;
-use crate::upstream::{Platform, Shared};
 use crate::worker::{self, Worker};
 
 /// What a gateway needs beside its configuration.
@@ -70,6 +66,9 @@ pub struct Surroundings {
     pub instance: &'static str,
     /// Listening sockets that the service manager keeps; none where it keeps none.
     pub inherited: Inherited,
+    /// What the configuration was read from, to be read again; `None` where it does not change. The files that it
+    /// names are read again in any case.
+    pub sources: Option<Sources>,
 }
 
 /// Why a gateway did not start.
@@ -104,9 +103,10 @@ pub struct Gateway {
     drain_delay: Duration,
     drain_timeout: Duration,
     cache: Arc<Cache>,
-    metrics: Arc<Metrics>,
     clock: Clock,
     pulse: Pulse,
+    live: Arc<InForce>,
+    reload: mpsc::UnboundedSender<Order>,
     log: Log,
     /// Last of all: what is written while the rest ends is written out.
     _log_guard: LogGuard,
@@ -132,9 +132,9 @@ impl Gateway {
             log_output,
             instance,
             mut inherited,
+            sources,
         } = surroundings;
-        let prepared = crate::prepare::prepare(config)?;
-        let connector = prepared.connector.with_resolver(resolver.clone());
+        let mut prepared = crate::prepare::prepare(config)?;
         let mut bind = |listen: &[ListenAddr], mode, tls| bind(listen, mode, tls, &mut inherited);
         let lan = bind(
             &config.lan.listen,
@@ -156,28 +156,27 @@ impl Gateway {
         let callback_addresses = addresses(&callback);
         let admin_addresses = addresses(&admin);
 
-        let (log, log_guard) = Log::start(clock.clone(), level(config), instance, log_output)?;
-        let snapshot = Arc::new(prepared.snapshot);
-        let names: Vec<&str> = snapshot
-            .tenants
-            .all()
-            .iter()
-            .map(|tenant| tenant.name.as_str())
-            .collect();
-        let labels = TenantLabels::new(&names, config.telemetry.tenant_labels);
+        let (log, log_guard) = Log::start(clock.clone(), level(config.log.level), instance, log_output)?;
+        let snapshot = &prepared.snapshot;
+        let labels = TenantLabels::new(&snapshot.tenants.names(), config.telemetry.tenant_labels);
         let metrics = Metrics::labelled(labels, &snapshot.apis.names(), &snapshot.codes);
         let health = Health::new(Arc::clone(&metrics));
         health.set(ReadyCheck::Config, true);
         health.set(ReadyCheck::Secrets, true);
-        for (tenant, fingerprint) in snapshot.tenants.all().iter().zip(prepared.fingerprints) {
-            log.write(&Event::SecretLoaded {
-                tenant: &tenant.name,
-                fingerprint,
-            });
-            metrics.secret_loaded(tenant.name.as_str(), clock.now().as_millis() as f64 / 1000.0);
+        let seconds = clock.now().as_millis() as f64 / 1000.0;
+        metrics.reloads.started(seconds);
+        for tenant in snapshot.tenants.all() {
+            for held in tenant.keyring.all() {
+                log.write(&Event::SecretLoaded {
+                    tenant: &tenant.name,
+                    fingerprint: held.key.fingerprint(),
+                    source: held.source,
+                });
+            }
+            metrics.secret_loaded(tenant.name.as_str(), seconds);
         }
 
-        let tls = prepared.lan_tls.map(live);
+        let tls = prepared.lan_tls.take().map(live);
         let throttles = Throttles::new(HandshakeFailure::ALL.len(), config.log.repeat_interval, &clock);
         let throttles = Arc::new(throttles);
         let controls = control::Controls::new();
@@ -191,13 +190,6 @@ impl Gateway {
             throttles: Arc::clone(&throttles),
             clock: clock.clone(),
         };
-        let shared = Shared::new(config, &snapshot, &clock, &metrics, &log)?;
-        let limits = Limits::new(config, &snapshot, &clock, &metrics, &log);
-        let failures = Arc::new(Failures::new(
-            config.lan.max_failed_sign_ins,
-            config.log.repeat_interval,
-            clock.clone(),
-        ));
         let cache = Cache::new(
             Room {
                 all: config.cache.max_bytes,
@@ -214,21 +206,23 @@ impl Gateway {
             .transpose()?;
         // Also where nothing is taken: then nothing is to be kept.
         health.set(ReadyCheck::Inbox, true);
-        let pull = inbox.as_ref().map(|inbox| {
-            let stop = controls.drain.subscribe();
-            Arc::new(Pull::new(config, Arc::clone(inbox), &metrics, clock.clone(), stop))
-        });
-        let seen = Seen::new(config, &clock, metrics.reconcile.patients.clone()).map(Arc::new);
+        let around = Around {
+            clock: clock.clone(),
+            log: log.clone(),
+            resolver: resolver.clone(),
+            inbox: inbox.clone(),
+            stop: controls.drain.subscribe(),
+        };
+        let callback_first = prepared.callbacks.as_mut().and_then(|callbacks| callbacks.tls.take());
+        let first = Generation::first(config.clone(), prepared, Arc::clone(&metrics), &around)?;
+        let in_force = InForce::new(first);
         let pulse = Pulse::default();
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
-            let (snapshot, connector) = (Arc::clone(&snapshot), connector.clone());
-            let (settings, metrics, failures) = (config.platform.clone(), Arc::clone(&metrics), Arc::clone(&failures));
-            let (clock, signing_clock, log) = (clock.clone(), signing_clock.clone(), log.own_lane());
-            let (shared, limits, cache) = (Arc::clone(&shared), Arc::clone(&limits), Arc::clone(&cache));
-            let (pull, seen) = (pull.clone(), seen.clone());
+            let (in_force, cache) = (Arc::clone(&in_force), Arc::clone(&cache));
+            let (clock, log) = (clock.clone(), log.own_lane());
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
             let parts = worker::Parts {
@@ -243,10 +237,8 @@ impl Gateway {
                 stop: controls.stop.subscribe(),
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
-                    let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
-                    let asker = Asker::new(platform, limits, cache, Arc::clone(&snapshot), Arc::clone(&metrics));
-                    let road = Road::new(snapshot, failures, asker, signing_clock).telling(seen);
-                    RoadService::new(road, ids, clock, log, metrics, health, draining, pull)
+                    let roads = Roads::new(in_force, cache, clock.clone(), log.clone());
+                    RoadService::new(roads, ids, clock, log, health, draining)
                 }),
             };
             let (worker, thread) = Worker::start(format!("aimis-worker-{index}"), parts)?;
@@ -256,11 +248,15 @@ impl Gateway {
 
         let mut callback_worker = None;
         let mut callback_tls = None;
-        let targets = prepared.targets;
-        if let (Some(settings), Some(mut prepared), Some(inbox)) = (&config.callback, prepared.callbacks, inbox) {
-            callback_tls = prepared.tls.take().map(live);
+        let generation = in_force.get();
+        let targets = watch::Sender::new(generation.targets.clone());
+        let mut hospitals = None;
+        if let (Some(settings), Some(first), Some(inbox)) = (&config.callback, &generation.hospitals, inbox) {
+            callback_tls = callback_first.map(live);
+            let judged = Arc::new(ArcSwap::new(Arc::clone(first)));
+            hospitals = Some(Arc::clone(&judged));
             let deliverer = Deliverer::new(
-                targets,
+                targets.subscribe(),
                 &config.delivery,
                 &inbox,
                 &deliver::Surroundings {
@@ -273,29 +269,21 @@ impl Gateway {
             )?;
             threads.push(deliverer.start(controls.stop.subscribe(), controls.abort.subscribe())?);
             let invalidate: Vec<Arc<dyn callback::Invalidate>> = vec![Arc::new(CacheTruth(Arc::clone(&cache)))];
-            if let Some(seen) = seen {
-                let parts = reconcile::Parts {
-                    seen,
-                    inbox: Arc::clone(&inbox),
-                    invalidate: invalidate.clone(),
-                    snapshot: Arc::clone(&snapshot),
-                    connector,
-                    shared,
-                    limits,
-                    cache: Arc::clone(&cache),
-                    clock: clock.clone(),
-                    signing_clock: signing_clock.clone(),
-                    metrics: Arc::clone(&metrics),
-                    log: log.own_lane(),
-                    stop: controls.stop.subscribe(),
-                };
-                threads.push(reconcile::start(config, parts)?);
-            }
+            let search = reconcile::Parts {
+                live: Arc::clone(&in_force),
+                inbox: Arc::clone(&inbox),
+                invalidate: invalidate.clone(),
+                cache: Arc::clone(&cache),
+                clock: clock.clone(),
+                log: log.own_lane(),
+                stop: controls.stop.subscribe(),
+            };
+            threads.push(reconcile::start(search)?);
             let lane = log.own_lane();
             let (worker, thread) = callback::start::start(
                 settings,
                 callback::start::Parts {
-                    prepared,
+                    hospitals: judged,
                     inbox,
                     invalidate,
                     signing_clock: signing_clock.clone(),
@@ -337,15 +325,9 @@ impl Gateway {
         health.set(ReadyCheck::Listener, true);
         log.write(&Event::Started {
             workers: count,
-            tenants: snapshot.tenants.all().len(),
+            tenants: config.tenants.len(),
         });
-        let emptiness = emptiness::Watch::new(
-            &config.emptiness,
-            snapshot.tenants.all().iter().map(|tenant| tenant.name.clone()),
-            clock.clone(),
-            Arc::clone(&metrics),
-            log.clone(),
-        );
+        let emptiness = emptiness::Watch::new(&config.emptiness, Arc::clone(&in_force), clock.clone(), log.clone());
         let served = Telemetry {
             metrics: Arc::clone(&metrics),
             health: health.clone(),
@@ -358,11 +340,26 @@ impl Gateway {
             Reloader::new(settings, live, &first, metrics, log, clock)
         });
         let reloaders = reloaders.collect();
+        let look = watch::Sender::new(0);
+        let looking = look.subscribe();
+        let followers = Followers {
+            hospitals,
+            targets,
+            cache: Arc::clone(&cache),
+            look,
+        };
+        let reload = Reload::new(Arc::clone(&in_force), sources, around, followers);
+        let (reload_sender, reload_orders) = mpsc::unbounded_channel();
         let control = control::start(control::Parts {
             lan,
             telemetry,
             admin,
-            operator: Admin::new(Arc::clone(&cache), snapshot, log.clone()),
+            operator: Admin::new(
+                Arc::clone(&cache),
+                Arc::clone(&in_force),
+                reload_sender.clone(),
+                log.clone(),
+            ),
             served,
             workers,
             callback,
@@ -371,7 +368,11 @@ impl Gateway {
             controls: controls.clone(),
             emptiness,
             clock: clock.clone(),
+            live: Arc::clone(&in_force),
             reloaders,
+            look: looking,
+            reload,
+            reload_orders,
             beat: pulse.beat(clock.moment()),
         })?;
         Ok(Self {
@@ -385,9 +386,10 @@ impl Gateway {
             drain_delay: config.drain.delay,
             drain_timeout: config.drain.timeout,
             cache,
-            metrics,
             clock,
             pulse,
+            live: in_force,
+            reload: reload_sender,
             log,
             _log_guard: log_guard,
         })
@@ -440,6 +442,15 @@ impl Gateway {
         self.log.write(&Event::Notice { text });
     }
 
+    /// Reads configuration and files anew, and puts them in force if they are good in every part; what is wrong is also
+    /// told in the log. Listeners' TLS files are looked at as well. Waiting for the outcome is the caller's choice.
+    pub fn reload(&self) -> oneshot::Receiver<Result<(), Arc<ReloadError>>> {
+        let (order, outcome) = oneshot::channel();
+        // One that stops answers nobody.
+        let _ = self.reload.send(order);
+        outcome
+    }
+
     /// Stops well: readiness says no, what comes during `drain.delay_ms` is still served, then no further
     /// connection is taken and what runs has `drain.timeout_ms` to finish.
     pub fn drain(mut self) -> Drained {
@@ -460,7 +471,7 @@ impl Gateway {
         let cut = if in_time {
             0
         } else {
-            u64::try_from(self.metrics.active_requests.get()).unwrap_or(0)
+            u64::try_from(self.live.look().metrics.active_requests.get()).unwrap_or(0)
         };
         if cut > 0 {
             self.log.write(&Event::DrainTimedOut { requests: cut });
@@ -513,16 +524,6 @@ fn bind(
 /// A listener's first identity, and what handshakes use from then on.
 fn live(first: First) -> (Live, First) {
     (Arc::new(ArcSwap::new(Arc::clone(&first.identity.config))), first)
-}
-
-fn level(config: &Config) -> Level {
-    use crate::config::LogLevel;
-    match config.log.level {
-        LogLevel::Error => Level::Error,
-        LogLevel::Warn => Level::Warn,
-        LogLevel::Info => Level::Info,
-        LogLevel::Debug => Level::Debug,
-    }
 }
 
 /// Worker threads under a configuration.

@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use http::Response;
 use http_body_util::BodyExt;
 use prometheus::IntCounter;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::admin::{Admin, Door};
@@ -29,6 +29,9 @@ use crate::edge::tls::reload::Reloader;
 use crate::emptiness;
 use crate::forward::service::identify;
 use crate::listener::{self, Accepted, Listener, Queue};
+use crate::live::Live;
+use crate::live::reload::{Order, Reload};
+use crate::live::rotation::Rotation;
 use crate::pulse::Beat;
 use crate::rejection::{self, Rejection};
 use crate::sources::{SourceFull, Sources};
@@ -106,8 +109,13 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// Watch over the listeners' certificates.
     pub(crate) reloaders: Vec<Reloader>,
+    /// Has them look at once.
+    pub(crate) look: watch::Receiver<u64>,
     pub(crate) emptiness: emptiness::Watch,
     pub(crate) beat: Beat,
+    pub(crate) reload: Reload,
+    pub(crate) reload_orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) live: Arc<Live>,
 }
 
 /// Starts the thread; it ends when the stop is through its last step but the abort.
@@ -140,12 +148,18 @@ async fn run(parts: Parts, ids: RequestIds) {
         controls,
         clock,
         reloaders,
+        look,
         emptiness,
         beat,
+        reload,
+        reload_orders,
+        live,
     } = parts;
     // Both end with this thread's runtime.
     tokio::task::spawn_local(emptiness.run());
     tokio::task::spawn_local(beat.keep(clock.clone()));
+    tokio::task::spawn_local(reload.run(reload_orders));
+    tokio::task::spawn_local(Rotation::new(live, clock.clone(), served.log.clone()).run());
     let accept_more = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
     let ids = Rc::new(RefCell::new(ids));
@@ -187,7 +201,7 @@ async fn run(parts: Parts, ids: RequestIds) {
 
     for reloader in reloaders {
         // Ends with this thread.
-        tokio::task::spawn_local(reloader.run());
+        tokio::task::spawn_local(reloader.run(look.clone()));
     }
     let throttle = || Throttle::new(config.log.repeat_interval, clock.clone());
     let mut accept_loops = JoinSet::new();

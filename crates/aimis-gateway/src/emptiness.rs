@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
 use crate::config::Emptiness;
+use crate::live::Live;
 use crate::telemetry::empty_share::{Counts, EmptyShare};
 use crate::telemetry::event::Event;
 use crate::telemetry::log::Log;
-use crate::telemetry::metrics::Metrics;
 use crate::tenant::TenantName;
 
 /// How often shares are compared.
@@ -20,27 +20,23 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Compares each tenant's share of empty answers with what it was.
 pub(crate) struct Watch {
+    settings: Emptiness,
+    live: Arc<Live>,
     tenants: Vec<(TenantName, EmptyShare)>,
     compared_at: Moment,
     clock: Clock,
-    metrics: Arc<Metrics>,
     log: Log,
 }
 
 impl Watch {
-    /// A watch over these tenants, in the configuration's order.
-    pub(crate) fn new(
-        settings: &Emptiness,
-        tenants: impl Iterator<Item = TenantName>,
-        clock: Clock,
-        metrics: Arc<Metrics>,
-        log: Log,
-    ) -> Self {
+    /// A watch over the tenants there are.
+    pub(crate) fn new(settings: &Emptiness, live: Arc<Live>, clock: Clock, log: Log) -> Self {
         Self {
-            tenants: tenants.map(|name| (name, EmptyShare::new(settings.clone()))).collect(),
+            settings: settings.clone(),
+            live,
+            tenants: Vec::new(),
             compared_at: clock.moment(),
             clock,
-            metrics,
             log,
         }
     }
@@ -58,8 +54,19 @@ impl Watch {
     }
 
     fn compare(&mut self, now: Moment) {
-        let answers = &self.metrics.answers;
-        for (index, (tenant, share)) in self.tenants.iter_mut().enumerate() {
+        let generation = self.live.get();
+        let answers = &generation.metrics.answers;
+        let tenants = generation.snapshot.tenants.all();
+        self.tenants
+            .retain(|(name, _)| tenants.iter().any(|tenant| tenant.name == *name));
+        for (index, name) in tenants.iter().map(|tenant| &tenant.name).enumerate() {
+            let known = self.tenants.iter().position(|(known, _)| known == name);
+            let at = known.unwrap_or_else(|| {
+                self.tenants
+                    .push((name.clone(), EmptyShare::new(self.settings.clone())));
+                self.tenants.len() - 1
+            });
+            let (tenant, share) = &mut self.tenants[at];
             let (all, empty) = answers.totals(index);
             if let Some(jump) = share.observe(now, Counts { answers: all, empty }) {
                 answers.jumped(index);

@@ -9,7 +9,7 @@ use aimis_core::cipher::{self, FieldCipher};
 use aimis_core::codes::Codes;
 use aimis_core::order::{self, Rules};
 use aimis_core::sign::{self, Signer};
-use aimis_core::token::{self, Fingerprint, Token};
+use aimis_core::token::{self, Token};
 use http::{HeaderValue, Uri};
 use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::callback::deliver::{Target, TargetError};
 use crate::callback::{self, prepare::CallbackError};
 use crate::client;
+use crate::clock::Moment;
 use crate::config::{self, Config, TokenSource};
 use crate::edge::tls::files::{FileError, Offer};
 use crate::edge::tls::reload::First;
@@ -26,6 +27,7 @@ use crate::forward::cache::key::CacheKeys;
 use crate::forward::cache::terms::Terms;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
+use crate::keyring::{self, Key, Keyring, Source, Switch};
 use crate::secrets::{self, SecretError};
 use crate::sent::Sent;
 use crate::snapshot::{MergeBounds, Snapshot};
@@ -110,8 +112,19 @@ pub struct Prepared {
     pub callbacks: Option<callback::prepare::Prepared>,
     /// Where events are delivered to, where callbacks are taken.
     pub targets: Vec<Target>,
-    /// Which token each tenant has, in the configuration's order.
-    pub fingerprints: Vec<Fingerprint>,
+    /// Tenants, by position, that use another token than before.
+    pub switches: Vec<(usize, Switch)>,
+}
+
+/// What was in force before, of which some is kept.
+#[derive(Clone, Copy)]
+pub struct Before<'a> {
+    /// What requests were judged by.
+    pub snapshot: &'a Snapshot,
+    /// The configuration it was made of.
+    pub config: &'a Config,
+    /// The time, for tokens that nothing names any more.
+    pub now: Moment,
 }
 
 /// Reads the files that a configuration names and builds from them.
@@ -119,33 +132,57 @@ pub struct Prepared {
 /// # Errors
 /// [`PrepareError`] for the first file that is not usable.
 pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
+    prepare_after(config, None)
+}
+
+/// The same in the place of what was `before`: tenants that stay go on with the token that they use, if it is live, and
+/// with the memory of what they sent; and keys that were made for this run stay.
+///
+/// # Errors
+/// [`PrepareError`] for the first file that is not usable.
+pub fn prepare_after(config: &Config, before: Option<Before<'_>>) -> Result<Prepared, PrepareError> {
     let apis = Apis::builtin();
     let host = platform_host(config);
     let way_out = way_out(config)?;
     let mut tenants = Vec::with_capacity(config.tenants.len());
-    let mut fingerprints = Vec::with_capacity(config.tenants.len());
+    let mut switches = Vec::new();
     for (index, settings) in config.tenants.iter().enumerate() {
-        let token = token(settings)?;
-        fingerprints.push(token.fingerprint());
-        let way = way_out.of_tenants[index];
-        let mut tenant = tenant(index, settings, &token, &apis, &host, way);
-        tenant.sent = sent(config, settings);
+        let mut keyring = keyring(settings, &config.rotation)?;
+        let old = before.and_then(|before| Some((before.now, before.tenant(settings)?)));
+        if let Some((now, old)) = old {
+            let (following, switch) = keyring.following(&old.keyring, now);
+            keyring = following;
+            switches.extend(switch.map(|switch| (index, switch)));
+        }
+        let mut tenant = tenant(index, settings, keyring, &apis, &host, way_out.of_tenants[index]);
+        let kept = old.and_then(|(_, old)| old.sent.clone());
+        tenant.sent = sent(config, settings).map(|new| kept.unwrap_or(new));
         tenants.push(Arc::new(tenant));
     }
     let tag_key = tag_key(config)?;
+    let made_up = |config: &Config| config.log.patient_tag_key_file.is_none();
+    let tagger = match before {
+        Some(before) if made_up(config) && made_up(before.config) => before.snapshot.tagger.clone(),
+        _ => PatientTagger::new(&tag_key),
+    };
+    let cache_keys = match before {
+        // Answers that are kept would not be found under others.
+        Some(before) => Arc::clone(&before.snapshot.cache_keys),
+        None => Arc::new(CacheKeys::new(&tag_key)),
+    };
     let tenants = Tenants::new(tenants);
     Ok(Prepared {
         connector: way_out.connector,
         callbacks: callback::prepare::prepare(config, &tenants)?,
         targets: targets(config)?,
         lan_tls: lan_tls(&config.lan)?,
-        fingerprints,
+        switches,
         snapshot: Snapshot {
             clients: client::clients(config, &apis),
             tenants,
             codes: codes(config),
-            cache_keys: Arc::new(CacheKeys::new(&tag_key)),
-            tagger: PatientTagger::new(&tag_key),
+            cache_keys,
+            tagger,
             apis,
             cors: Cors::new(
                 config
@@ -224,10 +261,41 @@ pub(crate) fn lan_tls(lan: &config::Lan) -> Result<Option<First>, FileError> {
         .transpose()
 }
 
-/// Reads a tenant's token.
-pub(crate) fn token(settings: &config::Tenant) -> Result<Token, PrepareError> {
+impl<'a> Before<'a> {
+    /// The tenant as it was, if it is the same.
+    fn tenant(&self, settings: &config::Tenant) -> Option<&'a Arc<Tenant>> {
+        let mut all = self.snapshot.tenants.all().iter();
+        all.find(|old| old.name.as_str() == &*settings.name && old.app_id == *settings.app_id)
+    }
+}
+
+/// Reads a tenant's tokens.
+pub(crate) fn keyring(settings: &config::Tenant, rotation: &config::Rotation) -> Result<Keyring, PrepareError> {
+    let file = |path: &std::path::PathBuf| TokenSource::File(path.clone());
+    let named = [
+        (Source::Token, Some(settings.token.clone())),
+        (Source::Next, settings.next_token_file.as_ref().map(file)),
+        (Source::Previous, settings.previous_token_file.as_ref().map(file)),
+    ];
+    let mut keys = Vec::with_capacity(named.len());
+    for (source, place) in named {
+        let Some(place) = place else { continue };
+        let token = token(settings, &place)?;
+        let (signer, cipher) = (signer(&token, &settings.sign), field_cipher(&token, &settings.crypto));
+        keys.push((source, Key::new(token.fingerprint(), signer, cipher)));
+    }
+    let terms = keyring::Terms {
+        canary: rotation.canary,
+        overlap: rotation.overlap,
+        refusals: rotation.refusals,
+    };
+    Ok(Keyring::new(keys, terms))
+}
+
+/// Reads one of a tenant's tokens.
+fn token(settings: &config::Tenant, place: &TokenSource) -> Result<Token, PrepareError> {
     let form = key_form(settings.crypto.key_form);
-    let (read, path) = match &settings.token {
+    let (read, path) = match place {
         TokenSource::File(path) => (secrets::read_token(path, form), Some(secrets::in_full(path))),
         TokenSource::Inline(text) => (
             Token::parse(text.expose().as_bytes(), form).map_err(SecretError::from),
@@ -245,7 +313,7 @@ pub(crate) fn token(settings: &config::Tenant) -> Result<Token, PrepareError> {
 pub(crate) fn tenant(
     index: usize,
     settings: &config::Tenant,
-    token: &Token,
+    keyring: Keyring,
     apis: &Apis,
     host: &HeaderValue,
     way: usize,
@@ -267,8 +335,7 @@ pub(crate) fn tenant(
             .map(|api| terms(&settings.cache, api))
             .collect(),
         way,
-        signer: signer(token, &settings.sign),
-        cipher: field_cipher(token, &settings.crypto),
+        keyring: Arc::new(keyring),
         app_id_header: header(&settings.app_id),
         platform_host: host.clone(),
         sent: None,

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aimis_core::contract::{ID_NUM, PHONE_NUM, STUDY_TYPE};
@@ -23,7 +23,7 @@ const TYPES: usize = 6;
 
 /// Patients that were asked about lately, by tenant.
 pub struct Seen {
-    tenants: Vec<Option<Mutex<Patients>>>,
+    tenants: Vec<Option<Watched>>,
     bounds: Bounds,
     hasher: RandomState,
     clock: Clock,
@@ -37,6 +37,27 @@ struct Bounds {
     period: Duration,
     /// The same is not asked again before.
     interval: Duration,
+}
+
+/// A tenant that wants it.
+struct Watched {
+    name: Box<str>,
+    app_id: Box<str>,
+    /// Shared with the generations before and after, where the tenant is the same.
+    patients: Arc<Held>,
+}
+
+/// A tenant's patients, wiped and no longer shown when the last that knows the tenant goes.
+struct Held {
+    patients: Mutex<Patients>,
+    gauge: IntGauge,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let patients = self.patients.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.gauge.sub(count(patients.len()));
+    }
 }
 
 type Patients = HashMap<u64, Patient>;
@@ -69,11 +90,27 @@ pub struct Due {
 }
 
 impl Seen {
-    /// For the tenants with `callback.reconcile`; `None` if there is none. `gauge` shows how many patients there are.
-    pub fn new(config: &Config, clock: &Clock, gauge: IntGauge) -> Option<Self> {
-        let tenants = config.tenants.iter();
-        let tenants: Vec<_> = tenants
-            .map(|tenant| tenant.callback.reconcile.then(Mutex::default))
+    /// For the tenants with `callback.reconcile`; `None` if there is none. A tenant that was there `before` keeps its
+    /// patients. `gauge` shows how many patients there are.
+    pub fn after(before: Option<&Self>, config: &Config, clock: &Clock, gauge: IntGauge) -> Option<Self> {
+        let tenants: Vec<_> = config
+            .tenants
+            .iter()
+            .map(|tenant| {
+                let (name, app_id) = (&*tenant.name, &*tenant.app_id);
+                tenant.callback.reconcile.then(|| Watched {
+                    name: name.into(),
+                    app_id: app_id.into(),
+                    patients: before
+                        .and_then(|before| before.patients_of(name, app_id))
+                        .unwrap_or_else(|| {
+                            Arc::new(Held {
+                                patients: Mutex::default(),
+                                gauge: gauge.clone(),
+                            })
+                        }),
+                })
+            })
             .collect();
         let settings = &config.reconcile;
         let bounds = Bounds {
@@ -85,10 +122,17 @@ impl Seen {
         any.then(|| Self {
             tenants,
             bounds,
-            hasher: RandomState::new(),
+            // Keys of patients that are kept stay the same.
+            hasher: before.map_or_else(RandomState::new, |before| before.hasher.clone()),
             clock: clock.clone(),
             gauge,
         })
+    }
+
+    fn patients_of(&self, name: &str, app_id: &str) -> Option<Arc<Held>> {
+        let mut watched = self.tenants.iter().flatten();
+        let same = watched.find(|watched| &*watched.name == name && &*watched.app_id == app_id)?;
+        Some(Arc::clone(&same.patients))
     }
 
     /// Somebody who may asks `order` of the tenant at this position.
@@ -181,14 +225,17 @@ impl Seen {
     }
 
     fn of(&self, tenant: usize) -> Option<MutexGuard<'_, Patients>> {
-        let patients = self.tenants.get(tenant)?.as_ref()?;
-        Some(patients.lock().unwrap_or_else(PoisonError::into_inner))
+        let watched = self.tenants.get(tenant)?.as_ref()?;
+        Some(watched.patients.patients.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn show(&self, before: usize, after: usize) {
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.gauge.add(count(after) - count(before));
     }
+}
+
+fn count(patients: usize) -> i64 {
+    i64::try_from(patients).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -197,7 +244,6 @@ mod tests {
     use crate::config::{Sources, load};
     use aimis_core::contract;
     use aimis_core::order::{OrderBuilder, Rules, Value};
-    use std::sync::Arc;
 
     fn seen(clock: &Clock) -> Seen {
         let tenant = "app_id = \"1\"\ntoken_file = \"t\"\nhospital_id = \"H\"\nunion_id = \"U\"\n";
@@ -208,7 +254,7 @@ mod tests {
             tenant.replace('1', "2")
         );
         let config = load(&Sources::text("t.toml", text)).unwrap().config;
-        Seen::new(&config, clock, IntGauge::new("patients", "patients").unwrap()).unwrap()
+        Seen::after(None, &config, clock, IntGauge::new("patients", "patients").unwrap()).unwrap()
     }
 
     fn order(phone: &str, study_type: i64) -> Order {

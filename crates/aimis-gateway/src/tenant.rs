@@ -4,12 +4,12 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aimis_core::cipher::FieldCipher;
 use aimis_core::order::Rules;
-use aimis_core::sign::{Signed, Signer, Timestamp};
+use aimis_core::sign::Timestamp;
 use http::{HeaderValue, Uri};
 
 use crate::forward::cache::terms::Terms;
+use crate::keyring::Keyring;
 use crate::sent::Sent;
 use crate::telemetry::log::Loggable;
 
@@ -60,8 +60,8 @@ pub struct Tenant {
     pub cache: Vec<Terms>,
     /// Its way to the platform, by its position in [`crate::upstream::connect::Connector`].
     pub(crate) way: usize,
-    pub(crate) signer: Signer,
-    pub(crate) cipher: FieldCipher,
+    /// Its tokens.
+    pub keyring: Arc<Keyring>,
     pub(crate) app_id_header: HeaderValue,
     pub(crate) platform_host: HeaderValue,
     /// What its requests were signed for; kept where callbacks are taken.
@@ -71,11 +71,6 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Signature and timestamp for a request of this tenant at `now`.
-    pub fn sign(&self, now: Timestamp) -> Signed {
-        self.signer.sign(&self.app_id, now)
-    }
-
     /// Notes that a request signed for `at` is about to leave.
     pub fn note_sent(&self, at: Timestamp) {
         if let Some(sent) = &self.sent {
@@ -83,9 +78,10 @@ impl Tenant {
         }
     }
 
-    /// The cipher of its personal fields.
-    pub fn cipher(&self) -> &FieldCipher {
-        &self.cipher
+    /// Whether this is the same hospital to the platform as `other`: what is remembered about the one is true of the
+    /// other.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.app_id == other.app_id
     }
 
     /// Its appId as a header's value.
@@ -143,6 +139,11 @@ impl Tenants {
     /// The tenant called so.
     pub fn by_name(&self, name: &str) -> Option<&Arc<Tenant>> {
         self.by_name.get(name).map(|index| &self.all[*index])
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<&str> {
+        self.all.iter().map(|tenant| tenant.name.as_str()).collect()
     }
 
     /// The tenant with this appId.

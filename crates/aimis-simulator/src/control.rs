@@ -6,7 +6,8 @@
 //! curl $S/fault -d '{"fault":"latency","ms":2000}'   # every request; -X DELETE ends all faults
 //! curl $S/fault/next -d '{"fault":"reset_before_head"}'
 //! curl $S/fault-rate -d '{"fault":{"fault":"status","code":502},"oneIn":10}'
-//! curl $S/token -d '{"appId":"900001","token":"fedcba9876543210fedcba9876543210"}'
+//! curl $S/token -d '{"appId":"900001","token":"fedcba9876543210fedcba9876543210"}'   # that one only
+//! curl $S/token -d '{"appId":"900001","token":"0123456789abcdef0123456789abcdef","also":"fedcba9876543210fedcba9876543210"}'
 //! curl $S/clock -d '{"offsetMs":-400000}'
 //! curl $S/patients
 //! curl $S/callback -d '{"url":"http://127.0.0.1:8081/callback/first-hospital","studyId":"S1001","status":3}'
@@ -84,6 +85,8 @@ struct RateOrder {
 struct TokenOrder {
     app_id: String,
     token: String,
+    /// Taken as well.
+    also: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -192,7 +195,7 @@ impl Levers {
     }
 
     fn token(&self, order: &TokenOrder) -> Outcome {
-        if switch_token(&self.platform, &order.app_id, &order.token) {
+        if switch_token(&self.platform, &order.app_id, &order.token, order.also.as_deref()) {
             done()
         } else {
             Err(Refused(404, format!("no account has appId {}", order.app_id)))

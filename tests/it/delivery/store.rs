@@ -109,7 +109,8 @@ async fn deliver(
         repeat_interval: Duration::ZERO,
         resolver: Resolver::system(),
     };
-    let targets = vec![Target::read(&config.tenants[0]).unwrap().unwrap()];
+    let target = Target::read(&config.tenants[0]).unwrap().unwrap();
+    let (_targets, targets) = watch::channel(vec![Arc::new(target)]);
     let deliverer = Deliverer::new(targets, &config.delivery, &inbox, &surroundings).unwrap();
     let (stop, stopped) = watch::channel(false);
     let (abort, aborted) = watch::channel(false);

@@ -11,7 +11,7 @@ use aimis_simulator::{Platform, PlatformOptions};
 
 use super::{PATH, serve};
 use crate::support::binary;
-use crate::support::client::{Connection, request};
+use crate::support::client::{self, Connection, request};
 use crate::support::directory::Directory;
 use crate::support::gateway::studies_query;
 use crate::support::process::{Process, Serve};
@@ -80,6 +80,31 @@ async fn restarts_refuse_nobody() {
         caller.await.unwrap().unwrap();
     }
     assert!(answered.load(Ordering::Relaxed) >= 60);
+}
+
+/// A caller that comes while the gateway stops is not taken by it, to be closed a moment later.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_during_a_stop_waits_for_the_successor() {
+    let platform = Platform::start(PlatformOptions::default()).await.unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let lan = socket.local_addr().unwrap();
+    let mut command = serve(&platform);
+    command
+        .env("AIMIS_LAN__LISTEN", lan.to_string())
+        .env("AIMIS_DRAIN__DELAY_MS", "700");
+    let first = Serve::ready(start_with(socket.try_clone().unwrap(), &command));
+
+    first.process.signal("TERM");
+    while client::get(first.telemetry, "/readyz").await.status == 200 {}
+    let mut late = Connection::open(lan).await;
+    let ended = tokio::task::spawn_blocking(|| first.process.ended()).await.unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let _second = Serve::ready(start_with(socket, &command));
+
+    late.send(&request("POST", PATH, &[], studies_query().as_bytes()))
+        .await
+        .unwrap();
+    assert_eq!(late.answer().await.map(|answer| answer.status), Some(200));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aimis_gateway::app::{self, Surroundings};
@@ -147,7 +148,47 @@ impl Settings {
         self
     }
 
+    /// Without a tenant, by its name; those behind it move up.
+    pub fn without_tenant(mut self, name: &str) -> Self {
+        let at = self.tenants.iter().position(|(known, _)| known == name).unwrap();
+        self.tenants.remove(at);
+        if at < self.tenant_lines.len() {
+            self.tenant_lines.remove(at);
+        }
+        self
+    }
+
+    /// In place of the lines of a section, these.
+    pub fn instead(mut self, section: &str, line: &str) -> Self {
+        let key = line.split('=').next().unwrap();
+        self.sections
+            .retain(|(known, line)| known != section || line.split('=').next().unwrap() != key);
+        self.with(section, line)
+    }
+
+    /// Writes the configuration into `directory`, and each tenant's token into a file there if there is none yet.
+    pub fn write(&self, directory: &Directory) -> PathBuf {
+        for (name, account) in &self.tenants {
+            let token = format!("{name}.token");
+            if !directory.path().join(&token).exists() {
+                directory.file(&token, &account.token);
+            }
+        }
+        let text = self.text_with(|name| format!("token_file = \"{name}.token\"\n"));
+        directory.file("gateway.toml", text).into()
+    }
+
+    /// Starts it from files in `directory`, which can be changed and read anew.
+    pub fn start_in(&self, directory: &Directory) -> Gateway {
+        let sources = Sources::path(self.write(directory));
+        self.start_with(sources.clone(), Some(sources))
+    }
+
     fn text(&self) -> String {
+        self.text_with(|_| String::new())
+    }
+
+    fn text_with(&self, of_tenant: impl Fn(&str) -> String) -> String {
         let mut sections: Vec<(&str, String)> = vec![
             ("lan", format!("listen = {}\n", self.listen)),
             ("telemetry", "listen = \"127.0.0.1:0\"\n".into()),
@@ -183,8 +224,11 @@ impl Settings {
             let lines = self.tenant_lines.get(index).map_or("", String::as_str);
             write!(
                 text,
-                "[[tenants]]\nname = \"{name}\"\napp_id = \"{}\"\nhospital_id = \"{}\"\nunion_id = \"{}\"\n{lines}",
-                account.app_id, account.hospital_id, account.union_id
+                "[[tenants]]\nname = \"{name}\"\napp_id = \"{}\"\nhospital_id = \"{}\"\nunion_id = \"{}\"\n{}{lines}",
+                account.app_id,
+                account.hospital_id,
+                account.union_id,
+                of_tenant(name)
             )
             .unwrap();
         }
@@ -204,7 +248,11 @@ impl Settings {
             .iter()
             .enumerate()
             .map(|(index, (_, account))| (format!("AIMIS_TENANTS__{index}__TOKEN"), account.token.clone()));
-        let loaded = config::load(&Sources::text("test.toml", self.text()).with_env(tokens)).unwrap();
+        self.start_with(Sources::text("test.toml", self.text()).with_env(tokens), None)
+    }
+
+    fn start_with(&self, from: Sources, sources: Option<Sources>) -> Gateway {
+        let loaded = config::load(&from).unwrap();
         let log = LogBuffer::default();
         let surroundings = Surroundings {
             clock: self.clock.clone(),
@@ -212,6 +260,7 @@ impl Settings {
             log_output: Box::new(log.clone()),
             instance: "test",
             inherited: aimis_gateway::inherited::Inherited::default(),
+            sources,
         };
         let gateway = app::Gateway::start(&loaded.config, surroundings).unwrap();
         Gateway {
@@ -269,6 +318,24 @@ impl Gateway {
         let text = self.telemetry("/metrics").await.text();
         text.lines()
             .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// Has it read everything anew; gives what is wrong with it.
+    pub async fn reload(&self) -> Result<(), String> {
+        let outcome = self.running.as_ref().expect("it runs").reload().await.unwrap();
+        outcome.map_err(|error| error.to_string())
+    }
+
+    /// Waits until its log has a line with `text`.
+    pub async fn logged(&self, text: &str) {
+        let there = async {
+            while !self.log.text().contains(text) {
+                // A turn of the loop, over a socket: neither a spin nor a wait of a fixed time.
+                self.telemetry("/livez").await;
+            }
+        };
+        let waited = tokio::time::timeout(client::PATIENCE, there).await;
+        waited.unwrap_or_else(|_| panic!("no {text} in {}", self.log.text()));
     }
 
     /// Stops it well and gives everything it logged.

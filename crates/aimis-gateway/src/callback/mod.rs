@@ -37,6 +37,7 @@ pub mod verify;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use http::Request;
 use http::header::CONTENT_TYPE;
@@ -59,8 +60,8 @@ mod tests;
 
 /// Everything that the road needs.
 pub struct Callbacks {
-    /// The tenants.
-    pub hospitals: Hospitals,
+    /// The tenants, as the configuration in force has them.
+    pub hospitals: Arc<ArcSwap<Hospitals>>,
     /// Where events are kept.
     pub inbox: Arc<dyn Inbox>,
     /// How much one address may send.
@@ -156,7 +157,8 @@ impl Callbacks {
         course: &mut Course,
     ) -> Result<open::Opened, CallbackRefusal> {
         let route = ingress::route(&head.method, head.uri.path());
-        let (hospital, known) = self.hospitals.find(route.map_or("", |route| route.tenant));
+        let hospitals = self.hospitals.load();
+        let (hospital, known) = hospitals.find(route.map_or("", |route| route.tenant));
         let barred = if !known {
             Some(CallbackRefusal::Route)
         } else if !hospital.is_near(peer.address) {

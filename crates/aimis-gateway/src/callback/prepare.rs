@@ -73,13 +73,14 @@ fn hospital(
             error,
         })
     });
+    let keys = || tenant.keyring.all().iter().map(|held| &held.key);
     Ok(Hospital {
         name: tenant.name.clone(),
         app_id: tenant.app_id.clone(),
         hospital_id: tenant.hospital_id.clone(),
         rules: rules(callback, settings.signature),
-        signers: vec![tenant.signer.clone()],
-        ciphers: vec![tenant.cipher.clone()],
+        signers: keys().map(|key| key.signer().clone()).collect(),
+        ciphers: keys().map(|key| key.cipher().clone()).collect(),
         sent: tenant.sent.clone(),
         secret: secret.transpose()?.map(|text| PathSecret::new(&text)),
         networks: settings.networks.clone(),

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::hospital::Hospitals;
 use super::inbox::Inbox;
 use super::links::LinkHosts;
-use super::prepare::Prepared;
 use super::rate::Rate;
 use super::service::{CallbackService, Surroundings};
 use super::{BodyBounds, Callbacks, Invalidate};
@@ -17,11 +17,12 @@ use crate::edge::guarded_io::Patience;
 use crate::edge::tls::door::Door;
 use crate::pulse::Beat;
 use crate::worker::{self, Worker};
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 /// What the worker is made of.
 pub(crate) struct Parts {
-    pub(crate) prepared: Prepared,
+    pub(crate) hospitals: Arc<ArcSwap<Hospitals>>,
     pub(crate) inbox: Arc<dyn Inbox>,
     pub(crate) invalidate: Vec<Arc<dyn Invalidate>>,
     pub(crate) signing_clock: Clock,
@@ -39,7 +40,7 @@ pub(crate) struct Parts {
 /// When the system gives no thread or no timer.
 pub(crate) fn start(config: &Callback, parts: Parts) -> io::Result<(Worker, JoinHandle<()>)> {
     let Parts {
-        prepared,
+        hospitals,
         inbox,
         invalidate,
         signing_clock,
@@ -51,7 +52,7 @@ pub(crate) fn start(config: &Callback, parts: Parts) -> io::Result<(Worker, Join
     } = parts;
     let (clock, metrics) = (surroundings.clock.clone(), Arc::clone(&surroundings.metrics));
     let road = Callbacks {
-        hospitals: prepared.hospitals,
+        hospitals,
         inbox,
         rate: Rate::new(config.max_per_source_per_s, clock.clone()),
         bounds: BodyBounds {

@@ -79,7 +79,9 @@ fn road(config: &Config, told: &Arc<Told>) -> Callbacks {
     let (settings, keys) = (Settings::from(&config.inbox), KeyFiles::from(&config.inbox));
     let told: Arc<dyn Invalidate> = Arc::clone(told) as _;
     Callbacks {
-        hospitals: crate::prepare::prepare(config).unwrap().callbacks.unwrap().hospitals,
+        hospitals: Arc::new(ArcSwap::from_pointee(
+            crate::prepare::prepare(config).unwrap().callbacks.unwrap().hospitals,
+        )),
         inbox: Arc::new(Sqlite::open(settings, &keys, Role::Gateway, parts).unwrap()),
         rate: Rate::new(0, clock.clone()),
         bounds: BodyBounds {

@@ -35,8 +35,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Fingerprints, by what names the token.
+type Tokens = Vec<(&'static str, String)>;
+
 struct Found {
-    tenants: Vec<(String, String, String)>,
+    /// Name, appId and tokens.
+    tenants: Vec<(String, String, Tokens)>,
     clients: Vec<ClientFound>,
     platform: String,
     lan: Vec<String>,
@@ -114,7 +118,17 @@ impl Found {
         let tenants: Vec<_> = self
             .tenants
             .iter()
-            .map(|(name, app_id, token)| json!({ "name": name, "app_id": app_id, "token_fingerprint": token }))
+            .map(|(name, app_id, tokens)| {
+                let mut shown = json!({ "name": name, "app_id": app_id });
+                for (source, token) in tokens {
+                    let key = match *source {
+                        "token" => "token_fingerprint".to_owned(),
+                        source => format!("{source}_token_fingerprint"),
+                    };
+                    shown[key] = token.as_str().into();
+                }
+                shown
+            })
             .collect();
         let clients: Vec<_> = self.clients.iter().map(ClientFound::json).collect();
         json!({
@@ -131,8 +145,15 @@ impl Found {
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for (name, app_id, token) in &self.tenants {
-            text += &format!("tenant {name}: appId {app_id}, token {token}\n");
+        for (name, app_id, tokens) in &self.tenants {
+            let tokens = tokens.iter().map(|(source, token)| match *source {
+                "token" => format!("token {token}"),
+                source => format!("{source} token {token}"),
+            });
+            text += &format!(
+                "tenant {name}: appId {app_id}, {}\n",
+                tokens.collect::<Vec<_>>().join(", ")
+            );
         }
         for (name, go) in &self.events {
             text += &format!("events of {name}: {go}\n");
@@ -158,13 +179,10 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
         .tenants
         .all()
         .iter()
-        .zip(&prepared.fingerprints)
-        .map(|(tenant, token)| {
-            (
-                tenant.name.as_str().to_owned(),
-                tenant.app_id.clone(),
-                token.to_string(),
-            )
+        .map(|tenant| {
+            let held = tenant.keyring.all().iter();
+            let tokens = held.map(|held| (held.source.as_str(), held.key.fingerprint().to_string()));
+            (tenant.name.as_str().to_owned(), tenant.app_id.clone(), tokens.collect())
         })
         .collect();
     Ok(Found {

@@ -120,6 +120,7 @@ fn start(simulator: &Running, log: &Captured, directory: &Directory) -> Result<G
             log_output: Box::new(log.clone()),
             instance: "demo",
             inherited: crate::inherited::Inherited::default(),
+            sources: None,
         };
         Ok(Gateway::start(&loaded.config, surroundings)?)
     };

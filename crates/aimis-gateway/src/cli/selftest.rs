@@ -113,22 +113,17 @@ fn holds(vector: &Value) -> bool {
 fn tenants(source: &ConfigArguments) -> Result<Vec<Value>, Failure> {
     let loaded = source.load()?;
     let prepared = prepare::prepare(&loaded.config)?;
-    let tenants = prepared
-        .snapshot
-        .tenants
-        .all()
-        .iter()
-        .zip(&prepared.fingerprints)
-        .map(|(tenant, token)| {
-            let signed = tenant.sign(Timestamp::from_millis(SAMPLE_TIME));
-            json!({
-                "name": tenant.name.as_str(),
-                "token_fingerprint": token.to_string(),
-                "timestamp": signed.timestamp(),
-                "signature": signed.signature(),
-                "plaintext": SAMPLE_PHONE,
-                "ciphertext": tenant.cipher().encrypt(SAMPLE_PHONE).as_str(),
-            })
-        });
+    let tenants = prepared.snapshot.tenants.all().iter().map(|tenant| {
+        let key = tenant.keyring.current();
+        let signed = key.sign(&tenant.app_id, Timestamp::from_millis(SAMPLE_TIME));
+        json!({
+            "name": tenant.name.as_str(),
+            "token_fingerprint": key.fingerprint().to_string(),
+            "timestamp": signed.timestamp(),
+            "signature": signed.signature(),
+            "plaintext": SAMPLE_PHONE,
+            "ciphertext": key.cipher().encrypt(SAMPLE_PHONE).as_str(),
+        })
+    });
     Ok(tenants.collect())
 }

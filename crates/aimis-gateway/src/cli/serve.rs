@@ -16,10 +16,6 @@ use crate::inherited::Inherited;
 use crate::notify::Notifier;
 use crate::security;
 
-/// What a SIGHUP is answered with: for many a service it means "read the configuration anew", and its
-/// default, death, would end queries that run.
-const NO_RELOAD: &str = "reload is not supported yet: restart to change the configuration";
-
 /// Told at the start when the system does not allow what the configuration does.
 const FEW_DESCRIPTORS: &str = "the limit of open files is too low for lan.max_connections: raise the hard limit (LimitNOFILE= in systemd, ulimit -Hn, --ulimit nofile= of a container), or lower lan.max_connections";
 
@@ -37,7 +33,8 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
     let inherited = Inherited::from_environment()?;
     let manager = Notifier::from_environment();
 
-    let loaded = arguments.source.load()?;
+    let sources = arguments.source.sources();
+    let loaded = config::load(&sources)?;
     // Before the gateway, so that a signal during the start is not lost.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
@@ -47,6 +44,7 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
         log_output: Box::new(io::stdout()),
         instance: instance(),
         inherited,
+        sources: Some(sources),
     };
     // Of the process as a whole, so not the affair of a `Gateway`, of which tests have many.
     let room = descriptors::raise(descriptors::needed(&loaded.config, worker_count(&loaded.config)));
@@ -76,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
     manager.ready();
     runtime.block_on(async {
         tokio::select! {
-            () = signals.stop(|| gateway.notice(NO_RELOAD)) => {}
+            () = signals.stop(async || reload(&gateway, &manager).await) => {}
             () = manager.keep_watchdog(|time| gateway.alive(time)) => {}
         }
     });
@@ -84,6 +82,14 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
     manager.status("finishing what runs");
     gateway.drain();
     Ok(())
+}
+
+/// Reads everything anew. How it went is told in the log; the manager learns that it is over.
+async fn reload(gateway: &Gateway, manager: &Notifier) {
+    manager.reloading();
+    // Refused or not: what serves is whole. A gateway that stops answers nobody.
+    let _ = gateway.reload().await;
+    manager.ready();
 }
 
 /// Tells replicas apart in the log: host and process, which is all that the log collector lacks.
@@ -108,14 +114,23 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal to stop.
-    async fn stop(&mut self, on_hangup: impl Fn()) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => on_hangup(),
+    /// Waits for a signal to stop. One that comes while `on_hangup` runs ends that, too.
+    async fn stop(&mut self, on_hangup: impl AsyncFn()) {
+        let Self {
+            terminate,
+            interrupt,
+            hangup,
+        } = self;
+        let hangups = async {
+            while hangup.recv().await.is_some() {
+                on_hangup().await;
             }
+            std::future::pending().await
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = hangups => {}
         }
     }
 }

@@ -40,9 +40,14 @@ impl ConfigArguments {
 
     /// The same, with the problems one by one.
     pub(super) fn read(&self) -> Result<Loaded, ConfigError> {
+        config::load(&self.sources())
+    }
+
+    /// What it is read from. The environment is that of now.
+    pub(super) fn sources(&self) -> Sources {
         let env = config::environment();
         let file = self.file(&env).map(SourceFile::Path);
-        config::load(&Sources { file, env })
+        Sources { file, env }
     }
 }
 

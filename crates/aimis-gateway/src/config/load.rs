@@ -137,6 +137,24 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     }
 }
 
+/// Every key of `config` with its effective value, secrets hidden; where a value comes from is not told.
+pub(crate) fn settings_of(config: &Config) -> Vec<Setting> {
+    config.show("", &Origins::new())
+}
+
+/// Judges once more what two keys mean together, in a configuration that was put together of two.
+///
+/// # Errors
+/// [`ConfigError`] with every problem found.
+pub(crate) fn check_again(config: &Config) -> Result<(), ConfigError> {
+    let problems = check(config, &Origins::new());
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigError { problems })
+    }
+}
+
 /// Relative paths in the file `name` begin here.
 fn directory(name: Option<&str>) -> PathBuf {
     name.and_then(|name| Path::new(name).parent())

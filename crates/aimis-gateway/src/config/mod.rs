@@ -52,6 +52,7 @@ pub use kind::text::Text;
 pub use kind::token::{SecretText, TokenSource};
 pub use kind::url::{BaseUrl, Host, HostPort};
 pub use load::{Loaded, SourceFile, Sources, load};
+pub(crate) use load::{check_again, settings_of};
 pub use markdown::markdown;
 pub use origin::Origin;
 pub use plain::Plain;
@@ -81,5 +82,6 @@ pub use tables::protocol::{
 };
 pub use tables::pull::Pull;
 pub use tables::reconcile::Reconcile;
+pub use tables::reload::{Reload, Rotation};
 pub use tables::tenant::Tenant;
 pub use tables::tls::{ClientAuth, LanTls};

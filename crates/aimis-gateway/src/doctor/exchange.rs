@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aimis_core::contract::{HOSPITAL_ID, UNION_ID};
-use aimis_core::order::{OrderBuilder, Rules, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,6 +12,7 @@ use super::proxy;
 use crate::config::Config;
 use crate::forward::apis::Apis;
 use crate::forward::protect::{ProtectedRequest, protect};
+use crate::nobody::{self, Ids};
 use crate::tenant::Tenant;
 use crate::upstream::clock_offset::Reading;
 use crate::upstream::connect::{self, Connector, Http1};
@@ -21,17 +20,6 @@ use crate::upstream::error::{CertificateFault, UpstreamError};
 use crate::upstream::proxy::{ProxyFault, Tunnel, open};
 use crate::upstream::reply::{self, Reply};
 use crate::upstream::{sign, tls};
-
-/// The query that is asked.
-pub(super) const API: &str = "patientStudies";
-
-/// The made-up person of the interface's golden vectors, and a day long ago.
-const PERSON: [(&str, &str); 4] = [
-    ("phoneNum", "13800138000"),
-    ("idNum", "11010119000101009X"),
-    ("studyDateBegin", "2024-01-01 00:00:00"),
-    ("studyDateEnd", "2024-01-01 23:59:59"),
-];
 
 /// What was heard of the platform.
 pub(super) struct Heard {
@@ -43,13 +31,6 @@ pub(super) struct Heard {
     pub(super) read: Reading,
     /// Which ids it was asked with.
     pub(super) ids: Ids,
-}
-
-/// Which ids came from the configuration; the others were made up.
-#[derive(Clone, Copy)]
-pub(super) struct Ids {
-    pub(super) hospital: bool,
-    pub(super) union: bool,
 }
 
 /// Asks the platform for a tenant, once. `None` without a token, a way or a question.
@@ -125,36 +106,10 @@ where
     connect::handshake(secured.map_err(|error| connect::tls_fault(&error))?, max_head).await
 }
 
-/// The question about nobody, in this tenant's name. `None` if no question can have its ids.
+/// The question about nobody, in this tenant's name.
 fn question(config: &Config, tenant: &Arc<Tenant>) -> Option<(ProtectedRequest, Ids)> {
-    let apis = Apis::builtin();
-    let api = apis.position(API).expect("the gateway serves it");
-    let mut draft = OrderBuilder::new(apis.contract(api), 512);
-    let may_ask = |client: &&crate::config::Client| {
-        let names = client.tenants.as_deref();
-        names.is_none_or(|names| names.iter().any(|name| &**name == tenant.name.as_str()))
-    };
-    let clients = || config.clients.iter().filter(may_ask);
-    let hospital = clients().find_map(|client| {
-        let allowed = client.hospital_ids.iter().flatten().find(|id| &***id != "*");
-        client.hospital_id.as_deref().or(allowed.map(|id| &**id))
-    });
-    let union = clients().find_map(|client| client.union_id.as_deref());
-    let hospital = tenant.hospital_id.as_deref().or(hospital);
-    let union = tenant.union_id.as_deref().or(union);
-    let texts = [(HOSPITAL_ID, hospital.unwrap_or("0")), (UNION_ID, union.unwrap_or("0"))];
-    for (name, text) in PERSON.into_iter().chain(texts) {
-        let _ = draft.set(name, Value::Text(text));
-    }
-    for (name, number) in [("studyType", 0), ("dataFlag", 1), ("usage", 0)] {
-        let _ = draft.set(name, Value::Integer(number));
-    }
-    let order = draft.finish(&Rules::default()).ok()?;
-    let ids = Ids {
-        hospital: hospital.is_some(),
-        union: union.is_some(),
-    };
-    Some((protect(&order, api, tenant), ids))
+    let (api, order, ids) = nobody::question(config, tenant, &Apis::builtin())?;
+    Some((protect(&order, api, tenant, tenant.keyring.current()), ids))
 }
 
 /// What to do about an exchange that failed.

@@ -4,8 +4,9 @@ use aimis_core::codes::Class;
 
 use super::chart::Chart;
 use super::clock::direction;
-use super::exchange::{self, API, Heard};
+use super::exchange::{self, Heard};
 use super::finding::Findings;
+use crate::nobody::API;
 use crate::prepare;
 
 /// The institution does not exist.

@@ -16,8 +16,8 @@ pub(super) async fn examine(chart: &mut Chart) {
     for hospital in &mut chart.hospitals {
         let settings = &chart.config.tenants[hospital.index];
         let (name, findings) = (hospital.name.as_str(), &mut chart.findings);
-        let token = match prepare::token(settings) {
-            Ok(token) => token,
+        let keyring = match prepare::keyring(settings, &chart.config.rotation) {
+            Ok(keyring) => keyring,
             Err(error) => {
                 let key = format!("tenants[{}].token_file", hospital.index);
                 findings.fail(
@@ -32,10 +32,15 @@ pub(super) async fn examine(chart: &mut Chart) {
             }
         };
         let way = chart.ways[hospital.way].number;
-        let tenant = prepare::tenant(hospital.index, settings, &token, &apis, &host, way);
-        hospital.tenant = Some(Arc::new(tenant));
+        let tenant = prepare::tenant(hospital.index, settings, keyring, &apis, &host, way);
+        let tenant = hospital.tenant.insert(Arc::new(tenant));
 
-        let fingerprint = format!("fingerprint {}, appId {}", token.fingerprint(), &*settings.app_id);
+        let key = tenant.keyring.current();
+        let mut fingerprint = format!("fingerprint {}", key.fingerprint());
+        for held in tenant.keyring.all().iter().skip(1) {
+            fingerprint += &format!(", {} {}", held.source.as_str(), held.key.fingerprint());
+        }
+        fingerprint += &format!(", appId {}", &*settings.app_id);
         let TokenSource::File(path) = &settings.token else {
             findings.ok(Some(name), format!("token from the environment, {fingerprint}"));
             continue;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use aimis_core::codes::Class;
 use aimis_core::order::Order;
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -12,11 +13,16 @@ use super::cache::directives::Directives;
 use super::cache::entry::Subject;
 use super::cache::flight::{Asked, Fetched, Question};
 use super::cache::status::Passage;
-use super::protect;
+use super::protect::protect;
+use crate::clock::Clock;
+use crate::keyring::Key;
 use crate::limit::pace::Outcome;
-use crate::limit::{Lane, Limited, Limits, NoTurn};
+use crate::limit::{Lane, Limited, Limits, NoTurn, Turn};
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
+use crate::telemetry::event::Event;
+use crate::telemetry::labels::SwitchReason;
+use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::Tenant;
 use crate::upstream::error::{Head, UpstreamError};
@@ -89,6 +95,8 @@ struct Inner {
     cache: Arc<Cache>,
     snapshot: Arc<Snapshot>,
     metrics: Arc<Metrics>,
+    log: Log,
+    clock: Clock,
 }
 
 impl Asker {
@@ -99,6 +107,8 @@ impl Asker {
         cache: Arc<Cache>,
         snapshot: Arc<Snapshot>,
         metrics: Arc<Metrics>,
+        log: Log,
+        clock: Clock,
     ) -> Self {
         Self(Rc::new(Inner {
             platform,
@@ -106,6 +116,8 @@ impl Asker {
             cache,
             snapshot,
             metrics,
+            log,
+            clock,
         }))
     }
 
@@ -204,9 +216,10 @@ impl Asker {
             return Fetched::without(UpstreamError::Suspended(wait).into());
         }
         let lane = Lane::of(&order);
-        let protected = protect::protect(&order, api, tenant);
-        // What the patient is called is not kept while the platform thinks.
-        drop(order);
+        let key = Arc::clone(tenant.keyring.current());
+        let protected = protect(&order, api, tenant, &key);
+        // What the patient is called is not kept while the platform thinks, but while a token is changed.
+        let kept = tenant.keyring.has_others().then_some(order);
         let (turn, limit_time) = self.0.limits.turn(tenant.index, api, lane, deadline).await;
         let turn = match turn {
             Ok(turn) => turn,
@@ -217,7 +230,11 @@ impl Asker {
                 };
             }
         };
-        let sent = self.0.platform.send(protected, turn.repeats(), deadline).await;
+        let mut sent = self.0.platform.send(protected, turn.repeats(), deadline).await;
+        if let Some(order) = kept {
+            // In a box: hardly any question is about this.
+            sent = Box::pin(self.under_others(sent, &key, &order, api, tenant, &turn, deadline)).await;
+        }
         let outcome = outcome(&sent, api);
         let closed = turn.done(outcome, sent.slow_down);
         let told = |error| match (error, closed) {
@@ -237,6 +254,104 @@ impl Asker {
             upstream_time: sent.took,
             limit_time,
             resigned: sent.resigned,
+        }
+    }
+}
+
+impl Asker {
+    /// While a token is changed: a question that was refused under `key` is asked under the tenant's other tokens, until
+    /// the platform takes one. What it says under none of them is what it said first.
+    #[expect(clippy::too_many_arguments, reason = "what `fetch` has in hand, once")]
+    async fn under_others(
+        &self,
+        mut sent: Sent,
+        key: &Arc<Key>,
+        order: &Order,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        turn: &Turn,
+        deadline: Instant,
+    ) -> Sent {
+        let Inner {
+            platform,
+            snapshot,
+            metrics,
+            log,
+            clock,
+            ..
+        } = &*self.0;
+        match Verdict::of(&sent, api, snapshot) {
+            Verdict::Refused => {}
+            Verdict::Taken => {
+                tenant.keyring.accepted(key);
+                return sent;
+            }
+            Verdict::Unclear => return sent,
+        }
+        let mut others = tenant.keyring.others(key, clock.moment());
+        let mut refused_all = !others.is_empty();
+        // Once more under the first: the platform may change over between two attempts.
+        others.extend(refused_all.then(|| Arc::clone(key)));
+        for other in others {
+            if !turn.repeats().take() {
+                return sent;
+            }
+            let again = platform.send(protect(order, api, tenant, &other), turn.repeats(), deadline);
+            let mut again = again.await;
+            again.attempts += sent.attempts;
+            again.took += sent.took;
+            again.resigned |= sent.resigned;
+            let verdict = Verdict::of(&again, api, snapshot);
+            if verdict == Verdict::Refused {
+                sent.attempts = again.attempts;
+                sent.took = again.took;
+                continue;
+            }
+            refused_all = false;
+            if again.result.is_err() {
+                sent.attempts = again.attempts;
+                sent.took = again.took;
+                break;
+            }
+            let switch = (verdict == Verdict::Taken)
+                .then(|| tenant.keyring.refused_for(key, &other, clock.moment()))
+                .flatten();
+            if let Some(switch) = switch {
+                metrics.reloads.switched(tenant.index, SwitchReason::Refused);
+                log.write(&Event::TokenSwitched {
+                    tenant: &tenant.name,
+                    switch,
+                    reason: SwitchReason::Refused,
+                });
+            }
+            return again;
+        }
+        if refused_all {
+            tenant.keyring.refused_all(clock.moment());
+        }
+        sent
+    }
+}
+
+/// What an answer says about the token that it was asked under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The platform looked the patient up: signature and ciphertexts were right.
+    Taken,
+    /// It refuses us.
+    Refused,
+    /// There is none, or it is about something else. A complaint about fields is among this: whoever looks at the
+    /// fields before the signature would take any token, and whoever cannot decrypt them complains as well.
+    Unclear,
+}
+
+impl Verdict {
+    pub(crate) fn of(sent: &Sent, api: usize, snapshot: &Snapshot) -> Self {
+        let code = sent.result.as_ref().ok().and_then(|reply| reply.envelope().code());
+        match code.map(|code| snapshot.rule(api, code).class) {
+            Some(Class::Success | Class::NoData) => Self::Taken,
+            Some(Class::Auth) => Self::Refused,
+            _ => Self::Unclear,
         }
     }
 }

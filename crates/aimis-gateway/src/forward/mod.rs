@@ -19,7 +19,7 @@
 //!
 //! A stage names types of earlier stages only. What surrounds a request whatever becomes of it (its id,
 //! its log line, the headers on every answer) is in [`service`]; what is learnt about it in [`notes`]; [`cors`] speaks
-//! with browsers.
+//! with browsers; [`roads`] has a worker's road follow the configuration in force.
 
 pub mod answer;
 pub mod apis;
@@ -33,6 +33,7 @@ pub mod notes;
 pub mod protect;
 pub mod question;
 pub mod relay;
+pub mod roads;
 pub mod route;
 pub mod service;
 mod understand;

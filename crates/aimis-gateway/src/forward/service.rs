@@ -14,14 +14,15 @@ use hyper::body::Incoming;
 
 use super::decode::body;
 use super::notes::Notes;
-use super::{Road, answer, cors};
+use super::roads::{Made, Roads};
+use super::{answer, cors};
 use crate::clock::Clock;
 use crate::config::Language;
 use crate::edge::connection::{Asked, Body};
 use crate::edge::guard::HeadFault;
 use crate::edge::peer::Peer;
 use crate::edge::request_id::{RequestId, RequestIds, X_REQUEST_ID};
-use crate::pull::{self, Pull};
+use crate::pull;
 use crate::rejection::{self, Rejection};
 use crate::telemetry::event::Event;
 use crate::telemetry::exchange::{Exchange, FieldName};
@@ -42,42 +43,31 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// A worker's service: what hyper calls for each request.
 pub struct RoadService {
-    road: Road,
+    roads: Roads,
     ids: RefCell<RequestIds>,
     clock: Clock,
     log: Log,
-    metrics: Arc<Metrics>,
     health: Health,
     draining: Arc<AtomicBool>,
-    /// The road beside this one; `None` where no callbacks are taken.
-    pull: Option<Arc<Pull>>,
 }
 
 impl RoadService {
     /// `health` tells of the signal to stop; `draining` is set when no further request is to be taken.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what surrounds two roads, put together in one place"
-    )]
     pub fn new(
-        road: Road,
+        roads: Roads,
         ids: RequestIds,
         clock: Clock,
         log: Log,
-        metrics: Arc<Metrics>,
         health: Health,
         draining: Arc<AtomicBool>,
-        pull: Option<Arc<Pull>>,
     ) -> Self {
         Self {
-            road,
+            roads,
             ids: RefCell::new(ids),
             clock,
             log,
-            metrics,
             health,
             draining,
-            pull,
         }
     }
 
@@ -88,7 +78,10 @@ impl RoadService {
             Ok(request) => request,
             Err(fault) => return self.refuse(fault, peer),
         };
-        let active = Active::new(&self.metrics);
+        // Under what is in force now, to its end.
+        let made = self.roads.current();
+        let road = &made.road;
+        let active = Active::new(&made.generation.metrics);
         let id = request
             .headers()
             .get(X_REQUEST_ID)
@@ -96,10 +89,10 @@ impl RoadService {
             .unwrap_or_else(|| self.ids.borrow_mut().make());
         let wanted = language(request.headers());
         let exchange = Exchange::new(id, method(request.method()));
-        let mut notes = Notes::new(exchange, self.road.snapshot.clients.anybody().answers);
+        let mut notes = Notes::new(exchange, road.snapshot.clients.anybody().answers);
 
-        let origin = self.road.snapshot.cors.origin(request.headers());
-        let preflight = self.road.snapshot.cors.preflight(request.method(), request.headers());
+        let origin = road.snapshot.cors.origin(request.headers());
+        let preflight = road.snapshot.cors.preflight(request.method(), request.headers());
         let outcome = if let Some(preflight) = preflight {
             notes.exchange.class = CodeClass::Ok;
             preflight
@@ -108,7 +101,7 @@ impl RoadService {
         } else {
             // A defect answers 500 and leaves the connection and the worker as they were: the road keeps
             // no state of its own between requests that a panic could leave half changed.
-            AssertUnwindSafe(self.handle(request, peer, &mut notes))
+            AssertUnwindSafe(self.handle(&made, request, peer, &mut notes))
                 .catch_unwind()
                 .await
                 .unwrap_or(Err(Rejection::Internal))
@@ -126,7 +119,7 @@ impl RoadService {
         let answers = notes.answers;
         answer::adapt(&mut response, answers, &mut notes);
         decorate(response.headers_mut(), &notes);
-        let legacy = self.road.asker.limits().legacy_headers();
+        let legacy = road.asker.limits().legacy_headers();
         notes.standings.write(response.headers_mut(), legacy);
         if let Some(origin) = origin {
             cors::permit(response.headers_mut(), origin);
@@ -138,7 +131,7 @@ impl RoadService {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         notes.exchange.total_time = self.clock.moment().since(start);
-        self.tell(&mut notes.exchange, &response);
+        self.tell(&mut notes.exchange, &response, &made);
         drop(active);
         response
     }
@@ -146,31 +139,34 @@ impl RoadService {
     /// The road that a path belongs to.
     async fn handle(
         &self,
+        made: &Made,
         request: Request<Incoming>,
         peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
         if pull::is_pull(request.uri()) {
             // In a box, so that questions have not the room for it.
-            Box::pin(self.pull(request, peer, notes)).await
+            Box::pin(self.pull(made, request, peer, notes)).await
         } else {
-            self.road.handle(request, peer, notes).await
+            made.road.handle(request, peer, notes).await
         }
     }
 
     /// What happens to a request of a HIS that fetches its events.
     async fn pull(
         &self,
+        made: &Made,
         request: Request<Incoming>,
         peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
         let (head, body) = request.into_parts();
         notes.exchange.pull = Some(pull::operation(&head.method));
-        let client = self.road.identify(&head.headers, peer, notes)?;
-        let tenants = &self.road.snapshot.tenants;
-        let route = pull::read(self.pull.as_deref(), &head.method, &head.uri, client, tenants)?;
-        let pull = self.pull.as_deref().ok_or(Rejection::NoSuchInbox)?;
+        let client = made.road.identify(&head.headers, peer, notes)?;
+        let tenants = &made.road.snapshot.tenants;
+        let pull = made.generation.pull.as_deref();
+        let route = pull::read(pull, &head.method, &head.uri, client, tenants)?;
+        let pull = pull.ok_or(Rejection::NoSuchInbox)?;
         notes.exchange.tenant = Some((route.tenant.index, route.tenant.name.clone()));
         let body = match route.asked {
             pull::Asked::Fetch { limit, wait } => {
@@ -182,7 +178,7 @@ impl RoadService {
                 fetched.body
             }
             pull::Asked::Settle => {
-                let body = body::read(&head.headers, body, self.road.snapshot.body_bounds).await?;
+                let body = body::read(&head.headers, body, made.road.snapshot.body_bounds).await?;
                 notes.exchange.request_size = body.len();
                 let (settled, answer) = pull
                     .settle(route.tenant, &pull::Report::read(&body)?, &self.log)
@@ -202,19 +198,20 @@ impl RoadService {
     fn refuse(&self, fault: HeadFault, peer: &Peer) -> Response<Body> {
         let id = self.ids.borrow_mut().make();
         let rejection = Rejection::Malformed(fault);
-        let answers = self.road.snapshot.clients.anybody().answers;
+        let made = self.roads.current();
+        let answers = made.road.snapshot.clients.anybody().answers;
         let mut notes = Notes::new(Exchange::new(id, OTHER_METHOD), answers);
-        notes.exchange.client_address = self.road.address_to_log(peer);
+        notes.exchange.client_address = made.road.address_to_log(peer);
         note_rejection(&mut notes.exchange, &rejection);
         let mut response = rejection::to_response(&rejection, answers.language, &id);
         answer::adapt(&mut response, answers, &mut notes);
         decorate(response.headers_mut(), &notes);
-        self.tell(&mut notes.exchange, &response);
+        self.tell(&mut notes.exchange, &response, &made);
         response
     }
 
     /// Counts and logs what was answered.
-    fn tell(&self, exchange: &mut Exchange, response: &Response<Body>) {
+    fn tell(&self, exchange: &mut Exchange, response: &Response<Body>, made: &Made) {
         exchange.status = response.status().as_u16();
         exchange.reply_size = response
             .body()
@@ -222,7 +219,7 @@ impl RoadService {
             .exact()
             .and_then(|n| n.try_into().ok())
             .unwrap_or(0);
-        exchange.count(&self.metrics);
+        exchange.count(&made.generation.metrics);
         if !exchange.quiet {
             self.log.write(&Event::Request(exchange));
         }
@@ -235,10 +232,12 @@ impl Service for RoadService {
     }
 
     fn keep_house(&self) {
-        self.road.asker.platform().close_idle();
-        self.road.asker.limits().show();
-        self.road.asker.cache().sweep();
-        self.road.failures.forget_quiet();
+        let made = self.roads.current();
+        let road = &made.road;
+        road.asker.platform().close_idle();
+        road.asker.limits().show();
+        road.asker.cache().sweep();
+        road.failures.forget_quiet();
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! Clients and APIs are configured, so there are as many counters as both make, and no request adds one.
 
+use std::sync::Arc;
+
 use super::bucket::Bucket;
 use super::headers::{Standing, Standings};
 use super::{Limit, Limited};
@@ -11,30 +13,45 @@ use crate::config::{self, Config};
 
 /// The quotas of all clients.
 pub(super) struct ClientLimits {
-    all: Vec<OfClient>,
+    all: Vec<Arc<OfClient>>,
 }
 
 struct OfClient {
+    /// `None` where no clients are configured.
+    name: Option<config::Text>,
+    /// In all, and of one API.
+    quotas: [config::ClientQuota; 2],
     whole: Option<Bucket>,
     apis: Vec<Option<Bucket>>,
 }
 
 impl ClientLimits {
-    /// As configured; whoever asks where no clients are configured is one client.
-    pub(super) fn new(config: &Config, apis: usize, clock: &Clock) -> Self {
-        let of = |own: Option<&config::OwnClientQuota>| {
-            let [whole, api] = config::OwnClientQuota::over(own, &config.limits);
+    /// As configured; whoever asks where no clients are configured is one client. Those that were there `before` under
+    /// the same quotas go on with what was counted.
+    pub(super) fn after(before: Option<&Self>, config: &Config, apis: usize, clock: &Clock) -> Self {
+        let of = |name: Option<&config::Text>, own: Option<&config::OwnClientQuota>| {
+            let quotas = config::OwnClientQuota::over(own, &config.limits);
+            let mut old = before.into_iter().flat_map(|before| &before.all);
+            if let Some(old) = old.find(|old| old.name.as_ref() == name && old.quotas == quotas) {
+                return Arc::clone(old);
+            }
+            let [whole, api] = &quotas;
             let bucket = |quota: &config::ClientQuota| {
                 let period = quota.rate_per_s.period()?;
                 Some(Bucket::new(period, quota.burst, clock))
             };
-            OfClient {
-                whole: bucket(&whole),
-                apis: (0..apis).map(|_| bucket(&api)).collect(),
-            }
+            Arc::new(OfClient {
+                whole: bucket(whole),
+                apis: (0..apis).map(|_| bucket(api)).collect(),
+                name: name.cloned(),
+                quotas,
+            })
         };
-        let known = config.clients.iter().map(|client| of(client.limits.as_ref()));
-        let anybody = config.clients.is_empty().then(|| of(None));
+        let known = config
+            .clients
+            .iter()
+            .map(|client| of(Some(&client.name), client.limits.as_ref()));
+        let anybody = config.clients.is_empty().then(|| of(None, None));
         Self {
             all: known.chain(anybody).collect(),
         }

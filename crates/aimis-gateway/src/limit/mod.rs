@@ -35,6 +35,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::labels::LimitDecision;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
+use crate::tenant::Tenant;
 use clients::ClientLimits;
 use headers::{Standing, Standings};
 use tap::Tap;
@@ -81,7 +82,9 @@ pub enum NoTurn {
 /// All limits; one for all workers.
 pub struct Limits {
     clients: ClientLimits,
+    /// By tenant.
     taps: Vec<Arc<Tap>>,
+    tenants: Vec<Arc<Tenant>>,
     /// By API.
     weights: Vec<u32>,
     legacy_headers: bool,
@@ -92,14 +95,36 @@ pub struct Limits {
 impl Limits {
     /// As configured.
     pub fn new(config: &Config, snapshot: &Snapshot, clock: &Clock, metrics: &Arc<Metrics>, log: &Log) -> Arc<Self> {
+        Self::after(None, config, snapshot, clock, metrics, log)
+    }
+
+    /// As configured, and with what was counted by those `before`: of tenants and clients that stay and whose quotas
+    /// do. Of a tenant whose quota is another only that the platform has had enough of it.
+    pub fn after(
+        before: Option<&Self>,
+        config: &Config,
+        snapshot: &Snapshot,
+        clock: &Clock,
+        metrics: &Arc<Metrics>,
+        log: &Log,
+    ) -> Arc<Self> {
         let apis = snapshot.apis.names();
         let taps = snapshot.tenants.all().iter().map(|tenant| {
             let who = (tenant.index, tenant.name.clone());
-            Arc::new(Tap::new(config, who, clock, Arc::clone(metrics), log.clone()))
+            let tap = Tap::new(config, who, clock, Arc::clone(metrics), log.clone());
+            let old = before.and_then(|before| {
+                let at = before.tenants.iter().position(|old| old.is_same(tenant))?;
+                Some(&before.taps[at])
+            });
+            match old {
+                Some(old) => Tap::following(tap, old),
+                None => Arc::new(tap),
+            }
         });
         let limits = Self {
-            clients: ClientLimits::new(config, apis.len(), clock),
+            clients: ClientLimits::after(before.map(|before| &before.clients), config, apis.len(), clock),
             taps: taps.collect(),
+            tenants: snapshot.tenants.all().to_vec(),
             weights: apis.iter().map(|api| config.limits.weights.of(api)).collect(),
             legacy_headers: config.limits.legacy_headers,
             clock: clock.clone(),

@@ -15,7 +15,7 @@ use super::line::{Lane, Ticket};
 use super::pace::Outcome;
 use super::{Limit, Limited, NoTurn};
 use crate::clock::{Clock, Moment};
-use crate::config::{Config, OwnTenantQuota};
+use crate::config::{Config, OwnTenantQuota, TenantQuota};
 use crate::telemetry::event::Event;
 use crate::telemetry::labels::{LimitDecision, WaitedFor};
 use crate::telemetry::log::Log;
@@ -29,14 +29,24 @@ type Waiters = Gate<Arc<Waiter>>;
 pub(super) struct Tap {
     tenant: usize,
     name: TenantName,
-    max_wait: Duration,
-    closed: Duration,
-    max_closed: Duration,
+    rules: Rules,
     gate: Mutex<Waiters>,
     clock: Clock,
     metrics: Arc<Metrics>,
     log: Log,
     lines: Throttle,
+}
+
+/// What it goes by. As long as these are equal, so is what was counted.
+#[derive(PartialEq)]
+struct Rules {
+    max_wait: Duration,
+    closed: Duration,
+    max_closed: Duration,
+    /// `queue`, `interactive_percent`, `adaptive`.
+    line: (usize, u32, bool),
+    quota: TenantQuota,
+    repeat_interval: Duration,
 }
 
 /// One that waits.
@@ -69,15 +79,33 @@ impl Tap {
         Self {
             tenant,
             name,
-            max_wait: limits.max_wait,
-            closed: limits.closed,
-            max_closed: limits.max_closed,
             gate: Mutex::new(Gate::new(limits, &quota, clock)),
+            rules: Rules {
+                max_wait: limits.max_wait,
+                closed: limits.closed,
+                max_closed: limits.max_closed,
+                line: (limits.queue, limits.interactive_percent, limits.adaptive),
+                quota,
+                repeat_interval: config.log.repeat_interval,
+            },
             clock: clock.clone(),
             metrics,
             log,
             lines: Throttle::new(config.log.repeat_interval, clock.clone()),
         }
+    }
+
+    /// `before` itself if it goes by the same rules; else `new`, closed for as long as that is.
+    pub(super) fn following(new: Self, before: &Arc<Self>) -> Arc<Self> {
+        if new.rules == before.rules {
+            return Arc::clone(before);
+        }
+        let now = new.clock.moment();
+        let closed = before.lock().closed(now);
+        if let Some(wait) = closed {
+            new.lock().close(now, wait);
+        }
+        Arc::new(new)
     }
 
     /// Waits for a turn, not beyond `deadline`, and tells how long that took.
@@ -131,7 +159,7 @@ impl Tap {
             waiter,
             settled: false,
         };
-        let mut patience = pin!(tokio::time::sleep(self.max_wait));
+        let mut patience = pin!(tokio::time::sleep(self.rules.max_wait));
         let mut over = pin!(tokio::time::sleep_until(deadline));
         let mut impatient = false;
         loop {
@@ -160,10 +188,10 @@ impl Tap {
 
     /// The platform says that this tenant asks too much, and for how long at least. Tells how long nobody asks.
     fn close(&self, asked: Duration) -> Option<Duration> {
-        if self.closed.is_zero() {
+        if self.rules.closed.is_zero() {
             return None;
         }
-        let wait = self.closed.max(asked.min(self.max_closed));
+        let wait = self.rules.closed.max(asked.min(self.rules.max_closed));
         let refusal = NoTurn::Limited(Limited {
             limit: Limit::Platform,
             wait,

@@ -112,13 +112,20 @@ impl Pull {
             bounds,
             tenants: fetched.collect(),
             waiting: Waiting {
-                count: AtomicUsize::new(0),
+                count: Arc::default(),
                 most: bounds.waiting,
                 gauge: metrics.pulls.waiting.clone(),
             },
             clock,
             stop,
         }
+    }
+
+    /// The same, with those counted that wait at `before`.
+    #[must_use]
+    pub fn following(mut self, before: &Self) -> Self {
+        self.waiting.count = Arc::clone(&before.waiting.count);
+        self
     }
 
     fn metrics(&self, tenant: usize) -> Result<&TargetMetrics, Rejection> {
@@ -131,7 +138,7 @@ impl Pull {
 
 /// Requests that wait for events.
 struct Waiting {
-    count: AtomicUsize,
+    count: Arc<AtomicUsize>,
     most: usize,
     gauge: IntGauge,
 }

@@ -29,6 +29,7 @@ mod list;
 mod poll;
 mod watch;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -40,36 +41,27 @@ use tokio::task::LocalSet;
 use crate::callback::Invalidate;
 use crate::callback::inbox::Inbox;
 use crate::clock::Clock;
-use crate::config::{Config, Platform as PlatformSettings};
 use crate::forward::ask::Asker;
 use crate::forward::cache::Cache;
-use crate::limit::Limits;
-use crate::seen::Seen;
-use crate::snapshot::Snapshot;
+use crate::live::{Generation, Live};
 use crate::telemetry::log::Log;
-use crate::telemetry::metrics::Metrics;
 use crate::telemetry::throttle::Throttle;
-use crate::upstream::connect::Connector;
-use crate::upstream::{Platform, Shared};
-use poll::Poller;
+use crate::upstream::Platform;
+use poll::{Poller, Progress};
 
 /// How often it is asked whether a question is due. Short, so that a clock that a test moves is followed soon.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How often it is asked whether a reload made somebody want the search.
+const IDLE_TICK: Duration = Duration::from_secs(5);
+
 /// What the search works with.
 pub(crate) struct Parts {
-    pub(crate) seen: Arc<Seen>,
+    pub(crate) live: Arc<Live>,
     pub(crate) inbox: Arc<dyn Inbox>,
     pub(crate) invalidate: Vec<Arc<dyn Invalidate>>,
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) connector: Connector,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) limits: Arc<Limits>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Clock,
-    /// Which day it is, as signatures have it.
-    pub(crate) signing_clock: Clock,
-    pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Log,
     pub(crate) stop: Receiver<bool>,
 }
@@ -78,73 +70,125 @@ pub(crate) struct Parts {
 ///
 /// # Errors
 /// When the system gives no thread or no timer.
-pub(crate) fn start(config: &Config, parts: Parts) -> io::Result<JoinHandle<()>> {
+pub(crate) fn start(parts: Parts) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (config, platform) = (config.clone(), config.platform.clone());
     std::thread::Builder::new()
         .name("aimis-reconcile".to_owned())
         .spawn(move || {
-            LocalSet::new().block_on(&runtime, run(config, platform, parts));
+            LocalSet::new().block_on(&runtime, run(parts));
             // A name that is being looked up must not hold up the stop.
             runtime.shutdown_background();
         })
 }
 
-async fn run(config: Config, settings: PlatformSettings, parts: Parts) {
-    let Parts {
-        seen,
-        inbox,
-        invalidate,
-        snapshot,
-        connector,
-        shared,
-        limits,
-        cache,
-        clock,
-        signing_clock,
-        metrics,
-        log,
-        mut stop,
-    } = parts;
-    let platform = Platform::new(&settings, connector, &clock, &shared, log.clone());
-    let asker = Asker::new(platform, limits, cache, Arc::clone(&snapshot), Arc::clone(&metrics));
-    let wanted = config
-        .tenants
-        .iter()
-        .enumerate()
-        .filter(|(_, tenant)| tenant.callback.reconcile);
-    let mut pollers: Vec<Poller> = wanted
-        .map(|(tenant, settings)| Poller {
-            tenant: Arc::clone(&snapshot.tenants.all()[tenant]),
-            link_hosts: settings.callback.link_hosts.clone(),
-            settings: config.reconcile.clone(),
-            since: None,
-            next_at: clock.moment(),
-            studies: std::collections::HashMap::new(),
-            seen: Arc::clone(&seen),
-            inbox: Arc::clone(&inbox),
-            invalidate: invalidate.clone(),
-            snapshot: Arc::clone(&snapshot),
-            asker: asker.clone(),
-            clock: clock.clone(),
-            signing_clock: signing_clock.clone(),
-            metrics: Arc::clone(&metrics),
-            log: log.clone(),
-            failures: Throttle::new(config.log.repeat_interval, clock.clone()),
-        })
-        .collect();
-    let search = async {
-        loop {
-            for poller in &mut pollers {
-                poller.poll().await;
-            }
-            asker.platform().close_idle();
-            tokio::time::sleep(TICK).await;
-        }
-    };
+async fn run(parts: Parts) {
+    let mut stop = parts.stop.clone();
     // What is under way is dropped: an event is stored whole or not at all, and lists are asked for again.
     tokio::select! {
-        () = search => {}
+        () = search(&parts) => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
+}
+
+async fn search(parts: &Parts) {
+    let mut round = Round::first(parts);
+    loop {
+        if !Arc::ptr_eq(&parts.live.look(), &round.generation) {
+            round = round.next(parts);
+        }
+        for poller in &mut round.pollers {
+            poller.poll().await;
+        }
+        round.asker.platform().close_idle();
+        tokio::time::sleep(if round.pollers.is_empty() { IDLE_TICK } else { TICK }).await;
+    }
+}
+
+/// The search under one generation.
+struct Round {
+    generation: Arc<Generation>,
+    asker: Asker,
+    pollers: Vec<Poller>,
+}
+
+impl Round {
+    fn first(parts: &Parts) -> Self {
+        let generation = parts.live.get();
+        let platform = platform(&generation, parts);
+        Self::made(generation, platform, parts, Vec::new())
+    }
+
+    /// The same under the generation in force: who stays goes on where it was.
+    fn next(self, parts: &Parts) -> Self {
+        let generation = parts.live.get();
+        let platform = if generation.has_way_of(&self.generation) {
+            let settings = &generation.config.platform;
+            self.asker.platform().following(settings, &generation.shared)
+        } else {
+            platform(&generation, parts)
+        };
+        Self::made(generation, platform, parts, self.pollers)
+    }
+
+    fn made(generation: Arc<Generation>, platform: Platform, parts: &Parts, before: Vec<Poller>) -> Self {
+        let asker = Asker::new(
+            platform,
+            Arc::clone(&generation.limits),
+            Arc::clone(&parts.cache),
+            Arc::clone(&generation.snapshot),
+            Arc::clone(&generation.metrics),
+            parts.log.clone(),
+            parts.clock.clone(),
+        );
+        let mut before: HashMap<_, _> = before
+            .into_iter()
+            .map(|poller| {
+                (
+                    (poller.tenant.name.clone(), poller.tenant.app_id.clone()),
+                    poller.progress,
+                )
+            })
+            .collect();
+        let (config, clock) = (&generation.config, &parts.clock);
+        let tenants = generation.snapshot.tenants.all().iter().zip(&config.tenants);
+        let pollers = generation.seen.iter().flat_map(|seen| {
+            let wanted = tenants.clone().filter(|(_, settings)| settings.callback.reconcile);
+            wanted.map(|(tenant, settings)| (Arc::clone(seen), Arc::clone(tenant), settings))
+        });
+        let pollers = pollers.map(|(seen, tenant, settings)| {
+            let progress = before.remove(&(tenant.name.clone(), tenant.app_id.clone()));
+            Poller {
+                progress: progress.unwrap_or_else(|| Progress::new(clock)),
+                tenant,
+                link_hosts: settings.callback.link_hosts.clone(),
+                settings: config.reconcile.clone(),
+                seen,
+                inbox: Arc::clone(&parts.inbox),
+                invalidate: parts.invalidate.clone(),
+                snapshot: Arc::clone(&generation.snapshot),
+                asker: asker.clone(),
+                clock: clock.clone(),
+                signing_clock: clock.shifted(config.clock.offset_ms),
+                metrics: Arc::clone(&generation.metrics),
+                log: parts.log.clone(),
+                failures: Throttle::new(config.log.repeat_interval, clock.clone()),
+            }
+        });
+        let pollers = pollers.collect();
+        Self {
+            generation,
+            asker,
+            pollers,
+        }
+    }
+}
+
+fn platform(generation: &Generation, parts: &Parts) -> Platform {
+    Platform::new(
+        &generation.config.platform,
+        generation.connector.clone(),
+        &parts.clock,
+        &generation.shared,
+        parts.log.clone(),
+    )
 }

@@ -45,12 +45,7 @@ pub(super) struct Poller {
     pub(super) tenant: Arc<Tenant>,
     pub(super) link_hosts: Option<Vec<LinkHost>>,
     pub(super) settings: Reconcile,
-    /// Since when callbacks are looked after; `None` until the inbox has said so.
-    pub(super) since: Option<DateTime>,
-    /// No question before.
-    pub(super) next_at: Moment,
-    /// By patient and type.
-    pub(super) studies: HashMap<(u64, usize), Studies>,
+    pub(super) progress: Progress,
     pub(super) seen: Arc<Seen>,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) invalidate: Vec<Arc<dyn Invalidate>>,
@@ -63,6 +58,27 @@ pub(super) struct Poller {
     pub(super) failures: Throttle,
 }
 
+/// How far the search is; a reload changes nothing about it.
+pub(super) struct Progress {
+    /// Since when callbacks are looked after; `None` until the inbox has said so.
+    since: Option<DateTime>,
+    /// No question before.
+    next_at: Moment,
+    /// By patient and type.
+    studies: HashMap<(u64, usize), Studies>,
+}
+
+impl Progress {
+    /// Nothing is known yet.
+    pub(super) fn new(clock: &Clock) -> Self {
+        Self {
+            since: None,
+            next_at: clock.moment(),
+            studies: HashMap::new(),
+        }
+    }
+}
+
 /// Why an answer is of no use: a word for the log.
 type Failure = &'static str;
 
@@ -73,27 +89,27 @@ impl Poller {
         let Some(api) = self.snapshot.apis.position(API) else {
             return;
         };
-        if now < self.next_at {
+        if now < self.progress.next_at {
             return;
         }
         if !self.asker.limits().is_slack(self.tenant.index, api) {
             if self.seen.has_due(self.tenant.index) {
-                self.next_at = self.after_question(now);
+                self.progress.next_at = self.after_question(now);
                 self.metrics.reconcile.poll(PollResult::Held);
             }
             return;
         }
-        let since = match self.since {
+        let since = match self.progress.since {
             Some(since) => since,
             None => match self.look_up_since().await {
-                Ok(since) => *self.since.insert(since),
+                Ok(since) => *self.progress.since.insert(since),
                 Err(error) => return self.tell(not_stored(error.into())),
             },
         };
         let Some(due) = self.seen.next(self.tenant.index) else {
             return;
         };
-        self.next_at = self.after_question(now);
+        self.progress.next_at = self.after_question(now);
         let asked = self.ask(&due, api).await;
         self.metrics.reconcile.poll(match asked {
             Ok(_) => PollResult::Answered,
@@ -104,7 +120,9 @@ impl Poller {
             Err(failure) => self.tell(failure),
         }
         let (seen, tenant) = (&self.seen, self.tenant.index);
-        self.studies.retain(|(patient, _), _| seen.knows(tenant, *patient));
+        self.progress
+            .studies
+            .retain(|(patient, _), _| seen.knows(tenant, *patient));
     }
 
     fn after_question(&self, now: Moment) -> Moment {
@@ -198,14 +216,14 @@ impl Poller {
                 is_recent: is_since(&listed.study_date, since),
             };
             let (now, grace) = (self.clock.moment(), self.settings.grace);
-            let studies = self.studies.entry(key).or_default();
+            let studies = self.progress.studies.entry(key).or_default();
             if !studies.see(sight, now, grace) {
                 continue;
             }
             let event = listed.event(&subject, self.inbox.tags(), self.clock.now());
             match self.inbox.append(event).await {
                 Ok(appended) => {
-                    self.studies.entry(key).or_default().told(sight);
+                    self.progress.studies.entry(key).or_default().told(sight);
                     self.found(&subject, &appended).await;
                 }
                 Err(error) => self.tell(not_stored(error)),

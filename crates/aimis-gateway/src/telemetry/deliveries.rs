@@ -85,6 +85,11 @@ impl TargetMetrics {
         self.lag.observe(lag.as_secs_f64());
     }
 
+    /// Nobody delivers there any more.
+    pub fn end(&self) {
+        self.states.iter().for_each(|gauge| gauge.set(0));
+    }
+
     /// Shows the target's state.
     pub fn state(&self, state: TargetState) {
         for (index, gauge) in self.states.iter().enumerate() {

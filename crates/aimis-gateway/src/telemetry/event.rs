@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use super::empty_share::Jump;
 use super::exchange::Exchange;
-use super::labels::{CallbackRefusal, ListenerName, RefusedConnection};
+use super::labels::{CallbackRefusal, ListenerName, RefusedConnection, SwitchReason};
 use super::log::{Level, Line, Loggable};
 use crate::callback::event::{EventId, QuarantineReason, Verified};
 use crate::callback::inbox::{AppendError, InboxError, Kind, Reason};
 use crate::edge::request_id::RequestId;
 use crate::edge::tls::failure::Failure;
 use crate::edge::tls::files::{FileError, FileFault};
+use crate::keyring::{Source, Switch};
 use crate::listener::Bound;
+use crate::live::reload::{HeldKeys, ReloadError};
 use crate::security::Rule;
 use crate::tenant::TenantName;
 use aimis_core::token::Fingerprint;
@@ -41,6 +43,43 @@ pub enum Event<'a> {
         tenant: &'a TenantName,
         /// Which, without telling the value.
         fingerprint: Fingerprint,
+        /// What names it.
+        source: Source,
+    },
+    /// The configuration and its files were read anew, and are in force.
+    ConfigReloaded {
+        /// Number of tenants.
+        tenants: usize,
+        /// Number of clients.
+        clients: usize,
+    },
+    /// The configuration or a file of it changed and is of no use.
+    ConfigReloadFailed {
+        /// What is wrong.
+        error: &'a ReloadError,
+    },
+    /// Keys changed that only a restart changes.
+    RestartNeeded {
+        /// Which.
+        keys: &'a HeldKeys,
+    },
+    /// Requests of a tenant are signed and encrypted with another token from now on.
+    TokenSwitched {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// From which to which.
+        switch: Switch,
+        /// Why.
+        reason: SwitchReason,
+    },
+    /// The platform does not take a new token.
+    TokenNotTaken {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        fingerprint: Fingerprint,
+        /// The platform refused it; otherwise it cannot be told.
+        refused: bool,
     },
     /// A request was answered.
     Request(&'a Exchange),
@@ -316,6 +355,11 @@ impl Event<'_> {
             Event::Started { .. }
             | Event::Listening { .. }
             | Event::SecretLoaded { .. }
+            | Event::ConfigReloaded { .. }
+            | Event::TokenSwitched {
+                reason: SwitchReason::Canary | SwitchReason::File,
+                ..
+            }
             | Event::TlsReloaded { .. }
             | Event::BreakerClosed { .. }
             | Event::ClockOffset {
@@ -341,6 +385,8 @@ impl Event<'_> {
             Event::CallbackRefused { .. } | Event::CallbackMissed { .. } | Event::ReconcileFailed { .. } => Level::Warn,
             Event::Request(exchange) => exchange.level(),
             Event::UnaskedAnswer
+            | Event::RestartNeeded { .. }
+            | Event::TokenNotTaken { .. }
             | Event::BreakerOpened { .. }
             | Event::TapClosed { .. }
             | Event::ClockOffset {
@@ -363,6 +409,11 @@ impl Event<'_> {
             | Event::RiskySetting(_)
             | Event::Notice { .. } => Level::Warn,
             Event::TlsReloadFailed { .. }
+            | Event::ConfigReloadFailed { .. }
+            | Event::TokenSwitched {
+                reason: SwitchReason::Refused,
+                ..
+            }
             | Event::DeliveryDead { .. }
             | Event::DeliveryParked { .. }
             | Event::DeliveryStoreFailed { .. }
@@ -384,6 +435,11 @@ impl Event<'_> {
             Event::Started { .. } => "started",
             Event::Listening { .. } => "listening",
             Event::SecretLoaded { .. } => "secret_loaded",
+            Event::ConfigReloaded { .. } => "config_reloaded",
+            Event::ConfigReloadFailed { .. } => "config_reload_failed",
+            Event::RestartNeeded { .. } => "restart_needed",
+            Event::TokenSwitched { .. } => "token_switched",
+            Event::TokenNotTaken { .. } => "token_not_taken",
             Event::Request(_) => "request",
             Event::AcceptFailed { .. } => "accept_failed",
             Event::ConnectionRefused { .. } => "connection_refused",
@@ -436,6 +492,26 @@ impl Event<'_> {
             Event::Started { .. } => "gateway started",
             Event::Listening { .. } => "listening",
             Event::SecretLoaded { .. } => "token loaded",
+            Event::ConfigReloaded { .. } => "the configuration and its files were read anew, and are in force",
+            Event::ConfigReloadFailed { .. } => {
+                "the configuration or a file of it has changed and cannot be used: all that was before is kept"
+            }
+            Event::RestartNeeded { .. } => {
+                "keys of the configuration have changed that only a restart changes: for these, what was before is kept"
+            }
+            Event::TokenSwitched { reason, .. } => match reason {
+                SwitchReason::File => "requests are signed with the token that is in the file now",
+                SwitchReason::Canary => "the platform takes the new token: requests are signed with it",
+                SwitchReason::Refused => {
+                    "the platform refuses the token that requests were signed with, and takes another one: that is used; see which one the platform has in force"
+                }
+            },
+            Event::TokenNotTaken { refused: true, .. } => {
+                "the platform refuses a new token: requests are signed with the one before; compare its fingerprint, and ask when it will be in force"
+            }
+            Event::TokenNotTaken { refused: false, .. } => {
+                "whether the platform takes a new token cannot be told from its answer, or there is none: requests are signed with the one before"
+            }
             Event::Request(exchange) => exchange.message(),
             Event::AcceptFailed { .. } => "could not accept a connection, trying again",
             Event::ConnectionRefused { listener, reason, .. } => match (listener, reason) {
@@ -541,8 +617,38 @@ impl Event<'_> {
             Event::Listening { listener, address } => {
                 line.field("listener", *listener).field("address", *address);
             }
-            Event::SecretLoaded { tenant, fingerprint } => {
-                line.field("tenant", *tenant).field("fingerprint", *fingerprint);
+            Event::SecretLoaded {
+                tenant,
+                fingerprint,
+                source,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("fingerprint", *fingerprint)
+                    .field("source", source.as_str());
+            }
+            Event::ConfigReloaded { tenants, clients } => {
+                line.field("tenants", *tenants).field("clients", *clients);
+            }
+            Event::ConfigReloadFailed { error } => {
+                line.field("error.detail", *error);
+            }
+            Event::RestartNeeded { keys } => {
+                line.field("keys", *keys);
+            }
+            Event::TokenSwitched { tenant, switch, reason } => {
+                line.field("tenant", *tenant)
+                    .field("fingerprint", switch.to)
+                    .field("fingerprint.before", switch.from)
+                    .field("reason", reason.as_str());
+            }
+            Event::TokenNotTaken {
+                tenant,
+                fingerprint,
+                refused,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("fingerprint", *fingerprint)
+                    .field("reason", if *refused { "refused" } else { "unclear" });
             }
             Event::Request(exchange) => exchange.fields(line),
             Event::AcceptFailed {
@@ -861,6 +967,20 @@ impl Loggable for CodePath<'_> {
 impl Loggable for Fingerprint {
     fn write_json(&self, out: &mut Vec<u8>) {
         super::log::write_string(out, &self.to_string());
+    }
+}
+
+/// What the start would say of it: keys, values and paths of the configuration, never what a secret file holds.
+impl Loggable for &ReloadError {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, &self.to_string());
+    }
+}
+
+/// Keys of the configuration.
+impl Loggable for &HeldKeys {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        super::log::write_string(out, &self.0.join(" "));
     }
 }
 

@@ -239,12 +239,24 @@ label_set! {
 }
 
 label_set! {
-    /// How the replacement of a certificate went.
+    /// How the replacement of a certificate, or of the configuration with its files, went.
     ReloadResult {
-        /// New connections use what is in the files.
+        /// What comes from now on uses what is in the files.
         Ok = "ok",
         /// The files are of no use; what was is kept.
         Failed = "failed",
+    }
+}
+
+label_set! {
+    /// Why requests of a tenant are signed with another token than before.
+    SwitchReason {
+        /// Its file changed, and `rotation.canary` is off.
+        File = "file",
+        /// The platform answered a question about nobody under it.
+        Canary = "canary",
+        /// The platform refused the one before, and took this one for the same question.
+        Refused = "refused",
     }
 }
 

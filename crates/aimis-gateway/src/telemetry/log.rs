@@ -10,7 +10,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
@@ -177,7 +177,8 @@ impl Pending {
 
 struct Shared {
     clock: Clock,
-    level: Level,
+    /// Index of the least grave level that is written.
+    level: AtomicUsize,
     /// Fields that are the same in every line.
     constants: Vec<u8>,
     lanes: Mutex<Vec<Arc<Lane>>>,
@@ -219,7 +220,7 @@ impl Log {
             .field("service.instance.id", instance);
         let shared = Arc::new(Shared {
             clock,
-            level,
+            level: AtomicUsize::new(level.index()),
             constants,
             lanes: Mutex::default(),
             asleep: AtomicBool::new(false),
@@ -257,7 +258,12 @@ impl Log {
 
     /// Whether events of this level are written.
     pub fn enabled(&self, level: Level) -> bool {
-        level <= self.shared.level
+        level.index() <= self.shared.level.load(Ordering::Relaxed)
+    }
+
+    /// From now on events down to this level are written, by every handle.
+    pub fn set_level(&self, level: Level) {
+        self.shared.level.store(level.index(), Ordering::Relaxed);
     }
 
     /// Writes one event, if its level is enabled. Never waits.

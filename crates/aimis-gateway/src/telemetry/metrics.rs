@@ -3,11 +3,13 @@
 //! Children are resolved once, here; the road holds plain counters and never looks a label up. The
 //! registry belongs to one gateway, so two gateways in one process (as in tests) do not mix.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aimis_core::codes::Codes;
 use aimis_core::order::{Reason, RepairKind};
-use prometheus::core::Collector;
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
@@ -26,6 +28,7 @@ use super::limits::LimitMetrics;
 use super::openmetrics;
 use super::pulls::PullMetrics;
 use super::reconcile::ReconcileMetrics;
+use super::reloads::ReloadMetrics;
 use super::tenants::TenantLabels;
 use crate::callback::inbox::InboxMetrics;
 use crate::edge::request_id::RequestId;
@@ -59,10 +62,10 @@ pub type TenantIndex = Option<usize>;
 
 /// Everything that is counted.
 pub struct Metrics {
-    registry: Registry,
+    maker: Arc<Maker>,
     requests: Vec<IntCounter>,
     request_seconds: Vec<Histogram>,
-    request_exemplars: Exemplars,
+    request_exemplars: Arc<Exemplars>,
     overhead_seconds: Vec<Histogram>,
     rejected: Vec<IntCounter>,
     repairs: Vec<IntCounter>,
@@ -98,6 +101,8 @@ pub struct Metrics {
     pub pulls: PullMetrics,
     /// The search for callbacks that were missed.
     pub reconcile: ReconcileMetrics,
+    /// What changed while the process ran.
+    pub reloads: ReloadMetrics,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
     /// What the inbox holds.
@@ -138,9 +143,27 @@ impl Metrics {
 
     /// Makes every series that can exist for tenants with these labels, and these APIs.
     pub fn labelled(tenants: TenantLabels, apis: &[&str], codes: &Codes) -> Arc<Self> {
-        let maker = Maker {
-            registry: Registry::new(),
-        };
+        Self::made(&Arc::default(), None, tenants, apis, codes)
+    }
+
+    /// The same series, by the positions of other tenants and codes; those that there are already go on counting.
+    pub fn again(&self, tenants: TenantLabels, apis: &[&str], codes: &Codes) -> Arc<Self> {
+        Self::made(&self.maker, Some(self), tenants, apis, codes)
+    }
+
+    /// Exports nothing more of this tenant. Whoever still counts for it counts in vain.
+    pub fn forget_tenant(&self, tenant: &str) {
+        self.maker.forget(tenant);
+    }
+
+    fn made(
+        maker: &Arc<Maker>,
+        before: Option<&Self>,
+        tenants: TenantLabels,
+        apis: &[&str],
+        codes: &Codes,
+    ) -> Arc<Self> {
+        let is_new = maker.known().is_empty();
         let tenant_labels: Vec<&str> = tenants.all().into_iter().chain([NO_TENANT]).collect();
         let api_labels: Vec<&str> = apis.iter().copied().chain([NO_API]).collect();
 
@@ -251,8 +274,11 @@ impl Metrics {
             .flat_map(|api| BreakerState::ALL.iter().map(|state| [*api, state.as_str()]))
             .map(|labels| breaker_state.with_label_values(&labels))
             .collect();
-        for closed in breakers.iter().step_by(BreakerState::ALL.len()) {
-            closed.set(1);
+        if is_new {
+            breakers
+                .iter()
+                .step_by(BreakerState::ALL.len())
+                .for_each(|closed| closed.set(1));
         }
         let connections = maker.int_gauges("upstream_connections", "Connections to the platform.", &["state"]);
         let log_records = maker.counters("log_records_total", "Log lines written, by level.", &["level"]);
@@ -288,12 +314,17 @@ impl Metrics {
         );
         let build = maker.int_gauges("build_info", "1; the version is the label.", &["version"]);
         build.with_label_values(&[crate::VERSION]).set(1);
-        maker.process();
+        if is_new {
+            maker.process();
+        }
 
         Arc::new(Self {
             requests,
             request_seconds,
-            request_exemplars: Exemplars::new(api_labels.len() * Origin::ALL.len(), REQUEST_SECONDS),
+            request_exemplars: before.map_or_else(
+                || Arc::new(Exemplars::new(api_labels.len() * Origin::ALL.len(), REQUEST_SECONDS)),
+                |before| Arc::clone(&before.request_exemplars),
+            ),
             overhead_seconds: resolve(&api_labels, |api| overhead.with_label_values(&[api])),
             rejected: RejectReason::ALL
                 .iter()
@@ -350,14 +381,15 @@ impl Metrics {
                 .iter()
                 .map(|l| certificate_not_after.with_label_values(&[l.as_str()]))
                 .collect(),
-            answers: AnswerMetrics::new(&maker, &tenants),
-            limits: LimitMetrics::new(&maker, &tenants),
-            cache: CacheMetrics::new(&maker, apis),
-            deliveries: DeliveryMetrics::new(&maker, &tenants),
-            pulls: PullMetrics::new(&maker),
-            reconcile: ReconcileMetrics::new(&maker, &tenants),
-            callbacks: CallbackMetrics::new(&maker),
-            inbox: Arc::new(InboxMetrics::new(&maker)),
+            answers: AnswerMetrics::new(maker, &tenants),
+            limits: LimitMetrics::new(maker, &tenants),
+            cache: CacheMetrics::new(maker, apis),
+            deliveries: DeliveryMetrics::new(maker, &tenants),
+            pulls: PullMetrics::new(maker),
+            reconcile: ReconcileMetrics::new(maker, &tenants),
+            reloads: ReloadMetrics::new(maker, &tenants),
+            callbacks: CallbackMetrics::new(maker),
+            inbox: Arc::new(InboxMetrics::new(maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
             connections_idle: connections.with_label_values(&["idle"]),
             connections_active: connections.with_label_values(&["active"]),
@@ -389,7 +421,7 @@ impl Metrics {
                 DELAY_SECONDS,
             ),
             tenants,
-            registry: maker.registry,
+            maker: Arc::clone(maker),
         })
     }
 
@@ -500,7 +532,7 @@ impl Metrics {
     pub fn encode(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(64 * 1024);
         // Writing to a Vec cannot fail, and a family that cannot be encoded has no series.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        let _ = TextEncoder::new().encode(&self.maker.registry.gather(), &mut text);
         text
     }
 
@@ -522,6 +554,26 @@ impl Metrics {
     }
 }
 
+/// Takes the series of `tenant` out of a family.
+fn forget<B: MetricVecBuilder>(family: &MetricVec<B>, tenant: &str)
+where
+    MetricVec<B>: Collector,
+{
+    for collected in family.collect() {
+        for series in collected.get_metric() {
+            let labels: HashMap<&str, &str> = series
+                .get_label()
+                .iter()
+                .map(|label| (label.name(), label.value()))
+                .collect();
+            if TENANT_LABELS.iter().any(|label| labels.get(label) == Some(&tenant)) {
+                // Gone already is gone.
+                let _ = family.remove(&labels);
+            }
+        }
+    }
+}
+
 /// Whether the road can end a request with this combination; the others are not exported.
 fn possible(tenant: &str, api: &str, class: CodeClass, origin: Origin) -> bool {
     use CodeClass::{Auth, Data, Gateway, Limit, Ok, Platform, Transport};
@@ -540,9 +592,21 @@ fn resolve<T>(labels: &[&str], child: impl Fn(&str) -> T) -> Vec<T> {
     labels.iter().map(|label| child(label)).collect()
 }
 
-/// Makes families under the prefix `aimis_` and registers them.
+/// Labels whose value is a tenant's name.
+const TENANT_LABELS: [&str; 3] = ["tenant", "target", "secret"];
+
+/// Makes families under the prefix `aimis_` and registers them, each once: asked again it gives the same.
+#[derive(Default)]
 pub(crate) struct Maker {
     registry: Registry,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// A family that was made.
+struct Known {
+    family: Box<dyn Any + Send>,
+    /// Takes the series of a tenant out of it.
+    forget: Box<dyn Fn(&str) + Send>,
 }
 
 impl Maker {
@@ -550,46 +614,80 @@ impl Maker {
         Opts::new(format!("aimis_{name}"), help)
     }
 
-    fn register<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, name: &str, made: prometheus::Result<C>) -> C {
+        self.keep(name, made, |_, _| {})
+    }
+
+    fn register_vec<B: MetricVecBuilder + 'static>(
+        &self,
+        name: &str,
+        made: prometheus::Result<MetricVec<B>>,
+    ) -> MetricVec<B>
+    where
+        MetricVec<B>: Collector,
+    {
+        self.keep(name, made, forget)
+    }
+
+    fn keep<C: Collector + Clone + 'static>(&self, name: &str, made: prometheus::Result<C>, forget: fn(&C, &str)) -> C {
+        let mut known = self.known();
+        let before = known.get(name).and_then(|known| known.family.downcast_ref::<C>());
+        if let Some(family) = before {
+            return family.clone();
+        }
         let family = made.expect("metric names and labels are constants, checked by tests");
         self.registry
             .register(Box::new(family.clone()))
             .expect("each metric is registered once, on a registry of its own");
+        let theirs = family.clone();
+        let entry = Known {
+            family: Box::new(family.clone()),
+            forget: Box::new(move |tenant| forget(&theirs, tenant)),
+        };
+        known.insert(name.to_owned(), entry);
         family
     }
 
+    fn forget(&self, tenant: &str) {
+        self.known().values().for_each(|known| (known.forget)(tenant));
+    }
+
     pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.register(IntCounterVec::new(Self::opts(name, help), labels))
+        self.register_vec(name, IntCounterVec::new(Self::opts(name, help), labels))
     }
 
     pub(crate) fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.register(IntCounter::with_opts(Self::opts(name, help)))
+        self.register(name, IntCounter::with_opts(Self::opts(name, help)))
     }
 
     pub(crate) fn gauge(&self, name: &str, help: &str) -> Gauge {
-        self.register(Gauge::with_opts(Self::opts(name, help)))
+        self.register(name, Gauge::with_opts(Self::opts(name, help)))
     }
 
     pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-        self.register(GaugeVec::new(Self::opts(name, help), labels))
+        self.register_vec(name, GaugeVec::new(Self::opts(name, help), labels))
     }
 
     pub(crate) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.register(IntGaugeVec::new(Self::opts(name, help), labels))
+        self.register_vec(name, IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
     pub(crate) fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.register(IntGauge::with_opts(Self::opts(name, help)))
+        self.register(name, IntGauge::with_opts(Self::opts(name, help)))
     }
 
     pub(super) fn histograms(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
-        self.register(HistogramVec::new(opts, labels))
+        self.register_vec(name, HistogramVec::new(opts, labels))
     }
 
     pub(crate) fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(bounds.to_vec());
-        self.register(Histogram::with_opts(opts))
+        self.register(name, Histogram::with_opts(opts))
     }
 
     /// CPU, memory and descriptors, under the names every Prometheus client uses.

@@ -19,5 +19,6 @@ pub mod openmetrics;
 pub mod patient_tag;
 pub mod pulls;
 pub mod reconcile;
+pub mod reloads;
 pub mod tenants;
 pub mod throttle;

@@ -27,6 +27,7 @@ use crate::telemetry::event::Event;
 use crate::telemetry::labels::{BreakerState, CodeClass};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
+use crate::tenant::Tenant;
 
 /// What a caller is told to wait while a probe is on its way.
 const WHILE_PROBING: Duration = Duration::from_secs(1);
@@ -36,7 +37,9 @@ pub struct Breakers {
     enabled: bool,
     open: Duration,
     /// Tenant by tenant; each has one for every API.
-    all: Vec<Breaker>,
+    all: Vec<Arc<Breaker>>,
+    settings: Settings,
+    tenants: Vec<Arc<Tenant>>,
     apis: usize,
     /// Tells questions apart; keyed anew in each process, so that a number tells nothing of a patient.
     hasher: RandomState,
@@ -54,8 +57,9 @@ struct Breaker {
 }
 
 impl Breakers {
-    /// All closed.
-    pub fn new(
+    /// All closed, but for those of `before` that stay as they are: of tenants that stay, under the same rules.
+    pub fn after(
+        before: Option<&Self>,
         settings: &Settings,
         snapshot: Arc<Snapshot>,
         clock: Clock,
@@ -70,14 +74,27 @@ impl Breakers {
             consecutive: settings.consecutive,
         };
         let apis = snapshot.apis.names().len();
-        let breaker = |_| Breaker {
-            circuit: Mutex::new(Circuit::new(rules)),
-            shown: AtomicUsize::new(BreakerState::Closed.index()),
+        let breaker = || {
+            Arc::new(Breaker {
+                circuit: Mutex::new(Circuit::new(rules)),
+                shown: AtomicUsize::new(BreakerState::Closed.index()),
+            })
+        };
+        let tenants = snapshot.tenants.all().to_vec();
+        let before = before.filter(|before| before.settings == *settings && before.apis == apis);
+        let of_tenant = |tenant: &Arc<Tenant>| -> Vec<Arc<Breaker>> {
+            let old = before.and_then(|before| {
+                let at = before.tenants.iter().position(|old| old.is_same(tenant))?;
+                Some(before.all[at * apis..][..apis].to_vec())
+            });
+            old.unwrap_or_else(|| (0..apis).map(|_| breaker()).collect())
         };
         Self {
             enabled: settings.enabled,
             open: settings.open,
-            all: (0..snapshot.tenants.all().len() * apis).map(breaker).collect(),
+            all: tenants.iter().flat_map(of_tenant).collect(),
+            settings: settings.clone(),
+            tenants,
             apis,
             hasher: RandomState::new(),
             clock,

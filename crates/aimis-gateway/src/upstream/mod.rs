@@ -81,6 +81,7 @@ pub struct Shared {
     breakers: Arc<Breakers>,
     watch: Arc<ClockWatch>,
     metrics: Arc<Metrics>,
+    settings: Settings,
 }
 
 impl Shared {
@@ -95,8 +96,28 @@ impl Shared {
         metrics: &Arc<Metrics>,
         log: &Log,
     ) -> io::Result<Arc<Self>> {
-        let jitter = Arc::new(Jitter::new()?);
-        let breakers = Breakers::new(
+        Self::after(None, config, snapshot, clock, metrics, log)
+    }
+
+    /// Knows what the one `before` it knew, as far as that is still true.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn after(
+        before: Option<&Self>,
+        config: &Config,
+        snapshot: &Arc<Snapshot>,
+        clock: &Clock,
+        metrics: &Arc<Metrics>,
+        log: &Log,
+    ) -> io::Result<Arc<Self>> {
+        let jitter = match before {
+            Some(before) => Arc::clone(&before.jitter),
+            None => Arc::new(Jitter::new()?),
+        };
+        let same_platform = before.filter(|before| before.settings == config.platform);
+        let breakers = Breakers::after(
+            same_platform.map(|before| &*before.breakers),
             &config.breaker,
             Arc::clone(snapshot),
             clock.clone(),
@@ -104,19 +125,19 @@ impl Shared {
             Arc::clone(metrics),
             log.clone(),
         );
-        let watch = ClockWatch::new(
-            &config.clock,
-            clock.shifted(config.clock.offset_ms),
-            Arc::clone(metrics),
-            log.clone(),
-        );
+        let watch = || {
+            let clock = clock.shifted(config.clock.offset_ms);
+            Arc::new(ClockWatch::new(&config.clock, clock, Arc::clone(metrics), log.clone()))
+        };
+        let budget = || Arc::new(RetryBudget::new(budget::Terms::of(&config.platform), clock.clone()));
         let shared = Self {
             snapshot: Arc::clone(snapshot),
-            budget: Arc::new(RetryBudget::new(budget::Terms::of(&config.platform), clock.clone())),
+            budget: same_platform.map_or_else(budget, |before| Arc::clone(&before.budget)),
             jitter,
             breakers: Arc::new(breakers),
-            watch: Arc::new(watch),
+            watch: before.map_or_else(watch, |before| Arc::clone(&before.watch)),
             metrics: Arc::clone(metrics),
+            settings: config.platform.clone(),
         };
         shared.show();
         Ok(Arc::new(shared))
@@ -180,8 +201,17 @@ impl Attempt {
 impl Platform {
     /// A worker's own way to the platform.
     pub fn new(settings: &Settings, connector: Connector, clock: &Clock, shared: &Arc<Shared>, log: Log) -> Self {
+        let pool = Pool::new(settings, connector, clock.clone(), Arc::clone(&shared.metrics), log);
+        Self::over(pool, settings, clock, shared)
+    }
+
+    /// The same way, with its connections, under other settings.
+    pub fn following(&self, settings: &Settings, shared: &Arc<Shared>) -> Self {
+        Self::over(self.pool().clone(), settings, &self.clock, shared)
+    }
+
+    fn over(pool: Pool, settings: &Settings, clock: &Clock, shared: &Arc<Shared>) -> Self {
         let metrics = &shared.metrics;
-        let pool = Pool::new(settings, connector, clock.clone(), Arc::clone(metrics), log);
         let stack = ServiceBuilder::new()
             // The caller's wait is bounded whatever happens below: connects, retries, slow bodies.
             .layer(DeadlineLayer::new(settings.deadline, Arc::clone(metrics)))
@@ -236,9 +266,13 @@ impl Platform {
         self.shared.watch.off_ms()
     }
 
+    fn pool(&self) -> &Pool {
+        self.stack.inner().inner().inner().inner()
+    }
+
     /// Closes pooled connections that were idle for too long; called now and then by the worker.
     pub fn close_idle(&self) {
-        self.stack.inner().inner().inner().inner().close_idle();
+        self.pool().close_idle();
         self.shared.show();
     }
 }

@@ -164,6 +164,13 @@ impl Pool {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Replaced, with the connections that are idle.
+        self.metrics.connections_idle.sub(self.idle.borrow().len() as i64);
+    }
+}
+
 impl Inner {
     /// Young enough, and to an address that is still one of the peer's.
     fn is_current(&self, way: usize, peer: SocketAddr, opened: Moment) -> bool {

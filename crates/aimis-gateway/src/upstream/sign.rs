@@ -124,7 +124,7 @@ impl<S> Sign<S> {
 /// What goes over the wire for one attempt at `at`: the contract's headers, and no others.
 pub(crate) fn signed(request: &ProtectedRequest, at: Timestamp) -> Request<Full<Bytes>> {
     let tenant = request.tenant();
-    let signed = tenant.sign(at);
+    let signed = request.sign(at);
     let mut out = Request::new(Full::new(request.body()));
     *out.method_mut() = Method::POST;
     *out.uri_mut() = tenant.uri(request.api());

@@ -497,7 +497,7 @@ proptest! {
                     prop_assert!(pair[0].0 < pair[1].0, "{seen:?}");
                 }
                 for (timestamp, signature) in &seen {
-                    let signed = bench.tenant.sign(Timestamp::from_millis(*timestamp));
+                    let signed = bench.tenant.keyring.current().sign("900001", Timestamp::from_millis(*timestamp));
                     prop_assert_eq!(signed.signature(), signature);
                 }
                 prop_assert!(seen.len() <= 4);

@@ -205,7 +205,7 @@ impl Platform {
 
     /// Makes `new_token` the only one accepted for this appId. False when the appId is not known.
     pub fn switch_token(&self, app_id: &str, new_token: &str) -> bool {
-        switch_token(&self.state, app_id, new_token)
+        switch_token(&self.state, app_id, new_token, None)
     }
 
     /// Replaces the account with the same appId, or adds this one: for rotations with two tokens.
@@ -245,7 +245,7 @@ impl Platform {
     }
 }
 
-pub(crate) fn switch_token(state: &State, app_id: &str, new_token: &str) -> bool {
+pub(crate) fn switch_token(state: &State, app_id: &str, new_token: &str, also: Option<&str>) -> bool {
     let Some(account) = state.accounts().into_iter().find(|account| account.app_id == app_id) else {
         return false;
     };
@@ -253,7 +253,7 @@ pub(crate) fn switch_token(state: &State, app_id: &str, new_token: &str) -> bool
     state.put_account(Account {
         token,
         next_token: None,
-        previous_token: None,
+        previous_token: also.map(str::to_owned),
         ..account
     });
     true

@@ -1,7 +1,6 @@
 //! The `.deb`: put together here and packed by `dpkg-deb`, so that every file in it is seen in one place.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -51,10 +50,13 @@ pub(super) fn build(binary: &Path) -> Result<PathBuf> {
         tree.program(&root().join("deploy/debian").join(script), &format!("DEBIAN/{script}"))?;
     }
 
+    // A debug build is large, and only tried.
+    let debug = binary.starts_with(root().join("target/debug"));
+    let compression = if debug { "-Znone" } else { "-Zxz" };
     let package = directory().join(format!("aimis-gateway_{version}_{architecture}.deb"));
     program("dpkg-deb")
         .env("SOURCE_DATE_EPOCH", &commit_time()?)
-        .args(&["--root-owner-group", "-Zxz", "--build"])
+        .args(&["--root-owner-group", compression, "--build"])
         .args(&[tree.path().display().to_string(), package.display().to_string()])
         .run()
         .context("dpkg-deb comes with Debian's dpkg")?;
@@ -143,9 +145,10 @@ fn architecture(host: &str) -> Result<&'static str> {
     }
 }
 
-/// Whether every script can be run.
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

@@ -64,7 +64,6 @@ pub(super) fn build(binary: &Path) -> Result<()> {
     let archive = directory().join(format!("{name}.tar.gz"));
     let (time, output) = (format!("--mtime=@{}", commit_time()?), archive.display().to_string());
     program("tar")
-        .env("GZIP", "--no-name")
         .args(&["--sort=name", "--owner=0", "--group=0", "--numeric-owner", &time])
         .args(&["-C", &above.display().to_string(), "-czf", &output, &name])
         .run()?;

@@ -20,6 +20,7 @@ which package?
   cargo xtask package static              a binary that needs no library of the system
   cargo xtask package deb [--binary FILE] a .deb with that binary, or with this one
   cargo xtask package kit                 an archive for machines without network: all of these, checksums, SBOM
+  cargo xtask package boot [--binary FILE] systemd booted in namespaces of its own, with the units and the binary (as root)
   cargo xtask package try [--binary FILE] the .deb, installed into an empty directory, used, removed (as root)
 
 All go to target/package/.";
@@ -35,6 +36,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         Some((&"static", [])) => static_binary().map(drop),
         Some((&"deb", rest)) => deb::build(&binary(rest)?).map(drop),
         Some((&"kit", [])) => kit::build(&static_binary()?),
+        Some((&"boot", rest)) => program("tests/systemd/boot.sh")
+            .args(&[binary(rest)?.display().to_string()])
+            .run(),
         Some((&"try", rest)) => trial::run(&deb::build(&binary(rest)?)?),
         // `try` itself, where it has to become root.
         Some((&"try-deb", [package])) => trial::run(Path::new(package)),

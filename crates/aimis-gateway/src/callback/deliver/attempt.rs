@@ -29,7 +29,7 @@ const GONE: Reason = Reason::word("gone");
 
 /// What the attempts at one target share.
 pub(super) struct Desk {
-    pub(super) target: Target,
+    pub(super) target: Arc<Target>,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) schedule: Arc<Schedule>,
     pub(super) bounds: Bounds,

@@ -201,6 +201,7 @@ impl Courier {
             // One that was settled already says so, and one that cannot be given back runs out.
             let _ = self.desk.inbox.settle(lease, Outcome::Unused).await;
         }
+        self.desk.metrics.end();
     }
 }
 

@@ -37,13 +37,14 @@ mod send;
 mod target;
 mod webhook;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use self::attempt::Desk;
 use self::courier::Courier;
@@ -77,8 +78,24 @@ pub struct Surroundings {
     pub resolver: Resolver,
 }
 
+/// Where events go at present. A target that stays is the same `Arc`.
+pub type Targets = watch::Receiver<Vec<Arc<Target>>>;
+
 /// Brings events to their targets.
-pub struct Deliverer(Vec<Courier>);
+pub struct Deliverer {
+    targets: Targets,
+    schedule: Arc<Schedule>,
+    settings: config::Delivery,
+    inbox: Arc<dyn Inbox>,
+    surroundings: Surroundings,
+}
+
+/// A courier at work.
+struct Working {
+    target: Arc<Target>,
+    /// True: it finishes what is under way, and ends.
+    stop: watch::Sender<bool>,
+}
 
 impl Deliverer {
     /// A deliverer for these targets, which does nothing yet.
@@ -86,43 +103,80 @@ impl Deliverer {
     /// # Errors
     /// When the system gives no randomness.
     pub fn new(
-        targets: Vec<Target>,
+        targets: Targets,
         settings: &config::Delivery,
         inbox: &Arc<dyn Inbox>,
         surroundings: &Surroundings,
     ) -> io::Result<Self> {
-        let schedule = Arc::new(Schedule::new(settings, Jitter::new()?));
-        let throttle = || Throttle::new(surroundings.repeat_interval, surroundings.clock.clone());
-        let courier = |target: Target| {
-            let desk = Desk {
-                metrics: surroundings.metrics.deliveries.of(target.tenant.as_str()),
-                target,
-                inbox: Arc::clone(inbox),
-                schedule: Arc::clone(&schedule),
-                bounds: Bounds {
-                    timeout: settings.timeout,
-                    max_answer: settings.max_answer,
-                },
-                silence_max: settings.retry_after_max,
-                resolver: surroundings.resolver.clone(),
-                clock: surroundings.clock.clone(),
-                log: surroundings.log.clone(),
-                failures: throttle(),
-                store_failures: throttle(),
-            };
-            Courier::new(desk, Pacing::new(settings), settings.lease)
-        };
-        Ok(Self(targets.into_iter().map(courier).collect()))
+        Ok(Self {
+            targets,
+            schedule: Arc::new(Schedule::new(settings, Jitter::new()?)),
+            settings: settings.clone(),
+            inbox: Arc::clone(inbox),
+            surroundings: surroundings.clone(),
+        })
     }
 
     /// Delivers until `stop` is true. What is under way then may end until `abort` is; the rest is given back to the
-    /// inbox, as if it had not been tried.
-    pub async fn run(self, stop: watch::Receiver<bool>, abort: watch::Receiver<bool>) {
-        let mut couriers = JoinSet::new();
-        for courier in self.0 {
-            couriers.spawn(courier.run(stop.clone(), abort.clone()));
+    /// inbox, as if it had not been tried. A target that is gone, or is another, gets what is under way and no more; the
+    /// one in its place begins when that has ended, so that the order of a study's events holds.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>, abort: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        let mut working: HashMap<Id, Working> = HashMap::new();
+        let mut following = true;
+        loop {
+            let wanted = self.targets.borrow_and_update().clone();
+            for courier in working.values() {
+                if !wanted.iter().any(|target| Arc::ptr_eq(target, &courier.target)) {
+                    courier.stop.send_replace(true);
+                }
+            }
+            for target in wanted {
+                let busy = |courier: &Working| courier.target.tenant() == target.tenant();
+                if !working.values().any(busy) {
+                    let (sender, receiver) = watch::channel(false);
+                    let task = tasks.spawn(self.courier(Arc::clone(&target)).run(receiver, abort.clone()));
+                    working.insert(task.id(), Working { target, stop: sender });
+                }
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                changed = self.targets.changed(), if following => following = changed.is_ok(),
+                Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
+                    let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                    // One that ended unasked: its store is closed, and another one would end as soon.
+                    if working.remove(&id).is_some_and(|courier| !*courier.stop.borrow()) {
+                        break;
+                    }
+                }
+            }
         }
-        while couriers.join_next().await.is_some() {}
+        for courier in working.values() {
+            courier.stop.send_replace(true);
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn courier(&self, target: Arc<Target>) -> Courier {
+        let around = &self.surroundings;
+        let throttle = || Throttle::new(around.repeat_interval, around.clock.clone());
+        let desk = Desk {
+            metrics: around.metrics.deliveries.of(target.tenant.as_str()),
+            target,
+            inbox: Arc::clone(&self.inbox),
+            schedule: Arc::clone(&self.schedule),
+            bounds: Bounds {
+                timeout: self.settings.timeout,
+                max_answer: self.settings.max_answer,
+            },
+            silence_max: self.settings.retry_after_max,
+            resolver: around.resolver.clone(),
+            clock: around.clock.clone(),
+            log: around.log.clone(),
+            failures: throttle(),
+            store_failures: throttle(),
+        };
+        Courier::new(desk, Pacing::new(&self.settings), self.settings.lease)
     }
 
     /// Does the same on a thread of its own, so that neither queries nor callbacks wait for it.

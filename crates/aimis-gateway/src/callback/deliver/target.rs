@@ -122,6 +122,11 @@ impl Target {
         }))
     }
 
+    /// Whose it is.
+    pub(crate) fn tenant(&self) -> &TenantName {
+        &self.tenant
+    }
+
     /// Its host, by name or address, and its port.
     pub(crate) fn place(&self) -> (&str, u16) {
         (&self.host, self.port)

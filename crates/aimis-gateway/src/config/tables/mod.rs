@@ -19,6 +19,7 @@ pub(super) mod process;
 pub(super) mod protocol;
 pub(super) mod pull;
 pub(super) mod reconcile;
+pub(super) mod reload;
 pub(super) mod tenant;
 pub(super) mod tls;
 
@@ -40,6 +41,7 @@ use process::{Drain, Log, Runtime, Telemetry};
 use protocol::{Clock, Crypto, Dates, Identity, Sign};
 use pull::Pull;
 use reconcile::Reconcile;
+use reload::{Reload, Rotation};
 use tenant::Tenant;
 
 /// A bound against a file that was made by a program gone wrong. What tenants cost is linear: memory for each, and
@@ -93,6 +95,10 @@ section! {
         reconcile: Reconcile = table();
         /// Where callbacks are kept until the HIS has them.
         inbox: Inbox = table();
+        /// How changes of files are noticed.
+        reload: Reload = table();
+        /// How a tenant comes from one token to another.
+        rotation: Rotation = table();
         /// How the process stops.
         drain: Drain = table();
         /// The log on standard output.

@@ -26,6 +26,10 @@ pub struct Tenant {
     pub app_id: Text,
     /// Where its token is.
     pub token: TokenSource,
+    /// Where the token is that the platform will accept.
+    pub next_token_file: Option<PathBuf>,
+    /// Where the token is that it accepted before.
+    pub previous_token_file: Option<PathBuf>,
     /// Put into requests that name no hospital.
     pub hospital_id: Option<Text>,
     /// Put into requests that name no union.
@@ -64,6 +68,12 @@ section! {
         token_file: Option<TokenSource> = token_file().optional("secrets/first-hospital.token");
         /// The token itself. A file is better: an environment is inherited, and shown by many tools.
         token: Option<TokenSource> = token().optional("");
+        /// During a rotation, the file with the token that the platform will accept. Callbacks may be signed with it at
+        /// once; requests are when the platform accepts it (`[rotation]`).
+        next_token_file: Option<PathBuf> = secret_path().optional("secrets/first-hospital.token.next");
+        /// During a rotation, the file with the token before. Callbacks may be signed with it, and requests are if the
+        /// platform accepts it and not the other.
+        previous_token_file: Option<PathBuf> = secret_path().optional("secrets/first-hospital.token.previous");
         /// Put into requests that name no hospital.
         hospital_id: Option<Text> = text(64).optional("H0001");
         /// Put into requests that name no union.
@@ -127,6 +137,8 @@ impl Section for Tenant {
         let TenantTable {
             name,
             app_id,
+            next_token_file,
+            previous_token_file,
             hospital_id,
             union_id,
             proxy,
@@ -145,6 +157,8 @@ impl Section for Tenant {
             name,
             app_id,
             token,
+            next_token_file,
+            previous_token_file,
             hospital_id,
             union_id,
             proxy,
@@ -165,6 +179,8 @@ impl Section for Tenant {
             name,
             app_id,
             token,
+            next_token_file,
+            previous_token_file,
             hospital_id,
             union_id,
             proxy,
@@ -187,6 +203,8 @@ impl Section for Tenant {
             app_id,
             token_file,
             token,
+            next_token_file,
+            previous_token_file,
             hospital_id,
             union_id,
             proxy,

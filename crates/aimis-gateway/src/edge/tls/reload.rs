@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::door::Live;
 use super::files::{FileError, Files, Identity, Offer};
 use crate::clock::{Clock, Moment};
@@ -84,14 +86,17 @@ impl Reloader {
         reloader
     }
 
-    /// Looks at the files for ever.
-    pub async fn run(mut self) {
+    /// Looks at the files for ever, also when `look` changes.
+    pub async fn run(mut self, mut look: watch::Receiver<u64>) {
         loop {
-            tokio::time::sleep(self.settings.reload_interval).await;
+            tokio::select! {
+                () = tokio::time::sleep(self.settings.reload_interval) => {}
+                Ok(()) = look.changed() => {}
+            }
             let (settings, offer, seen) = (self.settings.clone(), self.offer, self.seen.clone());
             let listener = self.listener;
             // Off the thread that accepts: a network mount that hangs must hold up nobody.
-            let looked = tokio::task::spawn_blocking(move || look(&settings, offer, listener, &seen)).await;
+            let looked = tokio::task::spawn_blocking(move || self::look(&settings, offer, listener, &seen)).await;
             if let Ok(Some((seen, built))) = looked {
                 self.seen = seen;
                 self.take(built);

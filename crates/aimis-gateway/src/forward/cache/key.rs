@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::tenant::Tenant;
 
 /// Keeps these keys apart from other uses of the same secret, and from keys of another layout.
-const PURPOSE: &[u8] = b"aimis cache key 1";
+const PURPOSE: &[u8] = b"aimis cache key 2";
 /// The same for the tags of patients.
 const TAG_PURPOSE: &[u8] = b"aimis cache patient 1";
 
@@ -25,7 +25,7 @@ pub struct CacheKeys {
     tags: Hmac<Sha256>,
 }
 
-/// HMAC-SHA256 over tenant, API and every member of the order.
+/// HMAC-SHA256 over tenant (name and appId), API and every member of the order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CacheKey([u8; 32]);
 
@@ -78,7 +78,7 @@ impl CacheKeys {
     /// The key of `order`, asked of `tenant`.
     pub fn key(&self, tenant: &Tenant, order: &Order) -> CacheKey {
         let mut mac = self.keys.clone();
-        for name in [tenant.name.as_str(), order.contract().name()] {
+        for name in [tenant.name.as_str(), &tenant.app_id, order.contract().name()] {
             mac.update(&(name.len() as u32).to_be_bytes());
             mac.update(name.as_bytes());
         }
