@@ -4,7 +4,7 @@
   render.py kustomize DIRECTORY     the same of a kustomization
   render.py validate VERSION...     reads such a list, writes a JSON list of complaints
 
-Runs in the Python environment target/deploy-tools, which `cargo xtask tools` makes.
+Runs in the Python environment target/deploy-tools, which `cargo xtask test` makes.
 """
 
 import json
@@ -69,4 +69,5 @@ def main():
     json.dump(answer, sys.stdout)
 
 
-main()
+if __name__ == "__main__":
+    main()

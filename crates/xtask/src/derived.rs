@@ -4,8 +4,11 @@ use anyhow::{Context, Result};
 
 use crate::repository::read;
 
-/// A file, and what it has to say.
-pub(crate) const FILES: &[(&str, fn() -> Result<String>)] = &[
+/// Makes what a file has to say.
+type Content = fn() -> Result<String>;
+
+/// Each file, and what it has to say.
+pub(crate) const FILES: &[(&str, Content)] = &[
     ("deploy/helm/aimis-gateway/values.schema.json", values_schema),
     ("deploy/helm/aimis-gateway/files/rules.yaml", chart_rules),
     (
