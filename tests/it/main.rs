@@ -19,6 +19,7 @@ mod corpus;
 mod crash;
 mod crowd;
 mod delivery;
+mod deploy;
 mod descriptors;
 mod doctor;
 mod emptiness;
