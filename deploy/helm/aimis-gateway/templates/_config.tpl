@@ -45,6 +45,13 @@ because toToml writes 8080 as 8080.0. Lists are replaced, not joined.
     {{- $tenants = append $tenants (omit . "callback") -}}
   {{- end -}}
   {{- $_ := set $config "tenants" $tenants -}}
+  {{- $clients := list -}}
+  {{- range $config.clients -}}
+    {{- $clients = append $clients (omit . "inbox") -}}
+  {{- end -}}
+  {{- if $clients -}}
+    {{- $_ := set $config "clients" $clients -}}
+  {{- end -}}
 {{- end -}}
 {{- if not $config.tenants -}}
   {{- fail "config.tenants is empty: which hospital is this? See the example in values.yaml" -}}
