@@ -70,3 +70,33 @@ fn prometheus_takes_the_configuration_of_compose() {
 fn yaml_is_as_yaml_ought_to_be() {
     fine(judge("yamllint").args(["--strict", "--config-file", "deploy/.yamllint.yaml", "deploy"]));
 }
+
+/// What the sources include from beside the crates has to be there when the image is built from them.
+#[test]
+fn the_build_of_the_image_is_given_what_the_sources_include() {
+    let ignored = read("deploy/docker/Dockerfile.dockerignore");
+    let given: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let mut seen = 0;
+    let mut left = vec![path("crates")];
+    while let Some(entry) = left.pop() {
+        if entry.is_dir() {
+            left.extend(std::fs::read_dir(entry).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let source = entry.to_str().unwrap();
+        if !source.contains("/src/") || source.contains("/tests") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&entry).unwrap_or_default();
+        let built = text.split("#[cfg(test)]").next().unwrap();
+        for included in built.split("include_str!(\"").skip(1) {
+            let name = included.split('"').next().unwrap();
+            let file = entry.parent().unwrap().join(name).canonicalize().unwrap();
+            let file = file.strip_prefix(path("")).unwrap();
+            let is_given = given.iter().any(|given| file.starts_with(given));
+            assert!(is_given, "{source} includes {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "codes and vectors, at least: {seen}");
+}

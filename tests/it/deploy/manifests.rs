@@ -95,7 +95,7 @@ fn a_sidecar_starts_first_stops_last_and_has_no_say_in_the_applications_readines
 #[test]
 fn callbacks_have_one_pod_with_a_volume_that_outlives_it() {
     for name in ["helm single", "helm replicas", "kustomize single", "kustomize replicas"] {
-        let (set, ..) = (rendered::named(name).kind("StatefulSet").next().unwrap(),);
+        let set = rendered::named(name).kind("StatefulSet").next().unwrap();
         assert_eq!(set["spec"]["replicas"], 1, "{name}");
         assert_eq!(
             set["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"], "Retain",
@@ -110,9 +110,8 @@ fn callbacks_have_one_pod_with_a_volume_that_outlives_it() {
             .unwrap();
         assert_eq!(data["mountPath"], "/var/lib/aimis-gateway", "{name}");
     }
-    let deployments = ["helm replicas", "kustomize replicas"].map(|name| rendered::named(name));
-    for rendering in deployments {
-        let budget = rendering.kind("PodDisruptionBudget").next().unwrap();
+    for name in ["helm replicas", "kustomize replicas"] {
+        let budget = rendered::named(name).kind("PodDisruptionBudget").next().unwrap();
         let selected = &budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"];
         assert_eq!(
             selected, "lan",
@@ -134,13 +133,12 @@ fn services_monitors_and_policies_find_what_they_look_for() {
                 .all(|(key, value)| labels[key] == *value)
         };
         let port = |pod: &Value, port: &Value| {
-            let found = containers(&pod["spec"]).into_iter().any(|container| {
+            containers(&pod["spec"]).into_iter().any(|container| {
                 let ports = container["ports"].as_array().cloned().unwrap_or_default();
                 ports
                     .iter()
                     .any(|one| one["name"] == *port || one["containerPort"] == *port)
-            });
-            found
+            })
         };
         for service in rendering.kind("Service") {
             let selected: Vec<_> = pods
