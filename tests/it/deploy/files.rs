@@ -88,7 +88,10 @@ fn the_build_of_the_image_is_given_what_the_sources_include() {
             continue;
         }
         let text = std::fs::read_to_string(&entry).unwrap_or_default();
-        let built = text.split("#[cfg(test)]").next().unwrap();
+        // What stands behind the first mark of a test is not built into the binary.
+        let built = ["#[cfg(test)]", "#[test]"]
+            .iter()
+            .fold(text.as_str(), |text, mark| text.split(mark).next().unwrap());
         for included in built.split("include_str!(\"").skip(1) {
             let name = included.split('"').next().unwrap();
             let file = entry.parent().unwrap().join(name).canonicalize().unwrap();
