@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "support/ serves tests that come and go")]
 
 mod answer_dialects;
+mod audit;
 mod authorization;
 mod awkward_clients;
 mod broken_platform;

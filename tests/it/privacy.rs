@@ -9,6 +9,8 @@ mod drive;
 mod kept;
 mod planted;
 
+use std::net::UdpSocket;
+
 use aimis_simulator::{Platform, PlatformOptions};
 
 use crate::support::binary;
@@ -66,13 +68,19 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
     for settings in [Settings::calling(&platform), strict, forward, old_client, by_address] {
         // Asked on, whatever the platform says.
         let settings = settings.with("limits", "closed_ms = 0");
+        let (directory, syslog) = (Directory::new(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let settings = settings
+            .audited(&directory)
+            .with("audit", &format!("syslog = \"udp://{}\"", syslog.local_addr().unwrap()));
         let gateway = settings.with("log", "level = \"debug\"").start();
         drive.good_queries(&gateway).await;
         drive.odd_places(&gateway).await;
         drive.cut_bodies(&gateway).await;
         drive.platform_failures(&gateway, &platform).await;
+        drive.operators(&gateway).await;
         drive.telemetry(&gateway).await;
         drive.stop(gateway);
+        drive.trail(&directory, &syslog);
     }
     let by_key = Settings::calling(&platform).client(&format!("name = \"his\"\nkey_sha256 = \"{CLIENT_KEY_SHA256}\""));
     let gateway = by_key.with("log", "level = \"debug\"\nclient_address = true").start();
@@ -114,7 +122,11 @@ async fn p1_a_process_keeps_nothing_in_its_output_files_and_arguments() {
     let mut sinks = Sinks::default();
     sinks.arguments("serve", serve.process.id());
     let path = "/thirdparty/patientStudies/900001";
-    let headers = [("X-Api-Key", CLIENT_KEY), ("X-Request-Id", PHONE)];
+    let headers = [
+        ("X-Api-Key", CLIENT_KEY),
+        ("X-Request-Id", PHONE),
+        ("X-Operator-Id", ID_NUMBER),
+    ];
     for body in [
         studies_query(),
         format!("{{\"phoneNum\":\"{PHONE}"),
@@ -132,6 +144,21 @@ async fn p1_a_process_keeps_nothing_in_its_output_files_and_arguments() {
     let ended = tokio::task::spawn_blocking(|| serve.process.ended()).await.unwrap();
 
     assert!(ended.status.success());
+    let audit = |name: &str, input: &str| {
+        let mut command = binary::command(&["audit", name, "--config", &config]);
+        command.current_dir(directory.path());
+        run(command, input.as_bytes())
+    };
+    for number in [PHONE, ID_NUMBER] {
+        let found = audit("find", number);
+        assert!(
+            String::from_utf8_lossy(&found.stdout).contains("lookup patientStudies"),
+            "{found:?}"
+        );
+        sinks.output("audit find", &found);
+    }
+    sinks.output("audit find, wrong", &audit("find", NAME));
+    sinks.output("audit verify", &audit("verify", ""));
     sinks.ended("serve", &ended);
     sinks.files("work directory", directory.path());
     let mut canaries = canaries();
@@ -306,7 +333,7 @@ fn configuration(directory: &Directory, platform: &Platform) -> String {
     let token = directory.file("secrets/first-hospital.token", TOKEN);
     let text = format!(
         "[lan]\nlisten = \"127.0.0.1:0\"\n[telemetry]\nlisten = \"127.0.0.1:0\"\n[runtime]\nworkers = 1\n\
-         [log]\nlevel = \"debug\"\n[platform]\nbase_url = \"{}\"\n[[tenants]]\nname = \"first-hospital\"\n\
+         [log]\nlevel = \"debug\"\n[audit]\n[platform]\nbase_url = \"{}\"\n[[tenants]]\nname = \"first-hospital\"\n\
          app_id = \"900001\"\nhospital_id = \"H0001\"\nunion_id = \"U0001\"\ntoken_file = \"{token}\"\n",
         platform.base_url()
     );

@@ -470,13 +470,13 @@ async fn leases_that_nobody_waits_for_any_more_are_given_back() {
     let (log, _guard) = Log::start(clock, Level::Info, "test", Box::new(std::io::sink())).unwrap();
 
     // The caller goes while the inbox works for it.
-    let mut fetch = Box::pin(pull.fetch(tenant, 1, Duration::ZERO, &log));
+    let mut fetch = Box::pin(pull.fetch(tenant, 1, Duration::ZERO, &log, None));
     assert!(poll_immediate(&mut fetch).await.is_none());
     drop(fetch);
 
     let again = async {
         loop {
-            let fetched = pull.fetch(tenant, 1, Duration::ZERO, &log).await.unwrap();
+            let fetched = pull.fetch(tenant, 1, Duration::ZERO, &log, None).await.unwrap();
             if fetched.events > 0 {
                 break fetched;
             }

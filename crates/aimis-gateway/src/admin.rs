@@ -11,6 +11,7 @@ mod visitor;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aimis_core::order::Patient;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -22,6 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) use patient::{NO_NUMBER, is_number};
 pub use visitor::Door;
 
+use crate::audit::record::Who;
+use crate::audit::{Auditor, Kind, Record};
 use crate::edge::connection::{Asked, Body};
 use crate::forward::cache::Cache;
 use crate::forward::decode::body::{self, BodyBounds};
@@ -53,6 +56,7 @@ pub struct Admin {
     live: Arc<Live>,
     reload: mpsc::UnboundedSender<Order>,
     log: Log,
+    auditor: Option<Auditor>,
 }
 
 /// The body of [`CACHE_PURGE`]: `{"all":true}`, or a tenant, an API, both, or a tenant and a patient's number.
@@ -70,13 +74,20 @@ struct PurgeOrder<'a> {
 struct Refusal(StatusCode, &'static str);
 
 impl Admin {
-    /// Operates `cache`.
-    pub(crate) fn new(cache: Arc<Cache>, live: Arc<Live>, reload: mpsc::UnboundedSender<Order>, log: Log) -> Self {
+    /// Operates `cache`; what is done is recorded by `auditor`, where there is an audit trail.
+    pub(crate) fn new(
+        cache: Arc<Cache>,
+        live: Arc<Live>,
+        reload: mpsc::UnboundedSender<Order>,
+        log: Log,
+        auditor: Option<Auditor>,
+    ) -> Self {
         Self {
             cache,
             live,
             reload,
             log,
+            auditor,
         }
     }
 
@@ -122,7 +133,10 @@ impl Admin {
                         "the body did not come whole, or is too large",
                     )
                 })?;
-                let dropped = self.purge(&body)?;
+                let (dropped, record) = self.purge(&body)?;
+                if let (Some(auditor), Some(record)) = (&self.auditor, record) {
+                    auditor.record(record).await.map_err(|_| UNRECORDED)?;
+                }
                 Ok(response(StatusCode::OK, &json!({ "dropped": dropped })))
             }
             (CACHE_PURGE | RELOAD, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use POST")),
@@ -169,7 +183,7 @@ impl Admin {
         }
     }
 
-    fn purge(&self, body: &[u8]) -> Result<usize, Refusal> {
+    fn purge(&self, body: &[u8]) -> Result<(usize, Option<Box<Record>>), Refusal> {
         let wrong = |text| Refusal(StatusCode::UNPROCESSABLE_ENTITY, text);
         let order: PurgeOrder<'_> = serde_json::from_slice(body).map_err(|_| {
             wrong(
@@ -190,6 +204,21 @@ impl Admin {
             Some(name) => Some(apis.iter().position(|api| *api == name).ok_or(wrong("no such API"))?),
             None => None,
         };
+        let mut record = self.auditor.as_ref().map(|auditor| {
+            let mut record = Box::new(Record::new(Kind::Act, auditor.clock().now()));
+            record.act = Some("cache-purge");
+            record.who = Some(Who::new("the admin listener"));
+            record.tenant = tenant.cloned();
+            record.api = api.map(|api| apis[api]);
+            if let (Some(tenant), Some(number)) = (tenant, order.patient) {
+                let patient = Patient::new(Some(number), Some(number));
+                record.subject = auditor.tagger().patient(tenant.as_str(), &patient);
+            }
+            record
+        });
+        if let Some(auditor) = &self.auditor {
+            auditor.ready().map_err(|_| UNRECORDED)?;
+        }
         let dropped = match (order.all, tenant, api, order.patient) {
             (true, None, None, None) => self.cache.drop_all(None, None),
             (false, Some(_), None, Some(number)) if !is_number(number) => return Err(wrong(NO_NUMBER)),
@@ -209,10 +238,18 @@ impl Admin {
             patient: order.patient.is_some(),
             dropped,
         }));
-        Ok(dropped)
+        if let Some(record) = &mut record {
+            record.count = Some(dropped as u64);
+        }
+        Ok((dropped, record))
     }
 }
 
+/// Also where it was done, and the record of it could not be kept.
+const UNRECORDED: Refusal = Refusal(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "the audit trail cannot be written, and audit.on_failure = \"refuse\"",
+);
 const USE_GET: &str = "use GET";
 
 /// A page cannot send this without asking first.

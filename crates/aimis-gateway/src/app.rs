@@ -19,6 +19,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::Admin;
+use crate::audit::{self, Audit, AuditGuard};
 use crate::cache_truth::CacheTruth;
 use crate::callback;
 use crate::callback::deliver::{self, Deliverer};
@@ -86,6 +87,9 @@ pub enum StartError {
     /// The inbox cannot be opened.
     #[error(transparent)]
     Inbox(#[from] OpenError),
+    /// The audit trail cannot be taken up.
+    #[error(transparent)]
+    Audit(#[from] audit::OpenError),
     /// The system denied a thread, a timer or randomness.
     #[error("the system denied a resource: {}", .0.kind())]
     System(#[from] io::Error),
@@ -108,6 +112,8 @@ pub struct Gateway {
     live: Arc<InForce>,
     reload: mpsc::UnboundedSender<Order>,
     log: Log,
+    /// Behind all that records: what is recorded while the rest ends is written out.
+    _audit_guard: Option<AuditGuard>,
     /// Last of all: what is written while the rest ends is written out.
     _log_guard: LogGuard,
 }
@@ -160,6 +166,14 @@ impl Gateway {
         let snapshot = &prepared.snapshot;
         let labels = TenantLabels::new(&snapshot.tenants.names(), config.telemetry.tenant_labels);
         let metrics = Metrics::labelled(labels, &snapshot.apis.names(), &snapshot.codes);
+        let audit = config
+            .audit
+            .as_ref()
+            .map(|settings| Audit::start(settings, &clock, &log, &metrics.audit))
+            .transpose()?;
+        let (audit, audit_guard) = audit.unzip();
+        let lane = || audit.as_ref().map(Audit::lane);
+        let operator = lane();
         let health = Health::new(Arc::clone(&metrics));
         health.set(ReadyCheck::Config, true);
         health.set(ReadyCheck::Secrets, true);
@@ -211,6 +225,7 @@ impl Gateway {
             log: log.clone(),
             resolver: resolver.clone(),
             inbox: inbox.clone(),
+            audit: operator.as_ref().map(|auditor| auditor.tagger().clone()),
             stop: controls.drain.subscribe(),
         };
         let callback_first = prepared.callbacks.as_mut().and_then(|callbacks| callbacks.tls.take());
@@ -225,6 +240,7 @@ impl Gateway {
             let (clock, log) = (clock.clone(), log.own_lane());
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
+            let audited = lane().zip(config.audit.as_ref().map(|audit| audit.operator_header.name.clone()));
             let parts = worker::Parts {
                 bounds: lan_bounds(config),
                 door: tls
@@ -238,7 +254,11 @@ impl Gateway {
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
                     let roads = Roads::new(in_force, cache, clock.clone(), log.clone());
-                    RoadService::new(roads, ids, clock, log, health, draining)
+                    let service = RoadService::new(roads, ids, clock, log, health, draining);
+                    match audited {
+                        Some((auditor, header)) => service.audited(auditor, header),
+                        None => service,
+                    }
                 }),
             };
             let (worker, thread) = Worker::start(format!("aimis-worker-{index}"), parts)?;
@@ -265,6 +285,7 @@ impl Gateway {
                     log: log.own_lane(),
                     repeat_interval: config.log.repeat_interval,
                     resolver,
+                    auditor: lane(),
                 },
             )?;
             threads.push(deliverer.start(controls.stop.subscribe(), controls.abort.subscribe())?);
@@ -359,6 +380,7 @@ impl Gateway {
                 Arc::clone(&in_force),
                 reload_sender.clone(),
                 log.clone(),
+                operator,
             ),
             served,
             workers,
@@ -391,6 +413,7 @@ impl Gateway {
             live: in_force,
             reload: reload_sender,
             log,
+            _audit_guard: audit_guard,
             _log_guard: log_guard,
         })
     }

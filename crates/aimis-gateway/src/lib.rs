@@ -19,6 +19,7 @@
 //! | what does the system around it see? | [`hardening`], [`inherited`], [`notify`], [`concealed`] |
 //! | which settings are a risk? | [`security`] |
 //! | are answers emptier than they were? | `emptiness` |
+//! | who looked at whom? | [`audit`] |
 //! | what can be set? | [`config`] |
 //! | what is counted and logged? | [`telemetry`] |
 //! | what can an operator do while it runs? | [`admin`] |
@@ -28,6 +29,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod cache_truth;
 pub mod callback;
 pub mod cli;
@@ -37,6 +39,7 @@ pub mod concealed;
 pub mod config;
 mod control;
 pub mod descriptors;
+mod disk;
 pub mod doctor;
 pub mod edge;
 mod emptiness;
@@ -45,6 +48,7 @@ pub mod forward;
 pub mod hardening;
 pub mod inherited;
 mod json_charset;
+mod key_file;
 pub mod keyring;
 pub mod limit;
 pub mod listener;

@@ -183,6 +183,8 @@ pub fn prepare_after(config: &Config, before: Option<Before<'_>>) -> Result<Prep
             codes: codes(config),
             cache_keys,
             tagger,
+            // Set by whoever writes one: the key is made at the first start, not by a check.
+            audit: None,
             apis,
             cors: Cors::new(
                 config

@@ -122,6 +122,9 @@ pub enum Rejection {
     /// As many of the tenant's questions wait for their turn as may (`limits.queue`).
     #[error("too many questions wait")]
     QueueFull,
+    /// The record of it cannot be written, and `audit.on_failure` says "refuse".
+    #[error("the audit trail cannot be written")]
+    AuditUnavailable,
     /// The gateway is stopping.
     #[error("draining")]
     Draining,
@@ -198,7 +201,7 @@ impl Rejection {
             Self::SignInsLimited { .. } | Self::QuotaExceeded(_) => {
                 (800_201, StatusCode::TOO_MANY_REQUESTS, "quota-exceeded")
             }
-            Self::Overloaded | Self::QueueFull | Self::InboxUnavailable => {
+            Self::Overloaded | Self::QueueFull | Self::InboxUnavailable | Self::AuditUnavailable => {
                 (800_202, StatusCode::SERVICE_UNAVAILABLE, "overloaded")
             }
             Self::Draining => (800_203, StatusCode::SERVICE_UNAVAILABLE, "draining"),
@@ -236,6 +239,7 @@ impl Rejection {
             | Self::Overloaded
             | Self::QueueFull
             | Self::InboxUnavailable
+            | Self::AuditUnavailable
             | Self::Draining
             | Self::Internal => CodeClass::Gateway,
             Self::Upstream(error) if error.is_too_much() => CodeClass::Limit,
@@ -263,9 +267,11 @@ impl Rejection {
             Self::CharsetNotSupported => Some(RejectReason::Charset),
             Self::BodyTooLarge { .. } => Some(RejectReason::TooLarge),
             Self::BodyIncomplete { .. } => Some(RejectReason::Slow),
-            Self::Upstream(UpstreamError::Busy) | Self::Overloaded | Self::QueueFull | Self::InboxUnavailable => {
-                Some(RejectReason::Overloaded)
-            }
+            Self::Upstream(UpstreamError::Busy)
+            | Self::Overloaded
+            | Self::QueueFull
+            | Self::InboxUnavailable
+            | Self::AuditUnavailable => Some(RejectReason::Overloaded),
             Self::Draining => Some(RejectReason::Draining),
             Self::Upstream(_) | Self::NotKept | Self::Internal => None,
         }
@@ -278,6 +284,10 @@ impl Rejection {
             Self::NoSuchTenant => ("no-such-api", Some("no tenant has the appId of the path")),
             Self::NoSuchInbox => ("no-such-api", Some("no tenant of this name is fetched from here")),
             Self::InboxUnavailable => ("overloaded", Some("inbox")),
+            Self::AuditUnavailable => (
+                "overloaded",
+                Some("the audit trail cannot be written: see audit_failing before"),
+            ),
             Self::TenantUnclear => ("field-invalid", Some("neither path nor hospitalId names a tenant")),
             Self::FieldInvalid(problems) => ("field-invalid", problems.first().map(|problem| problem.reason.as_str())),
             Self::BodyNotUnderstood { fault, .. } => ("body-not-understood", Some(fault.name())),

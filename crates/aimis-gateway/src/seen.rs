@@ -172,9 +172,7 @@ impl Seen {
     pub fn next(&self, tenant: usize) -> Option<Due> {
         let mut patients = self.of(tenant)?;
         let now = self.clock.moment();
-        let before = patients.len();
-        patients.retain(|_, patient| now.since(patient.asked_at) < self.bounds.period);
-        self.show(before, patients.len());
+        self.forget_old(&mut patients, now);
         let (_, _, key, study_type) = self.due(&patients, now).min()?;
         let patient = patients.get_mut(&key)?;
         patient.polls[study_type] = Some(Poll::At(now));
@@ -189,8 +187,17 @@ impl Seen {
     /// Whether there is anything to be asked of this tenant.
     pub fn has_due(&self, tenant: usize) -> bool {
         let now = self.clock.moment();
-        self.of(tenant)
-            .is_some_and(|patients| self.due(&patients, now).next().is_some())
+        self.of(tenant).is_some_and(|mut patients| {
+            self.forget_old(&mut patients, now);
+            self.due(&patients, now).next().is_some()
+        })
+    }
+
+    /// Forgets those that nobody has asked about for long enough.
+    fn forget_old(&self, patients: &mut Patients, now: Moment) {
+        let before = patients.len();
+        patients.retain(|_, patient| now.since(patient.asked_at) < self.bounds.period);
+        self.show(before, patients.len());
     }
 
     /// What may be asked at `now`: when it last was, when somebody asked, of whom, which type.
@@ -318,6 +325,17 @@ mod tests {
         assert_eq!(next(&seen, 0), Some(("13800138003".to_owned(), 0)));
         clock.advance(Duration::from_secs(1));
         assert_eq!((next(&seen, 0), seen.gauge.get()), (None, 0));
+    }
+
+    #[test]
+    fn patients_are_forgotten_in_time_though_nothing_can_be_asked() {
+        let clock = Clock::manual(1_735_689_600_000);
+        let seen = seen(&clock);
+        seen.note(0, &order("13800138000", 0));
+        assert!(seen.has_due(0));
+        clock.advance(Duration::from_secs(7200));
+        assert!(!seen.has_due(0));
+        assert_eq!(seen.gauge.get(), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aimis_core::codes::{Class, Codes, Rule};
 
+use crate::audit::tags::Tagger;
 use crate::client::Clients;
 use crate::forward::apis::Apis;
 use crate::forward::cache::key::CacheKeys;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub codes: Codes,
     /// Makes the patient's tag for the log.
     pub tagger: PatientTagger,
+    /// Makes the patient's tags for the audit trail, where there is one.
+    pub audit: Option<Tagger>,
     /// Pages that may ask from a browser.
     pub cors: Cors,
     /// `log.client_address`.

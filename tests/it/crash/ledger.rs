@@ -100,7 +100,10 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is sent next: something new, an update, or the same again, acknowledged before or not.
+    /// What is sent next: something new, an update, another status, or the same again, acknowledged before or not.
+    ///
+    /// Studies with odd numbers are updated and those with even numbers repeated, none is both: what comes back after an
+    /// update is an update of its own, and which came first is not known from outside.
     pub fn choose(&self, chance: &mut Chance) -> Told {
         let mut books = self.books();
         let (version, kind) = (books.moments, chance.below(8));
@@ -108,7 +111,15 @@ impl Ledger {
         let moment = books.moments;
         let again = (kind < 3 && !books.told.is_empty()).then(|| *chance.one_of(&books.told));
         let told = match (again, kind) {
-            (Some(told), 0) => Told { version, ..told },
+            (Some(told), _) if told.study % 2 == 1 => Told {
+                status: if kind == 1 {
+                    chance.below(4).cast_signed()
+                } else {
+                    told.status
+                },
+                version,
+                ..told
+            },
             (Some(told), 1) => Told {
                 status: chance.below(4).cast_signed(),
                 ..told

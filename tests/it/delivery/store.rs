@@ -108,6 +108,7 @@ async fn deliver(
         log: log.clone(),
         repeat_interval: Duration::ZERO,
         resolver: Resolver::system(),
+        auditor: None,
     };
     let target = Target::read(&config.tenants[0]).unwrap().unwrap();
     let (_targets, targets) = watch::channel(vec![Arc::new(target)]);

@@ -1,6 +1,6 @@
 //! The other direction: the inbox, and the HIS that events go to.
 
-use aimis_simulator::His;
+use aimis_simulator::{Account, Callback, CallbackSender, His};
 use tokio::net::TcpListener;
 
 use super::{HEALTHY, Patient, assert_broken, finding, platform, verdicts};
@@ -41,6 +41,26 @@ async fn an_inbox_that_opens_and_a_his_that_listens_are_good_and_nothing_is_sent
     let inbox = finding(&document, "inbox")["found"].as_str().unwrap();
     assert!(inbox.starts_with("opened: 0 to be delivered"), "{inbox}");
     assert_eq!(his.delivery_count(), 0);
+}
+
+#[tokio::test]
+async fn events_of_a_tenant_that_was_renamed_are_told() {
+    let platform = platform().await;
+    let patient = taking_callbacks(Patient::of(&platform), "http://127.0.0.1:9/events", "");
+    let gateway = Settings::calling(&platform).callbacks(&patient.directory).start();
+    let url = format!("http://{}/callback/first-hospital", gateway.callback.unwrap());
+    let sender = CallbackSender::new(&url, &Account::demo()).unwrap();
+    assert!(sender.send(&Callback::demo()).await.unwrap().is_received());
+    gateway.stop();
+    let mut renamed = patient;
+    renamed.tenant = renamed.tenant.replacen("first-hospital", "renamed", 1);
+
+    let (_, document) = renamed.examined(&[]).await;
+
+    let inbox = finding(&document, "inbox");
+    assert_eq!(inbox["verdict"], "warn", "{document:#}");
+    let found = inbox["found"].as_str().unwrap();
+    assert!(found.contains("1 event(s) wait for tenant first-hospital"), "{found}");
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! Every path of the forward road, driven with values in the places where nobody expects them.
 
 use std::collections::BTreeSet;
+use std::net::UdpSocket;
 
 use aimis_simulator::{Canned, Fault, PATIENT_STUDIES, Platform};
 
 use super::canary::Sinks;
 use super::{CLIENT_KEY, Gateway, HIS_ID, ID_NUMBER, NAME, PHONE, Settings, TOKEN};
 use crate::support::client::{self, Answer, Connection, request};
+use crate::support::directory::Directory;
 use crate::support::gateway::studies_query;
 
 const PATH: &str = "/thirdparty/patientStudies/900001";
@@ -89,6 +91,27 @@ impl Drive {
                 self.send(gateway, place, &bytes).await;
             }
         }
+    }
+
+    /// Each value where the hospital's system names its user, in look-ups that are recorded.
+    pub async fn operators(&mut self, gateway: &Gateway) {
+        // A key that a caller chose himself looks like any login; those that we make are known by their beginning.
+        for value in VALUES.into_iter().filter(|value| *value != CLIENT_KEY) {
+            let bytes = request("POST", PATH, &[("X-Operator-Id", value)], studies_query().as_bytes());
+            self.send(gateway, "operator", &bytes).await;
+        }
+    }
+
+    /// The files of the audit trail of a gateway that has stopped, and what a syslog server got of it.
+    pub fn trail(&mut self, directory: &Directory, syslog: &UdpSocket) {
+        self.sinks.files("audit trail", directory.path());
+        syslog.set_nonblocking(true).unwrap();
+        let (mut room, mut messages) = (vec![0; 65_536], 0);
+        while let Ok(length) = syslog.recv(&mut room) {
+            self.sinks.text("syslog", &room[..length]);
+            messages += 1;
+        }
+        assert!(messages > 20, "{messages} messages");
     }
 
     /// The right key in each place where it is taken, and what is nearly it.

@@ -90,6 +90,13 @@ impl Settings {
             .with("inbox", &format!("key_file = \"{}\"", file("inbox.key")))
     }
 
+    /// An audit trail is kept in `directory`.
+    pub fn audited(self, directory: &Directory) -> Self {
+        let file = |name: &str| directory.path().join(name).display().to_string();
+        self.with("audit", &format!("path = \"{}\"", file("audit")))
+            .with("audit", &format!("key_file = \"{}\"", file("audit.key")))
+    }
+
     /// Other addresses for callbacks than a free port, in TOML.
     pub fn callback_listen(mut self, listen: &str) -> Self {
         for (section, line) in &mut self.sections {

@@ -101,6 +101,11 @@ impl Hospitals {
         })
     }
 
+    /// Whether there is a tenant of this name.
+    pub fn has(&self, name: &TenantName) -> bool {
+        self.all.contains_key(name)
+    }
+
     /// The tenant `name`, or the stand-in, whose callbacks are judged with the same effort and then refused.
     pub fn find(&self, name: &str) -> (&Hospital, bool) {
         let found = self.all.get(name);

@@ -26,7 +26,8 @@ const MOST_HOSTS: usize = 256;
 pub fn lead_only_to(members: &Members, hosts: &[LinkHost]) -> bool {
     let allowed = |link: &str| leads_to(link, hosts);
     members.iter().all(|member| {
-        let always = LINKS.contains(&member.name.as_str());
+        // Readers that know no case of letters take `H5URL` for the same field.
+        let always = LINKS.iter().any(|link| link.eq_ignore_ascii_case(&member.name));
         match &member.value {
             Given::Text(text) if always => text.trim().is_empty() || allowed(text),
             Given::Text(text) => !looks_like_link(text) || allowed(text),
@@ -167,6 +168,8 @@ mod tests {
             json!({"more": {"deep": [{"link": "https://evil.example/"}]}}),
             json!({"more": {"https://evil.example/": 1}}),
             json!({"h5Url": 7}),
+            json!({"H5URL": "https:evil.example"}),
+            json!({"h5detailurl": "evil.example"}),
             json!({"h5Url": ["https://pacs.qq.com"]}),
         ] {
             assert!(!good(members.clone()), "{members}");

@@ -75,7 +75,8 @@ pub struct Patient {
     pub phone_num: Zeroizing<String>,
 }
 
-/// Opens a callback of `hospital` that came at `now` and has proved `proof`.
+/// Opens a callback of `hospital` that came at `now` and has proved `proof`. It was then `signing_now` by the clock that
+/// signatures are judged by.
 ///
 /// # Errors
 /// [`CallbackRefusal::Field`], [`CallbackRefusal::Cipher`]. A signed callback that cannot be decrypted is no error but
@@ -86,6 +87,7 @@ pub fn open(
     proof: Proof,
     tags: &Tags,
     now: Timestamp,
+    signing_now: Timestamp,
 ) -> Result<Opened, CallbackRefusal> {
     let phone = Personal::of(members.get("phoneNum"), &hospital.ciphers, is_phone);
     let id = Personal::of(members.get("idNum"), &hospital.ciphers, is_id);
@@ -146,7 +148,9 @@ pub fn open(
         identity,
         GIST.map(|name| plain(&out, name)).each_ref().map(|text| &**text),
     );
-    let known = |name: &str| FIELDS.iter().any(|(field, _)| *field == name) || OURS.contains(&name);
+    // In any case of letters: many readers of JSON know none.
+    let ours = |name: &str| OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+    let known = |name: &str| FIELDS.iter().any(|(field, _)| *field == name) || ours(name);
     let others = members.iter().filter(|member| !known(&member.name));
     out.extend(others.map(|member| (member.name.as_str(), Told::as_it_came(&member.value))));
     if !readable {
@@ -162,7 +166,7 @@ pub fn open(
         identity,
         body,
         payload: Payload::new(payload),
-        signed: signed(hospital, proof, tags),
+        signed: signed(hospital, proof, tags, (now, signing_now)),
         quarantine,
         received_at: now,
         origin: Origin::Callback { gist },
@@ -179,17 +183,25 @@ pub fn open(
     })
 }
 
-fn signed(hospital: &Hospital, proof: Proof, tags: &Tags) -> Option<Signed> {
+/// The inbox compares times of signatures with those of arrivals, so it gets them as the machine's clock has them:
+/// `clock.offset_ms` moves the one that signatures are judged by.
+fn signed(
+    hospital: &Hospital,
+    proof: Proof,
+    tags: &Tags,
+    (now, signing_now): (Timestamp, Timestamp),
+) -> Option<Signed> {
     let Proof::Signed { at, signer } = proof else {
         return None;
     };
     // As we would write it: the same signature in another case is the same signature.
     let canonical = hospital.signers[signer].sign(&hospital.app_id, at);
     let (timestamp, signature) = (canonical.timestamp(), canonical.signature().as_bytes());
+    let signed_at = (at.as_millis().saturating_add(now.as_millis())).saturating_sub(signing_now.as_millis());
     Some(Signed {
         triple: tags.triple(&hospital.name, &hospital.app_id, timestamp, signature),
-        signed_at: at,
-        valid_until: Timestamp::from_millis(at.as_millis().saturating_add(hospital.rules.past_ms)),
+        signed_at: Timestamp::from_millis(signed_at),
+        valid_until: Timestamp::from_millis(signed_at.saturating_add(hospital.rules.past_ms)),
     })
 }
 

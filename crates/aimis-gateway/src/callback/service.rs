@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +29,10 @@ use crate::worker::Service;
 /// How often the inbox forgets what it has kept for long enough.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
 
+/// Told once; which tenant it is, and how many, a command shows.
+const STRANDED: &str = "events in the inbox wait for a tenant that the configuration does not have: nobody delivers \
+                        them. `inbox stats` shows which; give the tenant this name until they are delivered";
+
 /// What the service has beside the road.
 pub struct Surroundings {
     /// Makes ids of requests. Those of the caller are not taken over: answers to refusals are all alike.
@@ -50,8 +55,10 @@ pub struct Surroundings {
 
 /// The callback thread's service: what hyper calls for each request.
 pub struct CallbackService {
-    road: Callbacks,
+    road: Rc<Callbacks>,
     ids: RefCell<RequestIds>,
+    /// Whether it was told which events nobody delivers.
+    told_stranded: Cell<bool>,
     /// When the inbox was last told to forget what it has kept for long enough.
     retained: Cell<Moment>,
     around: Around,
@@ -82,8 +89,9 @@ impl CallbackService {
             repeat_interval,
         } = surroundings;
         Self {
-            road,
+            road: Rc::new(road),
             ids: RefCell::new(ids),
+            told_stranded: Cell::new(false),
             retained: Cell::new(clock.moment()),
             around: Around {
                 refusals: Throttles::new(CallbackRefusal::ALL.len(), repeat_interval, &clock),
@@ -142,6 +150,18 @@ impl Service for CallbackService {
             // failing the disk budget tells.
             tokio::task::spawn_local(self.road.inbox.retain());
         }
+        if !self.told_stranded.replace(true) {
+            tokio::task::spawn_local(tell_stranded(Rc::clone(&self.road), self.around.log.clone()));
+        }
+    }
+}
+
+/// Tells once of events whose tenant the configuration does not have any more: renamed, most often.
+async fn tell_stranded(road: Rc<Callbacks>, log: Log) {
+    // What cannot be counted now the metrics tell.
+    let Ok(stats) = road.inbox.stats().await else { return };
+    if !stats.stranded(|tenant| road.hospitals.load().has(tenant)).is_empty() {
+        log.write(&Event::Notice { text: STRANDED });
     }
 }
 

@@ -48,6 +48,8 @@ struct Found {
     /// Of each tenant, where its events go; none where no callbacks are taken.
     events: Vec<(String, String)>,
     notices: Vec<String>,
+    /// Where it is recorded who looked at whom.
+    audit: String,
 }
 
 /// A client: how it is known, and its rules, each by the key that sets it.
@@ -138,6 +140,7 @@ impl Found {
             "platform": self.platform,
             "lan": self.lan,
             "callback": self.callback,
+            "audit": self.audit,
             "events": self.events.iter().map(|(name, go)| json!({ "tenant": name, "go": go })).collect::<Vec<_>>(),
             "notices": self.notices,
         })
@@ -160,6 +163,7 @@ impl Found {
         }
         text.extend(self.clients.iter().map(ClientFound::text));
         text += &format!("platform: {}\n", self.platform);
+        text += &format!("audit: {}\n", self.audit);
         text += &format!("lan: {}\n", self.lan.join(", "));
         if !self.callback.is_empty() {
             text += &format!("callback: {}\n", self.callback.join(", "));
@@ -191,6 +195,7 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
         notices: config::notices(config),
         platform: config.platform.base_url.to_string(),
         events: events(config),
+        audit: audit(config),
         lan: config.lan.listen.iter().map(ToString::to_string).collect(),
         callback: config
             .callback
@@ -198,6 +203,15 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
             .flat_map(|callback| callback.listen.iter().map(ToString::to_string))
             .collect(),
     })
+}
+
+/// Where it is recorded who looked at whom.
+fn audit(config: &Config) -> String {
+    match &config.audit {
+        None => "none; an [audit] table has it recorded who looked at which patient".to_owned(),
+        Some(audit) if audit.retention_days == 0 => format!("{}, kept for ever", audit.path.display()),
+        Some(audit) => format!("{}, kept {} days", audit.path.display(), audit.retention_days),
+    }
 }
 
 /// Where each tenant's events go.

@@ -4,6 +4,7 @@
 //! 2 wrong usage, 69 cannot bind, 78 bad configuration.
 
 mod admin_client;
+mod audit;
 mod cache;
 mod check;
 mod check_security;
@@ -64,6 +65,9 @@ enum Command {
     /// Look into the inbox of callbacks, and act on what is in it; also while the gateway runs.
     #[command(subcommand)]
     Inbox(inbox::Command),
+    /// Verify the audit trail, and find who looked at a patient; also while the gateway runs.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Keys of the clients that may ask.
     #[command(subcommand)]
     ClientKey(client_key::Command),
@@ -106,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Encrypt(arguments) => crypto::encrypt(&arguments),
         Command::Decrypt(arguments) => crypto::decrypt(&arguments),
         Command::Inbox(command) => inbox::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::ClientKey(command) => client_key::run(&command),
         Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Cache(command) => cache::run(&command),

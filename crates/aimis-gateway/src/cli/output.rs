@@ -48,7 +48,7 @@ impl From<StartError> for Failure {
         match error {
             StartError::Bind(error) => Self::Bind(error.to_string()),
             StartError::System(_) => Self::Problem(error.to_string()),
-            StartError::Inbox(_) | StartError::Inherited(_) => Self::Config(error.to_string()),
+            StartError::Inbox(_) | StartError::Inherited(_) | StartError::Audit(_) => Self::Config(error.to_string()),
             StartError::Prepare(error) => error.into(),
         }
     }

@@ -9,6 +9,7 @@ use super::finding::Findings;
 use crate::callback::inbox::sqlite::{KeyFiles, OpenError, Parts, Role, Settings};
 use crate::callback::inbox::{Inbox, Sqlite, State, Stats};
 use crate::telemetry::metrics::Metrics;
+use crate::tenant::TenantName;
 
 /// Percent of its bound from which on the inbox is nearly full.
 const NEARLY_FULL: u64 = 70;
@@ -28,7 +29,10 @@ pub(super) async fn examine(chart: &mut Chart) {
     let opened = Sqlite::open(Settings::from(&config.inbox), &keys, Role::Command, parts);
     match opened {
         Ok(inbox) => match inbox.stats().await {
-            Ok(stats) => judge(&stats, findings),
+            Ok(stats) => {
+                let known = |tenant: &TenantName| config.tenants.iter().any(|known| *known.name == *tenant.as_str());
+                judge(&stats, &stats.stranded(known), findings);
+            }
             Err(error) => findings.fail(
                 None,
                 format!("inbox.path: {error}"),
@@ -45,7 +49,7 @@ pub(super) async fn examine(chart: &mut Chart) {
     }
 }
 
-fn judge(stats: &Stats, findings: &mut Findings) {
+fn judge(stats: &Stats, stranded: &[(TenantName, u64)], findings: &mut Findings) {
     let count = |wanted| -> u64 {
         let of_state = stats.items.iter().filter(|(_, state, _)| *state == wanted);
         of_state.map(|(.., count)| count).sum()
@@ -56,6 +60,14 @@ fn judge(stats: &Stats, findings: &mut Findings) {
     let found = format!(
         "opened: {waiting} to be delivered, {dead} dead, {quarantined} in quarantine, {used} % of inbox.max_bytes"
     );
+    for (tenant, count) in stranded {
+        let tenant = tenant.as_str();
+        findings.warn(
+            None,
+            format!("{count} event(s) wait for tenant {tenant}, which the configuration does not have"),
+            "Nobody delivers them: give the tenant this name until inbox stats shows that they are delivered.",
+        );
+    }
     if used >= NEARLY_FULL {
         findings.warn(
             None,

@@ -138,6 +138,11 @@ impl Merged {
         self.failures.len() == self.types.len()
     }
 
+    /// Its body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Makes the answer to the caller.
     pub fn into_answer(self) -> Response<Body> {
         let types: Vec<String> = self.types.iter().map(i64::to_string).collect();

@@ -15,6 +15,7 @@
 //! | [`crate::upstream`] | that | the platform's [`crate::upstream::reply::Reply`], signed for anew in each attempt |
 //! | [`relay`] | the reply | the caller's answer, byte for byte |
 //! | [`merge`] | several replies | one study list of them all |
+//! | [`audited`] | what came of it | its record in the audit trail |
 //! | [`answer`] | any answer | the same in its client's words, where these are others |
 //!
 //! A stage names types of earlier stages only. What surrounds a request whatever becomes of it (its id,
@@ -24,6 +25,7 @@
 pub mod answer;
 pub mod apis;
 pub mod ask;
+pub mod audited;
 pub mod authorize;
 pub mod cache;
 pub mod cors;
@@ -48,6 +50,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
+use crate::audit::count::items;
 use crate::client::Client;
 use crate::client::failures::Failures;
 use crate::clock::Clock;
@@ -222,6 +225,7 @@ impl Road {
         };
         let merged = Merged::of(types, &results, terms);
         notes.exchange.parts = Some(merged.parts);
+        notes.audited.count = self.count(merged.body());
         if merged.is_failure() {
             // Never an empty success: the first failure speaks for all.
             return self.relay(api, results.swap_remove(0), notes);
@@ -246,6 +250,7 @@ impl Road {
     ) -> Result<Response<Body>, Rejection> {
         let reply = result?;
         let code = reply.envelope().code();
+        notes.audited.count = self.count(reply.body());
         notes.exchange.origin = origin(notes);
         notes.exchange.code = code;
         notes.exchange.class = self.snapshot.class_of(api, code);
@@ -259,6 +264,11 @@ impl Road {
             self.note_clock(notes);
         }
         Ok(relay::to_caller(&reply))
+    }
+
+    /// How many studies or links an answer holds, if that is to be recorded.
+    fn count(&self, body: &[u8]) -> Option<u64> {
+        self.snapshot.audit.as_ref().and_then(|_| items(body))
     }
 
     /// Where a request came from, if that is to be logged.

@@ -4,6 +4,7 @@ use aimis_core::contract::{ID_NUM, PHONE_NUM};
 use aimis_core::order::{RepairKind, Warning};
 
 use crate::client::Answers;
+use crate::forward::audited::Audited;
 use crate::forward::cache::flight::Asked;
 use crate::forward::cache::status::Passage;
 use crate::limit::headers::Standings;
@@ -16,6 +17,8 @@ const MAX_LIST: usize = 1024;
 pub struct Notes {
     /// The facts.
     pub exchange: Exchange,
+    /// What the audit trail is to know beside them.
+    pub audited: Audited,
     /// How whoever asks wants to be answered.
     pub answers: Answers,
     /// How it stands with the quotas that it met.
@@ -29,6 +32,7 @@ impl Notes {
     pub fn new(exchange: Exchange, answers: Answers) -> Self {
         Self {
             exchange,
+            audited: Audited::default(),
             answers,
             standings: Standings::default(),
             repairs: String::new(),

@@ -15,7 +15,9 @@ use hyper::body::Incoming;
 use super::decode::body;
 use super::notes::Notes;
 use super::roads::{Made, Roads};
-use super::{answer, cors};
+use super::{answer, audited, cors};
+use crate::audit::Auditor;
+use crate::audit::operator::Operator;
 use crate::clock::Clock;
 use crate::config::Language;
 use crate::edge::connection::{Asked, Body};
@@ -49,6 +51,9 @@ pub struct RoadService {
     log: Log,
     health: Health,
     draining: Arc<AtomicBool>,
+    /// Keeps the audit trail; `None` where there is none.
+    auditor: Option<Auditor>,
+    operator_header: Option<HeaderName>,
 }
 
 impl RoadService {
@@ -68,6 +73,18 @@ impl RoadService {
             log,
             health,
             draining,
+            auditor: None,
+            operator_header: None,
+        }
+    }
+
+    /// The same with an audit trail; `header` may name the user who asks.
+    #[must_use]
+    pub fn audited(self, auditor: Auditor, header: HeaderName) -> Self {
+        Self {
+            auditor: Some(auditor),
+            operator_header: Some(header),
+            ..self
         }
     }
 
@@ -91,6 +108,8 @@ impl RoadService {
         let exchange = Exchange::new(id, method(request.method()));
         let mut notes = Notes::new(exchange, road.snapshot.clients.anybody().answers);
 
+        notes.audited.operator = self.operator(request.headers());
+
         let origin = road.snapshot.cors.origin(request.headers());
         let preflight = road.snapshot.cors.preflight(request.method(), request.headers());
         let outcome = if let Some(preflight) = preflight {
@@ -106,6 +125,7 @@ impl RoadService {
                 .await
                 .unwrap_or(Err(Rejection::Internal))
         };
+        let outcome = audited::recorded(self.auditor.as_ref(), outcome, &notes).await;
         let mut response = outcome.unwrap_or_else(|rejection| {
             note_rejection(&mut notes.exchange, &rejection);
             if let Rejection::QuotaExceeded(limited) = &rejection
@@ -144,12 +164,21 @@ impl RoadService {
         peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
+        if let Some(auditor) = &self.auditor {
+            auditor.ready()?;
+        }
         if pull::is_pull(request.uri()) {
             // In a box, so that questions have not the room for it.
             Box::pin(self.pull(made, request, peer, notes)).await
         } else {
             made.road.handle(request, peer, notes).await
         }
+    }
+
+    /// The user that a request names, where there is a record to name him in.
+    fn operator(&self, headers: &HeaderMap) -> Option<Operator> {
+        let value = headers.get(self.operator_header.as_ref()?)?;
+        self.auditor.as_ref()?.operator(value)
     }
 
     /// What happens to a request of a HIS that fetches its events.
@@ -170,7 +199,15 @@ impl RoadService {
         notes.exchange.tenant = Some((route.tenant.index, route.tenant.name.clone()));
         let body = match route.asked {
             pull::Asked::Fetch { limit, wait } => {
-                let fetched = pull.fetch(route.tenant, limit, wait, &self.log).await?;
+                let reader = self.auditor.as_ref().map(|auditor| pull::Reader {
+                    auditor,
+                    client: client.name.clone(),
+                    operator: notes.audited.operator,
+                    request: notes.exchange.request_id,
+                });
+                let fetched = pull
+                    .fetch(route.tenant, limit, wait, &self.log, reader.as_ref())
+                    .await?;
                 notes.exchange.events = Some(fetched.events);
                 if fetched.parked {
                     notes.warn("inbox", "parked");

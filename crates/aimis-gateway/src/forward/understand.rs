@@ -9,6 +9,7 @@ use aimis_core::datetime::Date;
 use aimis_core::order::{OrderBuilder, RepairMode, Rules};
 use http::HeaderValue;
 
+use super::audited::About;
 use super::notes::Notes;
 use super::question::Question;
 use super::route::Route;
@@ -65,6 +66,11 @@ pub fn understand<'s>(
     }
     let question = Question::of(draft, client, &rules)?;
     let orders = question.orders();
+    // Also of what is not permitted: who asked about whom is what a record is for.
+    notes.audited.about = snapshot
+        .audit
+        .as_ref()
+        .map(|tagger| About::of(tagger, tenant.name.as_str(), &orders[0]));
     for order in orders {
         authorize::order(client, tenant, order)?;
     }

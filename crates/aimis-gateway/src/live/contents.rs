@@ -35,6 +35,13 @@ impl Contents {
         Self(watched.map(|(key, path)| (key, (path.clone(), seen(&path)))).collect())
     }
 
+    /// One that cannot be read again, as a pipe.
+    pub(super) fn pipe(&self) -> Option<&Path> {
+        let is_pipe = |path: &Path| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
+        let mut paths = self.0.values().map(|(path, _)| path.as_path());
+        paths.find(|path| is_pipe(path))
+    }
+
     /// Those whose key begins with `prefix`, by the rest of it.
     pub(super) fn under(&self, prefix: &str) -> Self {
         let under = self.0.iter().filter_map(|(key, file)| {
@@ -45,10 +52,11 @@ impl Contents {
     }
 }
 
-/// What a file holds.
+/// What a file holds; `None` if it cannot be read, and for a pipe, which gives what it has once and to one reader.
 pub(super) fn seen(path: &Path) -> Seen {
     // All room at once: what a growing buffer leaves behind could be a secret.
-    let length = std::fs::metadata(path).ok()?.len().min(MOST_BYTES);
+    let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let length = file.len().min(MOST_BYTES);
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(length).ok()? + 64));
     File::open(path).ok()?.take(MOST_BYTES).read_to_end(&mut text).ok()?;
     Some(Sha256::digest(&*text).into())

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use crate::audit::tags::Tagger;
 use crate::callback::deliver::Target;
 use crate::callback::hospital::Hospitals;
 use crate::callback::inbox::Inbox;
@@ -148,6 +149,8 @@ pub(crate) struct Around {
     pub(crate) resolver: Resolver,
     /// Where callbacks are kept, if any are taken.
     pub(crate) inbox: Option<Arc<dyn Inbox>>,
+    /// Makes the patient's tags for the audit trail, where there is one.
+    pub(crate) audit: Option<Tagger>,
     /// True: whoever waits for events is answered.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -189,9 +192,12 @@ impl Generation {
             log,
             resolver,
             inbox,
+            audit,
             stop,
         } = around;
-        let snapshot = Arc::new(prepared.snapshot);
+        let mut snapshot = prepared.snapshot;
+        snapshot.audit.clone_from(audit);
+        let snapshot = Arc::new(snapshot);
         let shared = before.map(|before| &*before.shared);
         let limits = before.map(|before| &*before.limits);
         let way = Way::of(&config, &contents);

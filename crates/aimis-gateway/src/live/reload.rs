@@ -44,6 +44,8 @@ pub enum ReloadError {
     Together(ConfigError),
     /// A file that it names.
     Prepare(PrepareError),
+    /// A file that it names is a pipe, which was read at the start and would be waited for now.
+    Pipe(std::path::PathBuf),
     /// The system denied something.
     System(std::io::ErrorKind),
 }
@@ -66,6 +68,11 @@ impl fmt::Display for ReloadError {
                 problems(f, error)
             }
             Self::Prepare(error) => write!(f, "{error}"),
+            Self::Pipe(path) => write!(
+                f,
+                "{}: is no regular file and cannot be read again; restart instead",
+                path.display()
+            ),
             Self::System(kind) => write!(f, "the system denied a resource: {kind}"),
         }
     }
@@ -320,7 +327,11 @@ fn find_once(sources: Option<&Sources>, before: &Generation, last: Option<&Seen>
     if last == Some(&seen) {
         return None;
     }
+    let pipe = seen.files.pipe().map(std::path::Path::to_owned);
     let candidate = |mut config: Config| {
+        if let Some(path) = pipe {
+            return Err(ReloadError::Pipe(path));
+        }
         let held = held::hold(&before.config, &mut config);
         if !held.is_empty() {
             config::check_again(&config).map_err(ReloadError::Together)?;

@@ -8,9 +8,14 @@ use tokio::sync::oneshot;
 
 use super::answer;
 use super::{Pull, unavailable};
+use crate::audit::operator::Operator;
+use crate::audit::{Auditor, Kind, Record, Unwritable};
 use crate::callback::deliver::body;
+use crate::callback::event::{EventId, Payload};
 use crate::callback::inbox::{Inbox, InboxError, Lease, Leases, Outcome, Reason};
+use crate::client::ClientName;
 use crate::config::TargetCharset;
+use crate::edge::request_id::RequestId;
 use crate::rejection::Rejection;
 use crate::telemetry::event::Event;
 use crate::telemetry::labels::DeliveryResult;
@@ -30,6 +35,32 @@ pub struct Fetched {
     pub events: usize,
     /// The tenant is parked: events wait, and none is given out.
     pub parked: bool,
+}
+
+/// Who fetches, for the audit trail.
+pub struct Reader<'r> {
+    /// Keeps it.
+    pub auditor: &'r Auditor,
+    /// The client.
+    pub client: Option<ClientName>,
+    /// Its user, if it names one.
+    pub operator: Option<Operator>,
+    /// The request.
+    pub request: RequestId,
+}
+
+impl Reader<'_> {
+    /// Records that an event is about to be given out.
+    async fn record(&self, tenant: &Tenant, event: EventId, payload: &Payload) -> Result<(), Unwritable> {
+        let mut record = Box::new(Record::new(Kind::Fetch, self.auditor.clock().now()));
+        record.request = Some(self.request);
+        record.tenant = Some(tenant.name.clone());
+        record.client.clone_from(&self.client);
+        record.operator = self.operator;
+        record.event = Some(event);
+        record.subject = self.auditor.tagger().event(tenant.name.as_str(), payload.as_bytes());
+        self.auditor.record(record).await
+    }
 }
 
 /// Leases that are not in an answer yet. Dropped before, they are given back.
@@ -58,8 +89,16 @@ impl Pull {
     /// Leases up to `limit` events. Where there are none it waits for some, up to `wait`.
     ///
     /// # Errors
-    /// [`Rejection::Overloaded`] where as many wait as may, [`Rejection::InboxUnavailable`].
-    pub async fn fetch(&self, tenant: &Tenant, limit: usize, wait: Duration, log: &Log) -> Result<Fetched, Rejection> {
+    /// [`Rejection::Overloaded`] where as many wait as may, [`Rejection::InboxUnavailable`],
+    /// [`Rejection::AuditUnavailable`].
+    pub async fn fetch(
+        &self,
+        tenant: &Tenant,
+        limit: usize,
+        wait: Duration,
+        log: &Log,
+        reader: Option<&Reader<'_>>,
+    ) -> Result<Fetched, Rejection> {
         let (mut changes, mut stop) = (self.inbox.changes(), self.stop.clone());
         let mut end = std::pin::pin!(tokio::time::sleep(wait));
         let mut seat = None;
@@ -67,7 +106,7 @@ impl Pull {
             changes.borrow_and_update();
             let held = self.lease(tenant, limit).await.map_err(unavailable)?;
             if !held.leases.events.is_empty() || wait.is_zero() || end.is_elapsed() || *stop.borrow() {
-                return self.give_out(tenant, held, log).await;
+                return self.give_out(tenant, held, log, reader).await;
             }
             if seat.is_none() {
                 seat = Some(self.waiting.sit().ok_or(Rejection::Overloaded)?);
@@ -110,7 +149,19 @@ impl Pull {
         Some(Duration::from_millis(next + 1))
     }
 
-    async fn give_out(&self, tenant: &Tenant, mut held: Held, log: &Log) -> Result<Fetched, Rejection> {
+    async fn give_out(
+        &self,
+        tenant: &Tenant,
+        mut held: Held,
+        log: &Log,
+        reader: Option<&Reader<'_>>,
+    ) -> Result<Fetched, Rejection> {
+        for leased in &held.leases.events {
+            if let Some(reader) = reader {
+                // Refused, all of them are given back.
+                reader.record(tenant, leased.lease.event, &leased.payload).await?;
+            }
+        }
         let mut items = Vec::with_capacity(held.leases.events.len());
         let mut broken = Vec::new();
         for leased in &held.leases.events {

@@ -43,7 +43,7 @@ use crate::rejection::Rejection;
 use crate::telemetry::deliveries::TargetMetrics;
 use crate::telemetry::metrics::Metrics;
 
-pub use fetch::Fetched;
+pub use fetch::{Fetched, Reader};
 pub use report::Report;
 pub use route::{Asked, Route, is_pull, operation, read};
 pub use settle::Settled;

@@ -97,7 +97,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
             // How it stands with the quota is told with every answer, in the road's own headers.
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(limited.wait).max(1)));
         }
-        Rejection::Overloaded | Rejection::QueueFull | Rejection::InboxUnavailable => {
+        Rejection::Overloaded | Rejection::QueueFull | Rejection::InboxUnavailable | Rejection::AuditUnavailable => {
             headers.insert(RETRY_AFTER, RETRY_OVERLOADED);
         }
         Rejection::Draining => {

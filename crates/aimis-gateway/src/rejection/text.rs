@@ -179,6 +179,10 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
             "The platform is slow, and as many questions of this hospital wait as may (limits.queue). Try again in a moment.",
             "影像平台响应缓慢，本院等待中的请求已达上限（limits.queue），请稍后重试。",
         ),
+        Rejection::AuditUnavailable => say(
+            "The gateway cannot write its audit trail just now, and nobody may look at patients without a record (audit.on_failure = \"refuse\"). Tell the gateway's operator, and try again in a moment.",
+            "网关暂时无法写入审计记录，而没有审计记录不允许查询患者信息（audit.on_failure = \"refuse\"）。请通知网关管理员，并稍后重试。",
+        ),
         Rejection::Overloaded => say(
             "The gateway has as many requests as it can take. Try again in a moment.",
             "网关当前请求过多，请稍后重试。",

@@ -9,6 +9,7 @@ use super::empty_share::Jump;
 use super::exchange::Exchange;
 use super::labels::{CallbackRefusal, ListenerName, RefusedConnection, SwitchReason};
 use super::log::{Level, Line, Loggable};
+use crate::audit::told::Told;
 use crate::callback::event::{EventId, QuarantineReason, Verified};
 use crate::callback::inbox::{AppendError, InboxError, Kind, Reason};
 use crate::edge::request_id::RequestId;
@@ -184,6 +185,8 @@ pub enum Event<'a> {
     },
     /// An operator dropped kept answers.
     CachePurged(Purge<'a>),
+    /// Something about the audit trail.
+    Audit(Told<'a>),
     /// The HIS has an event.
     Delivered {
         /// Whose.
@@ -384,6 +387,7 @@ impl Event<'_> {
             | Event::CallbackNotStored { .. } => Level::Error,
             Event::CallbackRefused { .. } | Event::CallbackMissed { .. } | Event::ReconcileFailed { .. } => Level::Warn,
             Event::Request(exchange) => exchange.level(),
+            Event::Audit(told) => told.level(),
             Event::UnaskedAnswer
             | Event::RestartNeeded { .. }
             | Event::TokenNotTaken { .. }
@@ -456,6 +460,7 @@ impl Event<'_> {
             Event::DnsFailed { .. } => "dns_failed",
             Event::AddressEjected { .. } => "address_ejected",
             Event::CachePurged(_) => "cache_purged",
+            Event::Audit(told) => told.name(),
             Event::Delivered { .. } => "delivered",
             Event::DeliveryFailed { .. } => "delivery_failed",
             Event::DeliveryDead { .. } => "delivery_dead",
@@ -558,6 +563,7 @@ impl Event<'_> {
             Event::AddressEjected { .. } => {
                 "an address on the way to the platform takes no connections: it is left out for platform.eject_ms"
             }
+            Event::Audit(told) => told.message(),
             Event::CachePurged(_) => "kept answers were dropped by order of an operator",
             Event::Delivered { .. } => "an event was delivered",
             Event::DeliveryFailed { .. } => "the HIS did not take an event: it is tried again",
@@ -714,6 +720,7 @@ impl Event<'_> {
                 line.field("network.peer.address", address.ip())
                     .field("network.peer.port", address.port());
             }
+            Event::Audit(told) => told.fields(line),
             Event::CachePurged(Purge {
                 tenant,
                 api,

@@ -125,7 +125,7 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// One line being written.
-pub struct Line<'a>(&'a mut Vec<u8>);
+pub struct Line<'a>(pub(crate) &'a mut Vec<u8>);
 
 impl Line<'_> {
     /// Adds a field.
@@ -378,7 +378,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Appends `2025-01-01T00:00:00.000Z`.
-fn write_rfc3339(out: &mut Vec<u8>, at: Timestamp) {
+pub(crate) fn write_rfc3339(out: &mut Vec<u8>, at: Timestamp) {
     let millis = at.as_millis();
     let (days, in_day) = (millis / 86_400_000, millis % 86_400_000);
     let (year, month, day) = civil_from_days(days);

@@ -16,6 +16,7 @@ use prometheus::{
 };
 
 use super::answers::AnswerMetrics;
+use super::audit::AuditMetrics;
 use super::cache::CacheMetrics;
 use super::callbacks::CallbackMetrics;
 use super::deliveries::DeliveryMetrics;
@@ -103,6 +104,8 @@ pub struct Metrics {
     pub reconcile: ReconcileMetrics,
     /// What changed while the process ran.
     pub reloads: ReloadMetrics,
+    /// What becomes of audit records.
+    pub audit: Arc<AuditMetrics>,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
     /// What the inbox holds.
@@ -388,6 +391,7 @@ impl Metrics {
             pulls: PullMetrics::new(maker),
             reconcile: ReconcileMetrics::new(maker, &tenants),
             reloads: ReloadMetrics::new(maker, &tenants),
+            audit: Arc::new(AuditMetrics::new(maker)),
             callbacks: CallbackMetrics::new(maker),
             inbox: Arc::new(InboxMetrics::new(maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),

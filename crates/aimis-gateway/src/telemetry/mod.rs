@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod ask;
+pub mod audit;
 pub mod cache;
 pub mod callbacks;
 pub mod deliveries;

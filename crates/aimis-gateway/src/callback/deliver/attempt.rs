@@ -11,6 +11,7 @@ use super::pacing::End;
 use super::schedule::Schedule;
 use super::send::{Bounds, Letter, send};
 use super::target::Target;
+use crate::audit::{Auditor, Kind, Record};
 use crate::callback::inbox::{Inbox, Lease, Leased, Outcome, Reason};
 use crate::clock::Clock;
 use crate::telemetry::deliveries::TargetMetrics;
@@ -24,6 +25,8 @@ use crate::upstream::addresses::Resolver;
 const DEFECT: Reason = Reason::word("defect");
 /// What is kept is no event.
 const UNREADABLE: Reason = Reason::word("unreadable");
+/// No record of it could be written.
+const AUDIT: Reason = Reason::word("audit");
 /// The target answered 410.
 const GONE: Reason = Reason::word("gone");
 
@@ -39,6 +42,8 @@ pub(super) struct Desk {
     pub(super) clock: Clock,
     pub(super) metrics: TargetMetrics,
     pub(super) log: Log,
+    /// Keeps the audit trail, where there is one.
+    pub(super) auditor: Option<Auditor>,
     /// Of lines about failures of the target.
     pub(super) failures: Throttle,
     /// Of lines about failures of the store.
@@ -70,6 +75,15 @@ impl Attempt {
     pub(super) async fn run(self) -> End {
         let (desk, leased) = (&*self.desk, &self.leased);
         let event = leased.lease.event;
+        if desk.auditor.as_ref().is_some_and(|auditor| auditor.ready().is_err()) {
+            // As with a target that cannot be reached: events wait, and few of them lose an attempt.
+            self.failed(AUDIT, true, None).await;
+            return End::Failed {
+                event,
+                unreachable: true,
+                silence: None,
+            };
+        }
         let written = body::write(
             &leased.payload,
             event,
@@ -98,6 +112,7 @@ impl Attempt {
         };
         match verdict {
             Verdict::Taken => {
+                self.record().await;
                 self.settle(Outcome::Delivered, Told::Delivered).await;
                 End::Taken
             }
@@ -115,6 +130,17 @@ impl Attempt {
                 }
             }
         }
+    }
+
+    /// Records that the HIS has the event: it has, so whatever comes of the record, it is not sent again for that.
+    async fn record(&self) {
+        let Some(auditor) = &self.desk.auditor else { return };
+        let tenant = &self.desk.target.tenant;
+        let mut record = Box::new(Record::new(Kind::Delivery, auditor.clock().now()));
+        record.tenant = Some(tenant.clone());
+        record.event = Some(self.leased.lease.event);
+        record.subject = auditor.tagger().event(tenant.as_str(), self.leased.payload.as_bytes());
+        let _ = auditor.record(record).await;
     }
 
     async fn failed(&self, reason: Reason, unreachable: bool, silence: Option<Duration>) {

@@ -127,7 +127,7 @@ impl Courier {
         let now = self.desk.clock.now().as_millis();
         let until_next = next.map(|next| Duration::from_millis(next.as_millis().saturating_sub(now)));
         let moment = self.desk.clock.moment();
-        let until_room = self.pacing.wake().map(|wake: Moment| wake.since(moment));
+        let until_room = self.pacing.wake(moment).map(|wake: Moment| wake.since(moment));
         // With no room, what the inbox has next does not matter; with room, it alone does.
         let sleep = if self.pacing.room(moment) == 0 {
             until_room

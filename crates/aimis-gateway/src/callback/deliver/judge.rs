@@ -4,13 +4,18 @@
 //! that has one. In doubt it does not: delivered twice an event is recognised by its id, not delivered it is lost.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
-use encoding_rs::GB18030;
+use encoding_rs::{Encoding, GB18030};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::send::Answer;
 use crate::callback::inbox::Reason;
+
+/// What every gzip begins with, whether a header says so or not.
+const GZIP: &[u8] = b"\x1f\x8b";
 
 /// What became of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +43,10 @@ impl Verdict {
 pub(super) fn judge(answer: &Answer, success: &[i32]) -> Verdict {
     match answer.status {
         200..=299 => match &answer.body {
+            // It was not asked for, and may hold a refusal.
+            Some(body) if (answer.encoded && !body.is_empty()) || body.starts_with(GZIP) => {
+                Verdict::failed(Reason::word("answer_encoded"))
+            }
             Some(body) => judge_body(body, success),
             None => Verdict::failed(Reason::word("answer_too_long")),
         },
@@ -53,16 +62,17 @@ pub(super) fn judge(answer: &Answer, success: &[i32]) -> Verdict {
 fn judge_body(body: &[u8], success: &[i32]) -> Verdict {
     let text = text(body);
     let text = text.trim();
+    // A text that holds the object: it was made JSON twice.
+    let inner: Option<String> = text.starts_with('"').then(|| serde_json::from_str(text).ok()).flatten();
+    let text = inner.as_deref().map_or(text, str::trim);
     if !text.starts_with('{') {
         return Verdict::Taken;
     }
-    let Ok(Value::Object(members)) = serde_json::from_str(text) else {
+    let Ok(Codes(codes)) = serde_json::from_str(text) else {
         // Half an answer may be half of a refusal.
         return Verdict::failed(Reason::word("answer_malformed"));
     };
-    // Serialisers write `Code` where classes have capital letters. If there are several, all have to agree.
-    let mut codes = members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("code"));
-    let refused = codes.find_map(|(_, code)| match number(code) {
+    let refused = codes.iter().find_map(|code| match number(code) {
         Some(code) if success.iter().any(|good| i64::from(*good) == code) => None,
         Some(code) => Some(Reason::code(code)),
         None => Some(Reason::word("code_unknown")),
@@ -70,9 +80,43 @@ fn judge_body(body: &[u8], success: &[i32]) -> Verdict {
     refused.map_or(Verdict::Taken, Verdict::failed)
 }
 
+/// The members of an object that are called `code`. Serialisers write `Code` where classes have capital letters. If
+/// there are several, under one name or two, all have to agree.
+struct Codes(Vec<Value>);
+
+impl<'de> Deserialize<'de> for Codes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object)
+    }
+}
+
+struct Object;
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Codes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Codes, A::Error> {
+        let mut codes = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            let value: Value = map.next_value()?;
+            if name.eq_ignore_ascii_case("code") {
+                codes.push(value);
+            }
+        }
+        Ok(Codes(codes))
+    }
+}
+
 /// Old systems answer in their own charset; only `code` matters, but the text around it must not get in the way.
 fn text(body: &[u8]) -> Cow<'_, str> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if let Some((encoding, mark)) = Encoding::for_bom(body) {
+        // UTF-8 or UTF-16, and it says so itself.
+        return encoding.decode_without_bom_handling(&body[mark..]).0;
+    }
     if let Ok(text) = std::str::from_utf8(body) {
         return text.into();
     }
@@ -96,6 +140,7 @@ mod tests {
     fn verdict(status: u16, body: &[u8]) -> String {
         let answer = Answer {
             status,
+            encoded: false,
             retry_after: Some(Duration::from_secs(7)),
             body: Some(body.to_vec()),
         };
@@ -134,6 +179,16 @@ mod tests {
             (200, br#"{"code":"SUCCESS"}"#, "code_unknown"),
             (200, br#"{"code":0.0}"#, "code_unknown"),
             (200, br#"{"code":0,"message":"succ"#, "answer_malformed"),
+            (200, br#"{"code":3,"code":0}"#, "code_3"),
+            (200, br#"{"code":0,"code":0}"#, "taken"),
+            // A serialiser of texts was given a text that was JSON already.
+            (200, br#""{\"code\":1}""#, "code_1"),
+            (200, br#""{\"code\":0}""#, "taken"),
+            (200, br#""\u007b\"code\":1}""#, "code_1"),
+            // UTF-16, either way round.
+            (200, b"\xff\xfe{\0\"\0c\0o\0d\0e\0\"\0:\x001\0}\0", "code_1"),
+            (200, b"\xfe\xff\0{\0\"\0c\0o\0d\0e\0\"\0:\x000\0}", "taken"),
+            (200, b"\x1f\x8b\x08\0\0\0\0\0", "answer_encoded"),
             (300, b"", "status_300"),
             (301, br#"{"code":0}"#, "status_301"),
             (302, b"", "status_302"),
@@ -154,9 +209,26 @@ mod tests {
     }
 
     #[test]
+    fn what_an_encoded_answer_says_is_not_known() {
+        let judged = |body: &[u8]| {
+            let answer = Answer {
+                status: 200,
+                encoded: true,
+                retry_after: None,
+                body: Some(body.to_vec()),
+            };
+            judge(&answer, &[0])
+        };
+
+        assert_eq!(judged(b"\x0b\x02"), Verdict::failed(Reason::word("answer_encoded")));
+        assert_eq!(judged(b""), Verdict::Taken);
+    }
+
+    #[test]
     fn an_answer_that_is_too_long_to_read_is_no_success() {
         let answer = Answer {
             status: 200,
+            encoded: false,
             retry_after: None,
             body: None,
         };

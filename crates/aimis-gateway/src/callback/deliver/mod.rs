@@ -52,6 +52,7 @@ use self::pacing::Pacing;
 use self::schedule::Schedule;
 use self::send::Bounds;
 use super::inbox::Inbox;
+use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::config;
 use crate::telemetry::log::Log;
@@ -76,6 +77,8 @@ pub struct Surroundings {
     pub repeat_interval: Duration,
     /// Finds the addresses of targets.
     pub resolver: Resolver,
+    /// Keeps the audit trail, where there is one.
+    pub auditor: Option<Auditor>,
 }
 
 /// Where events go at present. A target that stays is the same `Arc`.
@@ -173,6 +176,7 @@ impl Deliverer {
             resolver: around.resolver.clone(),
             clock: around.clock.clone(),
             log: around.log.clone(),
+            auditor: around.auditor.clone(),
             failures: throttle(),
             store_failures: throttle(),
         };

@@ -103,15 +103,15 @@ impl Pacing {
         }
     }
 
-    /// When there will be room though nothing ends; `None` if that is no matter of time.
-    pub(super) fn wake(&self) -> Option<Moment> {
+    /// When after `now` there will be room though nothing ends; `None` if that is no matter of time.
+    pub(super) fn wake(&self, now: Moment) -> Option<Moment> {
         let next = match self.state {
             State::Suspended {
                 next, probing: false, ..
             } => Some(next),
             State::Flowing { .. } | State::Suspended { .. } => None,
         };
-        next.max(self.hold)
+        next.max(self.hold).filter(|wake| now < *wake)
     }
 
     /// Whether the target is suspended.

@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -46,6 +46,8 @@ pub(super) struct Letter {
 pub(super) struct Answer {
     /// The HTTP status.
     pub(super) status: u16,
+    /// The body is encoded (`Content-Encoding`), which was not asked for.
+    pub(super) encoded: bool,
     /// `Retry-After`.
     pub(super) retry_after: Option<Duration>,
     /// The body of a success; `None` when it was longer than is read.
@@ -212,6 +214,7 @@ where
         };
         Ok(Answer {
             status: head.status.as_u16(),
+            encoded: is_encoded(&head.headers),
             retry_after: wait(&head.headers),
             body,
         })
@@ -226,6 +229,15 @@ where
         answer = answer => answer,
         never = connection => never,
     }
+}
+
+/// Whether a body is not what it says, but a compression of it.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.any(|encoding| {
+        let encoding = encoding.as_bytes().trim_ascii();
+        !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 /// A body of `most` bytes at most; `None` when it is longer.

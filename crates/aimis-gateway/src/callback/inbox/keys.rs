@@ -5,15 +5,14 @@
 //! database: it is kept there, sealed, and stays when the sealing key changes, or duplicates would not be known any more.
 
 use std::fmt;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::key_file::{self, Fault};
 use crate::secrets::{self, SecretError};
 
 /// Names a key without telling it: 8 bytes of a digest.
@@ -142,7 +141,7 @@ impl Keys {
             return Err(KeyError::Missing(secrets::in_full(current)));
         }
         if missing {
-            generate(current).map_err(|error| KeyError::NotMade(secrets::in_full(current), error))?;
+            key_file::generate(current).map_err(|error| KeyError::NotMade(secrets::in_full(current), error))?;
         }
         let mut retired = Zeroizing::new(Vec::with_capacity(previous.len()));
         for path in previous {
@@ -172,7 +171,7 @@ pub enum KeyError {
     #[error("{} is no key: it needs 32 bytes, or their 64 hex digits (`openssl rand -hex 32`)", .0.display())]
     NoKey(PathBuf),
     /// The database has been sealed, and the key is gone.
-    #[error("{}: no such file, but events have been sealed with the key that was in it; put it back", .0.display())]
+    #[error("{}: no such file, but events have been sealed with the key that was in it; put it back. If it is lost for good, so are the events: then move the files of inbox.path away, and a new inbox begins", .0.display())]
     Missing(PathBuf),
     /// The first key could not be written.
     #[error("{}: a key could not be written there: {}", .0.display(), .1.kind())]
@@ -180,42 +179,13 @@ pub enum KeyError {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-    let text = secrets::read_bytes(path).map_err(|error| KeyError::Unreadable(secrets::in_full(path), error))?;
-    let mut key = Zeroizing::new([0; 32]);
-    let trimmed = text.trim_ascii();
-    let good = if text.len() == 32 {
-        key.copy_from_slice(&text);
-        true
-    } else if trimmed.len() == 64 {
-        hex::decode_to_slice(trimmed, key.as_mut()).is_ok()
-    } else {
-        // `openssl rand -base64 32`. The decoder wants room for one byte more.
-        let mut room = Zeroizing::new([0; 33]);
-        let decoded = base64::engine::general_purpose::STANDARD.decode_slice(trimmed, room.as_mut());
-        key.copy_from_slice(&room[..32]);
-        trimmed.len() == 44 && decoded == Ok(32)
-    };
-    good.then_some(key)
-        .ok_or_else(|| KeyError::NoKey(secrets::in_full(path)))
-}
-
-/// Writes a new key so that it is whole and durable, or not there at all.
-fn generate(path: &Path) -> std::io::Result<()> {
-    let key = secrets::random_key()?;
-    let mut text = Zeroizing::new([0; 65]);
-    hex::encode_to_slice(*key, &mut text[..64]).expect("32 bytes are 64 hex digits");
-    text[64] = b'\n';
-    let directory = super::disk::directory_of(path);
-    super::disk::create_directory(directory)?;
-    let draft = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = super::disk::create_private(&draft)?;
-    file.write_all(&*text)?;
-    file.sync_all()?;
-    // Never over a key that another process has just made: a link fails where a rename would replace.
-    let linked = std::fs::hard_link(&draft, path);
-    std::fs::remove_file(&draft)?;
-    linked?;
-    super::disk::sync_directory(directory)
+    key_file::read(path).map_err(|fault| {
+        let path = secrets::in_full(path);
+        match fault {
+            Fault::Unreadable(error) => KeyError::Unreadable(path, error),
+            Fault::NoKey => KeyError::NoKey(path),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -244,6 +214,22 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().unwrap()), 0o700);
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_a_crash_left_is_in_nobodys_way() {
+        let dir = TempDir::new();
+        let path = dir.path().join("inbox.key");
+        // In a container the next process has the number of the last.
+        std::fs::write(
+            dir.path().join(format!("inbox.new-{}", std::process::id())),
+            "half a key",
+        )
+        .unwrap();
+
+        read_current(&path, true).unwrap();
+
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

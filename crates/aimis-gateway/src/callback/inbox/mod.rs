@@ -38,7 +38,6 @@ pub mod sqlite;
 
 mod act;
 mod answer;
-mod disk;
 mod end;
 mod keys;
 mod lease;
@@ -48,7 +47,7 @@ mod model;
 mod receipt;
 mod rules;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod view;
 
 use std::time::Duration;

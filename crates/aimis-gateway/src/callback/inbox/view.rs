@@ -162,6 +162,25 @@ pub struct Stats {
     pub parked: Vec<TenantName>,
 }
 
+impl Stats {
+    /// Events to be delivered to tenants that are not `known` any more: as long as the configuration has no tenant of
+    /// that name, nobody brings or fetches them.
+    pub fn stranded(&self, known: impl Fn(&TenantName) -> bool) -> Vec<(TenantName, u64)> {
+        let mut stranded: Vec<(TenantName, u64)> = Vec::new();
+        let live = self
+            .items
+            .iter()
+            .filter(|(_, state, count)| state.is_live() && *count > 0);
+        for (tenant, _, count) in live.filter(|(tenant, ..)| !known(tenant)) {
+            match stranded.iter_mut().find(|(known, _)| known == tenant) {
+                Some((_, all)) => *all += count,
+                None => stranded.push((tenant.clone(), *count)),
+            }
+        }
+        stranded
+    }
+}
+
 /// What [`super::Inbox::verify`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -173,4 +192,29 @@ pub struct Verdict {
     pub broken: Vec<EventId>,
     /// What is wrong with the store itself, at most a hundred.
     pub faults: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_a_tenant_that_is_gone_is_stranded() {
+        let (here, gone) = (TenantName::new("here"), TenantName::new("gone"));
+        let item = |tenant: &TenantName, state, count| (tenant.clone(), state, count);
+        let stats = Stats {
+            items: vec![
+                item(&gone, State::Ready, 3),
+                item(&gone, State::Retrying, 2),
+                item(&gone, State::Delivered, 7),
+                item(&here, State::Ready, 1),
+                item(&TenantName::new("done"), State::Delivered, 1),
+                item(&TenantName::new("none"), State::Ready, 0),
+            ],
+            ..Stats::default()
+        };
+
+        assert_eq!(stats.stranded(|tenant| *tenant == here), [(gone, 5)]);
+        assert_eq!(stats.stranded(|_| true), []);
+    }
 }

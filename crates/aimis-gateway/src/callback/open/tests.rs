@@ -48,7 +48,7 @@ fn fields(callback: &Callback) -> Value {
 
 fn opened(body: &Value, hospital: &Hospital, proof: Proof) -> Result<(Opened, Vec<CallbackRepair>), CallbackRefusal> {
     let mut members = decode::read(body.to_string().as_bytes(), None).unwrap();
-    let opened = open(&mut members, hospital, proof, &Tags::new(&[7; 32]), NOW)?;
+    let opened = open(&mut members, hospital, proof, &Tags::new(&[7; 32]), NOW, NOW)?;
     Ok((opened, members.repairs))
 }
 
@@ -97,6 +97,41 @@ fn what_is_not_known_is_passed_on_and_what_is_ours_is_not() {
     );
     for ours in ["verified", "eventId", "receivedAt"] {
         assert_eq!(payload.get(ours), None);
+    }
+}
+
+#[test]
+fn our_names_are_left_out_in_any_case_since_many_readers_know_none() {
+    let callback = Callback::demo()
+        .with("EventId", "evt_0")
+        .with("VERIFIED", "signed")
+        .with("Undecrypted", json!([]));
+
+    let (opened, _) = opened(&fields(&callback), &hospital(), SIGNED).unwrap();
+
+    for name in payload(&opened).as_object().unwrap().keys() {
+        assert!(!OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)), "{name}");
+    }
+}
+
+/// What is remembered of a signature is compared with the times of arrivals, and these are the machine's.
+#[test]
+fn the_time_of_a_signature_is_kept_as_the_machines_clock_has_it() {
+    for (machine, signed_at) in [(NOW.as_millis() + 600_000, NOW), (NOW.as_millis() - 600_000, NOW)] {
+        let mut members = decode::read(fields(&Callback::demo()).to_string().as_bytes(), None).unwrap();
+        let proof = Proof::Signed {
+            at: signed_at,
+            signer: 0,
+        };
+        let machine = Timestamp::from_millis(machine);
+        let signing = Timestamp::from_millis(NOW.as_millis() + 1_000);
+
+        let opened = open(&mut members, &hospital(), proof, &Tags::new(&[7; 32]), machine, signing).unwrap();
+
+        let signed = opened.event.signed.unwrap();
+        assert_eq!(signed.signed_at.as_millis(), machine.as_millis() - 1_000);
+        assert_eq!(signed.valid_until.as_millis(), machine.as_millis() + 299_000);
+        assert_eq!(opened.event.received_at, machine);
     }
 }
 

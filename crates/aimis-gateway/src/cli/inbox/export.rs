@@ -110,6 +110,9 @@ fn revealed(
         }
         Err(error) => return Err(Failure::Problem(format!("inbox: {error}"))),
     };
+    if let Some(payload) = &payload {
+        store.audit_reveal(&summary, payload)?;
+    }
     let head = shown::json(&summary).to_string();
     let payload = payload.as_ref().map_or(&b"null"[..], Payload::as_bytes);
     let members = head.strip_suffix('}').expect("an object ends with a brace");

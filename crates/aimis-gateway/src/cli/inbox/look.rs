@@ -87,6 +87,9 @@ pub(super) fn show(arguments: &ShowArguments) -> Result<(), Failure> {
         other => Failure::Problem(format!("inbox: {other}")),
     })?;
     let Shown { summary, payload } = opened.ok_or_else(gone)?;
+    if let Some(payload) = &payload {
+        store.audit_reveal(&summary, payload)?;
+    }
     let text = match &payload {
         Some(payload) => std::str::from_utf8(payload.as_bytes())
             .map_err(|_| Failure::Problem(format!("{id}: what is kept is no text")))?,

@@ -23,9 +23,11 @@ mod park;
 mod shown;
 mod store;
 mod verify;
-mod when;
+pub(super) mod when;
 
 use super::output::Failure;
+
+pub(super) use shown::columns;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {

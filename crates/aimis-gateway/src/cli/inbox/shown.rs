@@ -73,7 +73,7 @@ pub(super) fn lines(event: &Summary) -> String {
 }
 
 /// Rows with their columns one under the other.
-pub(super) fn columns<const N: usize>(rows: Vec<[String; N]>) -> String {
+pub(in crate::cli) fn columns<const N: usize>(rows: Vec<[String; N]>) -> String {
     let widths: [usize; N] = std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0));
     let mut text = String::new();
     for row in &rows {

@@ -1,17 +1,22 @@
 //! The inbox of a configuration, opened beside the gateway that may be running, and who asks.
 
+use std::cell::RefCell;
+use std::io::Write;
 use std::sync::Arc;
 
 use aimis_core::codes::Codes;
 use tokio::runtime::Runtime;
 
-use crate::callback::event::EventId;
+use crate::audit::acts::Acts;
+use crate::audit::record::{Record, Who};
+use crate::audit::{self, tags::Tagger};
+use crate::callback::event::{EventId, Payload};
 use crate::callback::inbox::sqlite::{KeyFiles, OpenError, Parts, Role, Settings};
 use crate::callback::inbox::{Act, Filter, Inbox, InboxError, Sqlite, Summary};
 use crate::cli::output::Failure;
 use crate::cli::sources::ConfigArguments;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, OnFailure};
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::TenantName;
 
@@ -19,6 +24,8 @@ use crate::tenant::TenantName;
 pub(super) const PAGE: usize = 500;
 /// Ids that are noted in one act.
 const NOTED: usize = 5_000;
+/// What is recorded in the audit trail as an act.
+const ACTS: [&str; 6] = ["redeliver", "release", "drop", "purge", "park", "resume"];
 
 /// An open inbox.
 pub(super) struct Store {
@@ -26,6 +33,8 @@ pub(super) struct Store {
     inbox: Sqlite,
     pub(super) config: Config,
     pub(super) clock: Clock,
+    /// The audit trail of command lines, once there is something to record.
+    acts: RefCell<Option<Acts>>,
 }
 
 impl Store {
@@ -55,6 +64,7 @@ impl Store {
             inbox,
             config,
             clock,
+            acts: RefCell::default(),
         }))
     }
 
@@ -122,6 +132,7 @@ impl Store {
             what: what.to_owned(),
             events: events.to_vec(),
         };
+        self.audit_act(what, events)?;
         if events.is_empty() {
             return self.ask(|inbox| inbox.note(act(&[])));
         }
@@ -129,6 +140,66 @@ impl Store {
             self.ask(|inbox| inbox.note(act(some)))?;
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// Records what is about to be done to events; what is seen of them is recorded one by one.
+    fn audit_act(&self, what: &str, events: &[EventId]) -> Result<(), Failure> {
+        let Some(act) = ACTS.into_iter().find(|act| what.split(' ').next() == Some(act)) else {
+            return Ok(());
+        };
+        self.audit(|_| {
+            let mut record = Record::new(audit::Kind::Act, self.clock.now());
+            record.act = Some(act);
+            record.who = Some(Who::new(&who()));
+            record.count = (!events.is_empty()).then_some(events.len() as u64);
+            record.event = if let [only] = events { Some(*only) } else { None };
+            record
+        })
+    }
+
+    /// Records that the content of an event is about to be shown.
+    pub(super) fn audit_reveal(&self, summary: &Summary, payload: &Payload) -> Result<(), Failure> {
+        self.audit(|tagger| {
+            let mut record = Record::new(audit::Kind::Reveal, self.clock.now());
+            record.who = Some(Who::new(&who()));
+            record.tenant = Some(summary.tenant.clone());
+            record.event = Some(summary.id);
+            record.subject = tagger.event(summary.tenant.as_str(), payload.as_bytes());
+            record
+        })
+    }
+
+    fn audit(&self, record: impl FnOnce(&Tagger) -> Record) -> Result<(), Failure> {
+        let Some(settings) = &self.config.audit else {
+            return Ok(());
+        };
+        let failure = match self.try_audit(settings, record) {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
+        };
+        match settings.on_failure {
+            OnFailure::Refuse => Err(Failure::Problem(format!(
+                "{failure}; nothing is shown or done without a record (audit.on_failure = \"refuse\")"
+            ))),
+            OnFailure::Continue => {
+                // Without a standard error there is nobody to tell.
+                let _ = writeln!(std::io::stderr().lock(), "aimis-gateway: not recorded: {failure}");
+                Ok(())
+            }
+        }
+    }
+
+    fn try_audit(&self, settings: &config::Audit, record: impl FnOnce(&Tagger) -> Record) -> Result<(), String> {
+        let mut acts = self.acts.borrow_mut();
+        let acts = match &mut *acts {
+            Some(acts) => acts,
+            none => none.insert(Acts::open(settings, &self.clock).map_err(|error| error.to_string())?),
+        };
+        let record = record(acts.tagger());
+        acts.record(&[record])
+            .map_err(|error| format!("audit.path: {}: {}", settings.path.display(), error.kind()))
     }
 }
 

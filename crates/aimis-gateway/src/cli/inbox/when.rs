@@ -7,7 +7,7 @@ use crate::cli::output::Failure;
 
 /// Which end of a period is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(in crate::cli) enum End {
     /// From then on.
     Since,
     /// Before then; a day without a time is meant whole.
@@ -24,7 +24,7 @@ impl End {
 }
 
 /// Reads `2025-01-31`, `2025-01-31 08:00:00`, `2025-01-31T08:00:00+08:00`, or how long ago: `90m`, `36h`, `3d`.
-pub(super) fn read(text: &str, end: End, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(in crate::cli) fn read(text: &str, end: End, now: Timestamp) -> Result<Timestamp, Failure> {
     ago(text, now).or_else(|| moment(text, end)).ok_or_else(|| {
         Failure::Usage(format!(
             "{}: not a moment; write 2025-01-31, \"2025-01-31 08:00:00\", 2025-01-31T08:00:00+08:00, or how long ago: 90m, 36h, 3d",
@@ -60,7 +60,7 @@ fn moment(text: &str, end: End) -> Option<Timestamp> {
 }
 
 /// RFC 3339 with China's offset and milliseconds.
-pub(super) fn shown(at: Timestamp) -> String {
+pub(in crate::cli) fn shown(at: Timestamp) -> String {
     let (seconds, millis) = (at.as_millis() / 1000, at.as_millis() % 1000);
     let local = i64::try_from(seconds).ok().and_then(DateTime::in_china);
     local.map_or_else(

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use super::origin::Origin;
 use super::problem::{Problem, quoted};
 use super::section::Origins;
-use super::{Alias, Config};
+use super::{Alias, Config, SHORTEST_RETENTION_DAYS};
 
 pub(crate) use notices::fetchers;
 pub use notices::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
@@ -48,6 +48,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.combinations(config);
     check.emptiness(config);
     check.inbox(config);
+    check.audit(config);
     check.tenants(config);
     check.clients(config);
     check.codes(config);
@@ -115,6 +116,22 @@ impl Check<'_> {
                 inbox.delivered_record.to_string(),
                 reason,
             );
+        }
+    }
+
+    fn audit(&mut self, config: &Config) {
+        let Some(audit) = &config.audit else { return };
+        let days = audit.retention_days;
+        if (1..SHORTEST_RETENTION_DAYS).contains(&days) && !audit.allow_short_retention {
+            let reason = format!(
+                "is less than {SHORTEST_RETENTION_DAYS}, which is six months, as long as the law wants logs kept; where \
+                 another copy is kept as long, set audit.allow_short_retention = true"
+            );
+            self.refuse("audit.retention_days", days.to_string(), &reason);
+        }
+        if audit.max_file_bytes > audit.max_bytes / 4 {
+            let reason = format!("is more than a quarter of max_bytes, which is {}", audit.max_bytes);
+            self.refuse("audit.max_file_bytes", audit.max_file_bytes.to_string(), &reason);
         }
     }
 

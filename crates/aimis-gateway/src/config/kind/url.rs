@@ -117,7 +117,7 @@ fn default_port(https: bool) -> u16 {
 }
 
 /// A host, and a port where there is one.
-fn authority(text: &str) -> Option<(Host, Option<u16>)> {
+pub(super) fn authority(text: &str) -> Option<(Host, Option<u16>)> {
     let colon = text.rfind(':').filter(|at| !text[*at..].contains(']'));
     let (host, port) = match colon {
         Some(at) => (&text[..at], Some(port(&text[at + 1..])?)),

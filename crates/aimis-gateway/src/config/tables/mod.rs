@@ -4,6 +4,7 @@
 //! in `super::check`.
 
 pub(super) mod admin;
+pub(super) mod audit;
 pub(super) mod breaker;
 pub(super) mod cache;
 pub(super) mod callback;
@@ -26,6 +27,7 @@ pub(super) mod tls;
 use super::entry::{any_tables, optional_table, table, tables};
 use super::section::section;
 use admin::Admin;
+use audit::Audit;
 use breaker::Breaker;
 use cache::Cache;
 use callback::Callback;
@@ -99,6 +101,8 @@ section! {
         reload: Reload = table();
         /// How a tenant comes from one token to another.
         rotation: Rotation = table();
+        /// The audit trail: who asked about which patient; without this table there is none.
+        audit: Option<Audit> = optional_table();
         /// How the process stops.
         drain: Drain = table();
         /// The log on standard output.

@@ -67,6 +67,36 @@ fn a_target_that_is_down_gets_one_probe_at_a_time_ever_more_slowly() {
 }
 
 #[test]
+fn a_silence_that_is_over_wakes_nobody() {
+    let clock = Clock::manual(0);
+    let mut pacing = Pacing::new(&settings(1, 2));
+    let silent = End::Failed {
+        event: event(1),
+        unreachable: false,
+        silence: Some(Duration::from_secs(3)),
+    };
+    let pass = pacing.start();
+    pacing.end(pass, silent, clock.moment());
+    assert_eq!(
+        pacing.wake(clock.moment()),
+        Some(clock.moment().after(Duration::from_secs(3)))
+    );
+    clock.advance(Duration::from_secs(3));
+
+    let pass = pacing.start();
+    assert_eq!(pacing.room(clock.moment()), 0);
+    assert_eq!(
+        pacing.wake(clock.moment()),
+        None,
+        "only the end of a delivery makes room"
+    );
+    assert_eq!(pacing.end(pass, failed(2), clock.moment()), Change::Suspended);
+    clock.advance(Duration::from_secs(1));
+    let _probe = pacing.start();
+    assert_eq!(pacing.wake(clock.moment()), None, "nor does a time while a probe runs");
+}
+
+#[test]
 fn one_event_that_always_fails_does_not_suspend_its_target() {
     let clock = Clock::manual(0);
     let mut pacing = Pacing::new(&settings(8, 3));
@@ -104,7 +134,10 @@ fn silence_that_the_his_asks_for_is_kept() {
     };
     pacing.end(pass, asked, clock.moment());
 
-    assert_eq!(pacing.wake(), Some(clock.moment().after(Duration::from_secs(7))));
+    assert_eq!(
+        pacing.wake(clock.moment()),
+        Some(clock.moment().after(Duration::from_secs(7)))
+    );
     clock.advance(Duration::from_millis(6999));
     assert_eq!(pacing.room(clock.moment()), 0);
     clock.advance(Duration::from_millis(1));
@@ -171,7 +204,7 @@ proptest! {
             pacing.end(pass, End::Neither, clock.moment());
         }
         if pacing.room(clock.moment()) == 0 {
-            let wake = pacing.wake().expect("there is a time for the next");
+            let wake = pacing.wake(clock.moment()).expect("there is a time for the next");
             clock.advance(wake.since(clock.moment()));
             prop_assert!(pacing.room(clock.moment()) > 0);
         }

@@ -2,7 +2,8 @@
 //!
 //! | file | is about |
 //! |---|---|
-//! | `open` | files, keys, settings of the database, recovery |
+//! | `open` | files, keys, settings of the database |
+//! | `recover` | what a gateway before had leased |
 //! | `schema` | the tables |
 //! | `writer` | the thread that writes: many calls, one commit, answers behind it |
 //! | `arrive` | append |
@@ -24,6 +25,7 @@ mod many;
 mod neighbours;
 mod open;
 mod read;
+mod recover;
 mod room;
 mod schema;
 #[cfg(test)]

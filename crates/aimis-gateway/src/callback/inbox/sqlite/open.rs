@@ -5,19 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::neighbours::Neighbours;
-use super::read::{Reader, millis};
+use super::read::Reader;
+use super::recover::recover_within_room;
 use super::room::{PAGE, Room};
 use super::writer::{Store, Writer};
 use super::{Parts, Role, Settings, Sqlite, schema};
 use crate::callback::event::Tags;
-use crate::callback::inbox::disk;
 use crate::callback::inbox::keys::{KeyError, KeyId, Keys, bound_to};
-use crate::clock::Clock;
+use crate::disk;
 use crate::secrets::{self, in_full};
 
 /// The oldest SQLite that may write: before it, a checkpoint that met a writer could damage a write-ahead log.
@@ -96,7 +96,7 @@ pub enum OpenError {
     Key(#[from] KeyError),
     /// Events were sealed with a key that is not there.
     #[error(
-        "the inbox has {rows} events sealed with the key {key}, which none of inbox.key_file and inbox.previous_key_files holds: put it back"
+        "the inbox has {rows} events sealed with the key {key}, which none of inbox.key_file and inbox.previous_key_files holds: put it back. If it is lost for good, so are the events: then move the files of inbox.path away, and a new inbox begins"
     )]
     KeyMissing {
         /// The key's id.
@@ -118,6 +118,14 @@ pub enum OpenError {
 /// SQLite's own word for a failure; never text with a value in it.
 fn told(error: &rusqlite::Error) -> String {
     match error {
+        rusqlite::Error::SqliteFailure(failure, _)
+            if matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =>
+        {
+            format!(
+                "{failure}. Move its files (with -wal and -shm) to a safe place and keep them; then restore a backup of \
+                 all of them, or start without, and a new inbox begins"
+            )
+        }
         rusqlite::Error::SqliteFailure(failure, _) => failure.to_string(),
         _ => "an answer that was not expected".to_owned(),
     }
@@ -137,7 +145,7 @@ impl Sqlite {
         schema::migrate(&mut connection, role)?;
         let (keys, key, tags) = unlock(&mut connection, keys)?;
         if role == Role::Gateway {
-            recover(&connection, &parts.clock)?;
+            recover_within_room(&connection, &parts.clock)?;
         }
         let file = |error| OpenError::File(in_full(&settings.path), error);
         disk::sync_directory(disk::directory_of(&settings.path)).map_err(file)?;
@@ -305,27 +313,4 @@ fn unlock(connection: &mut Connection, files: &KeyFiles) -> Result<(Keys, i64, T
     let tags = Tags::new(&tag_key);
     transaction.commit()?;
     Ok((keys, number, tags))
-}
-
-/// What the gateway before us had leased is up again, at once.
-///
-/// If the clock is behind what events know, somebody set it back while nobody looked (a machine that boots with a wrong
-/// clock does): then what is due moves with it, as it does while a gateway runs, or it would wait for as long.
-fn recover(connection: &Connection, clock: &Clock) -> rusqlite::Result<()> {
-    let now = millis(clock.now());
-    let last: Option<i64> =
-        connection.query_row("SELECT max(since) FROM events WHERE state < 3", [], |row| row.get(0))?;
-    if let Some(behind) = last.map(|last| last - now).filter(|behind| *behind > 0) {
-        connection.execute(
-            "UPDATE events SET due_at = max(due_at - ?1, 0), since = min(since, ?2) WHERE state < 3",
-            [behind, now],
-        )?;
-    }
-    connection.execute("UPDATE events SET due_at = ?1 WHERE state = 1 AND due_at > ?1", [now])?;
-    // Nor has anything to wait longer than it was told to, if the clock was ahead then.
-    connection.execute(
-        "UPDATE events SET due_at = ?1 WHERE state < 3 AND due_at > ?1 + 48 * 3600000",
-        [now],
-    )?;
-    Ok(())
 }

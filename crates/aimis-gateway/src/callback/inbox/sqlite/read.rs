@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Opener, Settings};
 use crate::callback::event::{EventId, Tag, Verified};
 use crate::callback::inbox::keys::KeyId;
-use crate::callback::inbox::{Filter, InboxError, Reason, Shown, State, Stats, Summary, Verdict, disk};
+use crate::callback::inbox::{Filter, InboxError, Reason, Shown, State, Stats, Summary, Verdict};
+use crate::disk;
 use crate::tenant::TenantName;
 
 /// Questions that may wait for the reader.
@@ -128,8 +129,13 @@ pub(super) fn list(
 ) -> rusqlite::Result<Vec<Summary>> {
     let (mut condition, mut values) = condition(filter);
     if let Some(after) = after {
-        condition.push_str(" AND seq > coalesce((SELECT seq FROM events WHERE id = ?), 0)");
-        values.push(Value::Blob(after.as_bytes().to_vec()));
+        // It may be gone by now: then from behind the last before its millisecond, which ids have in front.
+        condition.push_str(
+            " AND seq > coalesce((SELECT seq FROM events WHERE id = ?),
+                                 (SELECT seq FROM events WHERE id < ? ORDER BY id DESC LIMIT 1), 0)",
+        );
+        let id = after.as_bytes();
+        values.extend([&id[..], &id[..6]].map(|bytes| Value::Blob(bytes.to_vec())));
     }
     values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
     connection

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::Connection;
 
 use super::Settings;
-use crate::callback::inbox::disk;
+use crate::disk;
 
 /// Bytes of a page of the database.
 pub(super) const PAGE: u64 = 4096;
@@ -130,17 +130,17 @@ impl Room {
         self.free < 2 * self.keep_free
     }
 
-    /// Brings the log into the database as far as readers let it, so that it is written from its beginning again.
-    pub(super) fn reuse_log(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        checkpoint(connection, "PASSIVE")
-    }
-
     /// Waits for readers, brings the log into the database and empties it.
     pub(super) fn empty_log(&self, connection: &Connection) -> rusqlite::Result<()> {
         checkpoint(connection, "TRUNCATE")?;
         self.log_pages.store(0, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Brings the log into the database as far as readers let it, so that it is written from its beginning again.
+pub(super) fn reuse_log(connection: &Connection) -> rusqlite::Result<()> {
+    checkpoint(connection, "PASSIVE")
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {

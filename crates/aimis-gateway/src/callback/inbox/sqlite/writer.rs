@@ -16,7 +16,7 @@ use rusqlite::{Connection, Error, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock_steps::Steps;
-use super::room::Room;
+use super::room::{Room, reuse_log};
 use super::{Parts, Role, Settings};
 use crate::callback::inbox::InboxError;
 use crate::callback::inbox::metrics::InboxMetrics;
@@ -102,7 +102,7 @@ impl Store {
     fn commit_within_room(&mut self, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
         match self.commit(jobs) {
             Err(error) if refusal(&error) == InboxError::DiskFull => {
-                self.room.reuse_log(&self.connection)?;
+                reuse_log(&self.connection)?;
                 self.commit(jobs)
             }
             committed => committed,

@@ -6,8 +6,8 @@ use aimis_core::sign::Timestamp;
 
 use super::super::Sqlite;
 use crate::callback::event::{NewEvent, Origin, Verified};
-use crate::callback::inbox::testing::{Arrival, Bed, START, append, arrival, list, north, wait};
-use crate::callback::inbox::{Act, Appended, Inbox, Kind};
+use crate::callback::inbox::testing::{Arrival, Bed, START, append, arrival, lease, list, north, settle, wait};
+use crate::callback::inbox::{Act, Appended, Filter, Inbox, Kind, Outcome, Run};
 
 /// The study of [`arrival`] as a list has it: with a report, so of status 1.
 fn listed(bed: &Bed, inbox: &Sqlite, like: &Arrival, has: u8) -> NewEvent {
@@ -53,6 +53,30 @@ fn what_a_list_told_first_is_not_told_again_by_its_callback_and_a_revision_is() 
         Kind::Duplicate
     );
     assert_eq!(list(&inbox).len(), 2);
+}
+
+#[test]
+fn a_page_goes_on_behind_an_event_that_is_gone_by_then() {
+    let bed = Bed::new();
+    let inbox = bed.open();
+    let one = |study| {
+        bed.clock.advance(Duration::from_millis(1));
+        append(&bed, &inbox, &arrival(study, "{}")).event
+    };
+    let ids: Vec<_> = (0..4).map(one).collect();
+    let page = |after| {
+        let events = wait(inbox.list(Filter::default(), after, 2)).unwrap();
+        events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None), ids[..2]);
+    let (lease, _) = lease(&inbox, 2).remove(1);
+    assert_eq!(lease.event, ids[1]);
+    settle(&inbox, lease, Outcome::Delivered);
+
+    // As retention does beside a command.
+    wait(inbox.remove(Filter::default(), Run::Real)).unwrap();
+
+    assert_eq!(page(Some(ids[1])), ids[2..]);
 }
 
 #[test]

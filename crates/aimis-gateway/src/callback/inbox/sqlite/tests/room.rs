@@ -5,7 +5,8 @@ use futures_util::future::join_all;
 use crate::callback::event::QuarantineReason;
 use crate::callback::inbox::sqlite::room::log_of;
 use crate::callback::inbox::testing::{Arrival, Bed, START, append, arrival, lease, settle, wait};
-use crate::callback::inbox::{AppendError, Inbox, Outcome, Reason, Run, disk};
+use crate::callback::inbox::{AppendError, Inbox, Outcome, Reason, Run};
+use crate::disk;
 
 fn large(study: u8) -> Arrival {
     arrival(

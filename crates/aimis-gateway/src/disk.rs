@@ -1,4 +1,4 @@
-//! Files of the inbox on the disk: private, durable with their directory, and on a disk that can be trusted.
+//! Files that must last: private, durable with their directory, and on a disk that can be trusted.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -9,7 +9,7 @@ use std::path::Path;
 const PRIVATE: u32 = 0o600;
 
 /// The directory that a file is, or will be, in.
-pub(super) fn directory_of(path: &Path) -> &Path {
+pub(crate) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -17,7 +17,7 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 }
 
 /// Makes a directory, with those above it, for the gateway's user alone, and makes them durable.
-pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -30,7 +30,7 @@ pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// A new file for the gateway's user alone, whatever the umask.
-pub(super) fn create_private(path: &Path) -> io::Result<File> {
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -42,7 +42,7 @@ pub(super) fn create_private(path: &Path) -> io::Result<File> {
 
 /// Makes the file if it is not there, durable with its name, and takes from others what rights they have on it.
 /// SQLite gives its `-wal` and `-shm` the same mode.
-pub(super) fn make_private(path: &Path) -> io::Result<()> {
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     match create_private(path) {
         Ok(file) => {
             file.sync_all()?;
@@ -56,28 +56,28 @@ pub(super) fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// Makes names in a directory durable.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
 /// Bytes of a file; 0 when there is none.
-pub(super) fn size_of(path: &Path) -> u64 {
+pub(crate) fn size_of(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 /// Bytes that this process can still write to the disk of `path`; `u64::MAX` where the system does not tell.
-pub(super) fn free_bytes(path: &Path) -> u64 {
+pub(crate) fn free_bytes(path: &Path) -> u64 {
     rustix::fs::statvfs(path).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Bytes of the disk of `path`; `u64::MAX` where the system does not tell.
-pub(super) fn total_bytes(path: &Path) -> u64 {
+pub(crate) fn total_bytes(path: &Path) -> u64 {
     rustix::fs::statvfs(path).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
 }
 
 /// The network file system that `path` is on, if it is one that Linux itself mounts.
 #[cfg(target_os = "linux")]
-pub(super) fn network_disk(path: &Path) -> Option<&'static str> {
+pub(crate) fn network_disk(path: &Path) -> Option<&'static str> {
     let kind = rustix::fs::statfs(path).ok()?.f_type;
     // linux/magic.h, and the documents of those that are not in it. The type of the number differs by platform.
     let known = [
@@ -105,6 +105,6 @@ pub(super) fn network_disk(path: &Path) -> Option<&'static str> {
 
 /// Only Linux tells.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn network_disk(_path: &Path) -> Option<&'static str> {
+pub(crate) fn network_disk(_path: &Path) -> Option<&'static str> {
     None
 }
