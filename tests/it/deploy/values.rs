@@ -50,6 +50,12 @@ fn what_would_not_start_or_ask_too_much_is_not_rendered() {
         (all(&format!("config: {{{clients}}}")), None),
         (all(&format!("replicas: 2, config: {{{clients}, {quota}}}")), None),
         ("config: {}\n".to_owned(), Some("which hospital is this?")),
+        (
+            all(&format!(
+                "config: {{{clients}, audit: {{path: /var/lib/aimis-gateway/audit}}}}"
+            )),
+            Some("outlives the pod"),
+        ),
         (GOOD.to_owned(), Some("say who may ask")),
         (
             all(&format!("replicas: 2, config: {{{clients}}}")),

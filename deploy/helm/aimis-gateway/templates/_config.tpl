@@ -53,6 +53,9 @@ because toToml writes 8080 as 8080.0. Lists are replaced, not joined.
     {{- $_ := set $config "clients" $clients -}}
   {{- end -}}
 {{- end -}}
+{{- if and (ne .role "callback") $config.audit -}}
+  {{- fail "audit needs a directory that outlives the pod, and of the workloads here only that of callbacks has one: set it in callback.config (docs/kubernetes.md)" -}}
+{{- end -}}
 {{- if not $config.tenants -}}
   {{- fail "config.tenants is empty: which hospital is this? See the example in values.yaml" -}}
 {{- end -}}
