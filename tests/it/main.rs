@@ -20,6 +20,7 @@ mod corpus;
 mod crash;
 mod crowd;
 mod delivery;
+mod deploy;
 mod descriptors;
 mod doctor;
 mod emptiness;

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
+use crate::derived;
 use crate::repository::{cargo, read, root};
 use crate::steps::tell;
 
@@ -18,14 +19,22 @@ const FILES: &[(&str, &[&str])] = &[
 /// Writes those that differ.
 pub(crate) fn write() -> Result<()> {
     for (path, arguments) in FILES {
-        let new = print(arguments)?;
-        if read(path).is_ok_and(|old| old == new) {
-            tell(&format!("unchanged  {path}"));
-        } else {
-            fs::write(root().join(path), new).with_context(|| format!("cannot write {path}"))?;
-            tell(&format!("written    {path}"));
-        }
+        replace(path, &print(arguments)?)?;
     }
+    // These repeat some of the above.
+    for (path, content) in derived::FILES {
+        replace(path, &content()?)?;
+    }
+    Ok(())
+}
+
+fn replace(path: &str, new: &str) -> Result<()> {
+    if read(path).is_ok_and(|old| old == new) {
+        tell(&format!("unchanged  {path}"));
+        return Ok(());
+    }
+    fs::write(root().join(path), new).with_context(|| format!("cannot write {path}"))?;
+    tell(&format!("written    {path}"));
     Ok(())
 }
 
@@ -35,16 +44,25 @@ pub(crate) fn write() -> Result<()> {
 /// If one differs; the text has the first line that does.
 pub(crate) fn check() -> Result<()> {
     let mut stale = Vec::new();
-    for (path, arguments) in FILES {
+    let mut compare = |path: &str, new: &str| {
         let old = read(path).unwrap_or_default();
-        if let Some(difference) = difference(&old, &print(arguments)?) {
+        if let Some(difference) = difference(&old, new) {
             stale.push(format!("{path}, {difference}"));
         }
+    };
+    for (path, arguments) in FILES {
+        compare(path, &print(arguments)?);
+    }
+    for (path, content) in derived::FILES {
+        compare(path, &content()?);
     }
     if !stale.is_empty() {
         bail!("out of date, run `cargo xtask docs`:\n{}", stale.join("\n"));
     }
-    tell(&format!("{} files are what the program says", FILES.len()));
+    tell(&format!(
+        "{} files are what the program says",
+        FILES.len() + derived::FILES.len()
+    ));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod deny;
 mod dependencies;
+mod derived;
 mod generated;
 mod licence;
 mod manifest;

@@ -9,6 +9,7 @@ use crate::tools;
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut steps = Steps::new(AfterFailure::Stop);
     steps.run("programs that tests use", tools::provide);
+    steps.run("what judges deploy/", || tools::provide_python().map(drop));
     // Tests of the binary build it when they find it missing; built here, none of them waits and is blamed for it.
     steps.run("build the gateway", || {
         cargo(&["build", "--package", "aimis-gateway"]).run()

@@ -1,5 +1,7 @@
 //! The programs that tests use beside Rust, and how the system at hand provides them.
 
+mod deploy;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::repository::program;
 use crate::steps::tell;
+
+pub(crate) use deploy::{provide_containers, provide_python};
 
 /// A program that tests start, and its package by system.
 struct Tool {
@@ -223,13 +227,17 @@ fn provide_all(tools: &[&Tool]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    match this_system() {
-        System::Debian => install(&missing),
-        system => bail!(by_hand(system, &missing)),
-    }?;
+    obtain(&missing)?;
     match missing.iter().find(|tool| find(tool.program).is_none()) {
         Some(tool) => bail!("{} is still not on PATH after its package was installed", tool.program),
         None => Ok(()),
+    }
+}
+
+fn obtain(missing: &[&Tool]) -> Result<()> {
+    match this_system() {
+        System::Debian => install(missing),
+        system => bail!(by_hand(system, missing)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `simulate`: the platform and a HIS of made-up patients, on this machine.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use aimis_simulator::{PlatformOptions, RunOptions};
 use serde_json::json;
@@ -18,6 +19,10 @@ pub(super) struct Arguments {
     /// Where the HIS takes deliveries.
     #[arg(long, default_value = "127.0.0.1:9090", value_name = "HOST:PORT")]
     his: SocketAddr,
+    /// File with the token of the made-up hospital, 32 characters and nothing else, so that a gateway in another
+    /// container can be given the same one.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Print the addresses as JSON.
     #[arg(long)]
     json: bool,
@@ -35,10 +40,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn simulate(arguments: &Arguments) -> Result<(), Failure> {
+    // Before anything is announced, so that whoever stops it then is heard.
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut account = aimis_simulator::Account::demo();
+    if let Some(file) = &arguments.token_file {
+        account.token = token(file)?;
+    }
     let options = RunOptions {
         platform: PlatformOptions {
             listen: arguments.listen,
             control: Some(arguments.control),
+            accounts: vec![account.clone()],
             ..PlatformOptions::default()
         },
         his: Some(arguments.his),
@@ -47,7 +59,6 @@ async fn simulate(arguments: &Arguments) -> Result<(), Failure> {
     let running = aimis_simulator::run(options)
         .await
         .map_err(|error| not_bound(arguments, &error))?;
-    let account = aimis_simulator::Account::demo();
     let control = running.control_addr().map(|address| format!("http://{address}"));
     let his = running.his.as_ref().map(aimis_simulator::His::url);
     if arguments.json {
@@ -75,9 +86,22 @@ async fn simulate(arguments: &Arguments) -> Result<(), Failure> {
         ))?;
         output::line("All persons, tokens and ids in it are made up. Ctrl-C ends it.")?;
     }
-    tokio::signal::ctrl_c().await?;
+    // A container engine sends TERM, and the first process of a container does not die of it by itself.
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
+    }
     running.stop().await;
     Ok(())
+}
+
+fn token(file: &Path) -> Result<String, Failure> {
+    let problem = |reason: String| Failure::Problem(format!("--token-file {}: {reason}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
+    if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(problem("is not 32 characters and nothing else".to_owned()));
+    }
+    Ok(text)
 }
 
 /// The simulator does not say which of its addresses it could not have; binding them again does.
@@ -121,6 +145,7 @@ mod tests {
             listen,
             control: control.parse().unwrap(),
             his: free,
+            token_file: None,
             json: false,
         }
     }

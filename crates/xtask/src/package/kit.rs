@@ -18,6 +18,7 @@ const CONFIGURATION: &[&str] = &[
     "log-fields.json",
     "metrics.json",
     "profiles/hospital-single.toml",
+    "profiles/replicas.toml",
     "profiles/sidecar.toml",
     "profiles/dev-simulator.toml",
 ];

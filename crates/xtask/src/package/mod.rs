@@ -1,6 +1,7 @@
 //! `package`: what a hospital installs. A static binary, a `.deb`, and a kit for machines without network.
 
 mod deb;
+mod image;
 mod kit;
 mod sbom;
 mod tree;
@@ -19,6 +20,8 @@ which package?
 
   cargo xtask package static              a binary that needs no library of the system
   cargo xtask package deb [--binary FILE] a .deb with that binary, or with this one
+  cargo xtask package image [--binary FILE] a directory from which `docker build` makes the image without network
+  cargo xtask package pod [--binary FILE] the image, built and run as Kubernetes would, by podman (as root)
   cargo xtask package kit                 an archive for machines without network: all of these, checksums, SBOM
   cargo xtask package boot [--binary FILE] systemd booted in namespaces of its own, with the units and the binary (as root)
   cargo xtask package try [--binary FILE] the .deb, installed into an empty directory, used, removed (as root)
@@ -35,6 +38,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((&"static", [])) => static_binary().map(drop),
         Some((&"deb", rest)) => deb::build(&binary(rest)?).map(drop),
+        Some((&"image", rest)) => image::context(&binary(rest)?),
+        Some((&"pod", rest)) => image::tried(&binary(rest)?),
         Some((&"kit", [])) => kit::build(&static_binary()?),
         Some((&"boot", rest)) => program("tests/systemd/boot.sh")
             .args(&[binary(rest)?.display().to_string()])

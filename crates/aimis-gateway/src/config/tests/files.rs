@@ -39,6 +39,7 @@ fn every_example_is_accepted() {
         "gateway.full.toml",
         "profiles/hospital-single.toml",
         "profiles/dev-simulator.toml",
+        "profiles/replicas.toml",
     ] {
         load(&Sources::path(directory.join(name))).unwrap_or_else(|refused| panic!("{refused}"));
     }
@@ -64,6 +65,7 @@ fn no_example_is_left_out_of_the_tests() {
             "gateway.full.toml",
             "gateway.toml",
             "hospital-single.toml",
+            "replicas.toml",
             "sidecar.toml"
         ]
     );
