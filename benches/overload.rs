@@ -97,6 +97,8 @@ fn start(base_url: &str, clock: &Clock) -> Gateway {
         resolver: Resolver::system(),
         log_output: Box::new(std::io::sink()),
         instance: "bench",
+        inherited: aimis_gateway::inherited::Inherited::default(),
+        sources: None,
     };
     Gateway::start(&loaded.config, surroundings).unwrap()
 }

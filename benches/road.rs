@@ -185,6 +185,8 @@ fn start(platform: SocketAddr) -> Gateway {
         resolver: Resolver::system(),
         log_output: Box::new(std::io::sink()),
         instance: "bench",
+        inherited: aimis_gateway::inherited::Inherited::default(),
+        sources: None,
     };
     Gateway::start(&loaded.config, surroundings).unwrap()
 }
