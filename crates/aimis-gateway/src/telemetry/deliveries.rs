@@ -1,7 +1,9 @@
 //! Deliveries to the HIS, counted by target.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::labels::{DeliveryResult, OTHER_TENANT, TargetState};
@@ -18,11 +20,19 @@ pub struct DeliveryMetrics {
     deliveries: IntCounterVec,
     lag: HistogramVec,
     states: IntGaugeVec,
-    tenants: TenantLabels,
+    /// One for all that count: deliveries go on over a reload, and then find targets that are new.
+    tenants: Arc<ArcSwap<TenantLabels>>,
 }
 
 impl DeliveryMetrics {
-    pub(super) fn new(maker: &Maker, tenants: &TenantLabels) -> Self {
+    pub(super) fn new(maker: &Maker, tenants: &TenantLabels, before: Option<&Self>) -> Self {
+        let labels = before.map_or_else(
+            || Arc::new(ArcSwap::from_pointee(tenants.clone())),
+            |before| {
+                before.tenants.store(Arc::new(tenants.clone()));
+                Arc::clone(&before.tenants)
+            },
+        );
         let metrics = Self {
             deliveries: maker.counters(
                 "deliveries_total",
@@ -40,7 +50,7 @@ impl DeliveryMetrics {
                 "1 for the state that the target is in.",
                 &["target", "state"],
             ),
-            tenants: tenants.clone(),
+            tenants: labels,
         };
         for label in tenants.all() {
             // Known to exist, so exported from the start.
@@ -51,7 +61,8 @@ impl DeliveryMetrics {
 
     /// The series of a target, which is called as its tenant. Targets that share a label show no state.
     pub fn of(&self, target: &str) -> TargetMetrics {
-        let target = self.tenants.label(target);
+        let tenants = self.tenants.load();
+        let target = tenants.label(target);
         let results = DeliveryResult::ALL.iter();
         let states = TargetState::ALL.iter();
         TargetMetrics {

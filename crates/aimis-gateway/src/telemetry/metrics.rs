@@ -387,7 +387,7 @@ impl Metrics {
             answers: AnswerMetrics::new(maker, &tenants),
             limits: LimitMetrics::new(maker, &tenants),
             cache: CacheMetrics::new(maker, apis),
-            deliveries: DeliveryMetrics::new(maker, &tenants),
+            deliveries: DeliveryMetrics::new(maker, &tenants, before.map(|before| &before.deliveries)),
             pulls: PullMetrics::new(maker),
             reconcile: ReconcileMetrics::new(maker, &tenants),
             reloads: ReloadMetrics::new(maker, &tenants),
