@@ -1,7 +1,7 @@
 //! Whether a trail is as it was written: no line changed, added, removed, moved or cut off.
 //!
 //! A line that was changed breaks its own seal; one that was added, removed or moved breaks that of the next. Lines cut
-//! off the end break none, and are found by the head ([`super::head`]) and by what is known from elsewhere
+//! off the end break none, and are found by the head (`head.rs`) and by what is known from elsewhere
 //! ([`Expected`]): whoever can write to the directory can put back an old head together with old files.
 
 use std::collections::BTreeSet;

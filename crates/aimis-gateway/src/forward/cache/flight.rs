@@ -1,7 +1,7 @@
 //! A question on its way to the platform, for everybody who waits for its answer.
 //!
 //! A flight survives whoever began it: a doctor who closes the window has paid for the answer of the next. As long as
-//! that one is there it is a part of their task (a [`Ride`]), which costs nothing; when they leave it becomes a task of
+//! that one is there it is a part of their task (a `Ride`), which costs nothing; when they leave it becomes a task of
 //! its own. It is bounded by the deadline of the one who began it. Everybody waits with a deadline of their own, and
 //! whoever has time left when a flight ran out of its, or vanished, begins or joins the next.
 
