@@ -122,16 +122,17 @@ fn same_in_full(body: &[u8], label: Option<&HeaderValue>, dialects: &Dialects, r
     let mut order = OrderBuilder::new(&CONTRACT, body.len());
     let full = decode::read_in_full(body, label, dialects, &mut order).map(|unknown| (order, unknown));
     let told = |read: Read| {
-        read.map_err(|rejection| format!("{rejection:?}")).map(|(order, unknown)| {
-            let judged = order.finish(rules).map(|order| {
-                let mut canonical = Vec::new();
-                order.canonical(&mut canonical);
-                let repairs: Vec<_> = order.repairs().map(|repair| repair.to_string()).collect();
-                let warnings: Vec<_> = order.warnings().map(|warning| warning.to_string()).collect();
-                (canonical, repairs, warnings)
-            });
-            (judged, unknown)
-        })
+        read.map_err(|rejection| format!("{rejection:?}"))
+            .map(|(order, unknown)| {
+                let judged = order.finish(rules).map(|order| {
+                    let mut canonical = Vec::new();
+                    order.canonical(&mut canonical);
+                    let repairs: Vec<_> = order.repairs().map(|repair| repair.to_string()).collect();
+                    let warnings: Vec<_> = order.warnings().map(|warning| warning.to_string()).collect();
+                    (canonical, repairs, warnings)
+                });
+                (judged, unknown)
+            })
     };
     assert_eq!(told(quick), told(full), "the quick reader says something else");
 }
