@@ -23,6 +23,7 @@ mod delivery;
 mod deploy;
 mod descriptors;
 mod doctor;
+mod documentation;
 mod emptiness;
 mod explain;
 mod fidelity;
