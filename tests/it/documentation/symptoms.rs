@@ -42,11 +42,14 @@ fn quotes(page: &str) -> Vec<String> {
         if let Some(quote) = line.strip_prefix("> ") {
             quotes.push(quote.to_owned());
         }
-        let Some(row) = line.strip_prefix("| ") else {
+        let Some(row) = line.strip_prefix('|') else {
             column = None;
             continue;
         };
-        let cells: Vec<&str> = row.split(" | ").map(|cell| cell.trim_end_matches(" |")).collect();
+        if row.starts_with("---") {
+            continue;
+        }
+        let cells: Vec<&str> = row.split(" | ").map(|cell| cell.trim_end_matches(" |").trim()).collect();
         match column {
             None => column = Some(cells.iter().position(|head| OWN_WORDS.contains(head))),
             Some(Some(own)) => quotes.push(cells[own].to_owned()),
@@ -69,7 +72,7 @@ fn parts(quote: &str) -> Vec<&str> {
         .split('…')
         .flat_map(|part| part.split(" (line "))
         .flat_map(|part| part.split(" Its status is"))
-        .map(|part| part.trim_matches([' ', ',', '，', '。', '.', ')', '(', '（', '）', '"', '\'']));
+        .map(|part| part.trim_matches([' ', ',', ':', '：', '，', '。', '.', ')', '(', '（', '）', '"', '\'']));
     std::iter::once(title)
         .chain(details)
         .filter(|part| part.chars().count() > 3)
