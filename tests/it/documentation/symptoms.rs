@@ -72,6 +72,8 @@ fn parts(quote: &str) -> Vec<&str> {
         .split('…')
         .flat_map(|part| part.split(" (line "))
         .flat_map(|part| part.split(" Its status is"))
+        .flat_map(|part| part.split("（第"))
+        .flat_map(|part| part.split("状态码"))
         .map(|part| part.trim_matches([' ', ',', ':', '：', '，', '。', '.', ')', '(', '（', '）', '"', '\'']));
     std::iter::once(title)
         .chain(details)
