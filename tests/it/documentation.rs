@@ -1,6 +1,7 @@
 //! The documents hold together: links lead somewhere, the book has every page, and what troubleshooting quotes is what
 //! the program says.
 
+mod commands;
 mod links;
 mod symptoms;
 
