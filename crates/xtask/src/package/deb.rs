@@ -52,7 +52,13 @@ pub(super) fn build(binary: &Path) -> Result<PathBuf> {
 
 fn program_files(tree: &Tree, binary: &Path) -> Result<()> {
     tree.program(binary, "usr/bin/aimis-gateway")?;
-    for file in ["gateway.full.toml", "gateway.schema.json", "codes.toml"] {
+    for file in [
+        "gateway.full.toml",
+        "gateway.schema.json",
+        "codes.toml",
+        "metrics.json",
+        "log-fields.json",
+    ] {
         tree.copy(&format!("config/{file}"), &format!("usr/share/aimis-gateway/{file}"))?;
     }
     let completions = [
@@ -90,6 +96,9 @@ fn documents(tree: &Tree, binary: &Path) -> Result<()> {
     for (from, to) in [("docs", place.to_owned()), ("deploy/runbooks", format!("{place}/runbooks"))] {
         for entry in fs::read_dir(root().join(from))? {
             let file = entry?.file_name().to_string_lossy().into_owned();
+            if file == "SUMMARY.md" {
+                continue;
+            }
             let text = read(&format!("{from}/{file}"))?;
             tree.write(&format!("{to}/{file}"), as_installed(&text))?;
         }
@@ -108,6 +117,7 @@ fn documents(tree: &Tree, binary: &Path) -> Result<()> {
 fn as_installed(text: &str) -> String {
     text.replace("](../deploy/runbooks/", "](runbooks/")
         .replace("](../config/", "](../../aimis-gateway/")
+        .replace("](../../docs/", "](../")
 }
 
 /// A static binary needs nothing; a dynamic one says which C library, as far as Debian's names go.
