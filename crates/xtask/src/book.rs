@@ -45,7 +45,11 @@ fn mdbook() -> Result<PathBuf> {
         .args(&["--no-default-features", "--features", "search"])
         .args(&["--root", &tools.display().to_string()])
         .run()?;
-    ensure!(place.exists(), "mdbook was installed, and is not at {}", place.display());
+    ensure!(
+        place.exists(),
+        "mdbook was installed, and is not at {}",
+        place.display()
+    );
     Ok(place)
 }
 
@@ -113,7 +117,10 @@ fn offline(html: &Path) -> Result<()> {
             let path = entry?.path();
             if path.is_dir() {
                 left.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "html" || ending == "css") {
+            } else if path
+                .extension()
+                .is_some_and(|ending| ending == "html" || ending == "css")
+            {
                 let text = fs::read_to_string(&path)?;
                 complaints.extend(loaded(&text).map(|what| format!("{}: {what}", path.display())));
             }

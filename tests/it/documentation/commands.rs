@@ -46,7 +46,10 @@ fn every_command_that_a_document_names_is_there_with_its_options() {
         helps.entry(key).or_insert_with(|| help(words)).clone()
     };
     let all = get(&[]).unwrap();
-    let is_listed = |help: &str, word: &str| help.lines().any(|line| line.trim_start().split(' ').next() == Some(word));
+    let is_listed = |help: &str, word: &str| {
+        help.lines()
+            .any(|line| line.trim_start().split(' ').next() == Some(word))
+    };
     let mut unknown = Vec::new();
     let mut checked = 0;
     for page in pages() {
@@ -86,7 +89,11 @@ fn places_are_those_of_the_package() {
     for (name, text) in texts.iter().filter(|(name, _)| name != "CHANGELOG.md") {
         for place in ["/etc/aimis", "/var/lib/aimis", "/run/aimis"] {
             for rest in text.split(place).skip(1) {
-                assert!(rest.starts_with("-gateway"), "{name}: {place}{}", rest.lines().next().unwrap());
+                assert!(
+                    rest.starts_with("-gateway"),
+                    "{name}: {place}{}",
+                    rest.lines().next().unwrap()
+                );
             }
         }
     }

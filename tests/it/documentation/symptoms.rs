@@ -12,7 +12,14 @@ const ENGLISH: &str = "docs/troubleshooting.md";
 const CHINESE: &str = "docs/troubleshooting.zh-CN.md";
 
 /// Heads of columns whose cells are the program's own words.
-const OWN_WORDS: &[&str] = &["text", "what the caller reads", "the log says", "提示", "调用方看到", "日志"];
+const OWN_WORDS: &[&str] = &[
+    "text",
+    "what the caller reads",
+    "the log says",
+    "提示",
+    "调用方看到",
+    "日志",
+];
 
 /// Everything that the gateway's source says, text literals put as they read.
 fn source() -> String {
@@ -49,7 +56,10 @@ fn quotes(page: &str) -> Vec<String> {
         if row.starts_with("---") {
             continue;
         }
-        let cells: Vec<&str> = row.split(" | ").map(|cell| cell.trim_end_matches(" |").trim()).collect();
+        let cells: Vec<&str> = row
+            .split(" | ")
+            .map(|cell| cell.trim_end_matches(" |").trim())
+            .collect();
         match column {
             None => column = Some(cells.iter().position(|head| OWN_WORDS.contains(head))),
             Some(Some(own)) => quotes.push(cells[own].to_owned()),
@@ -98,12 +108,16 @@ fn spans(page: &str) -> BTreeSet<String> {
 fn codes(page: &str) -> BTreeSet<&str> {
     let numbers = page.split(|c: char| !c.is_ascii_digit());
     numbers
-        .filter(|number| number.len() == 6 && number.starts_with("800") || number.len() == 5 && number.starts_with("900"))
+        .filter(|number| {
+            number.len() == 6 && number.starts_with("800") || number.len() == 5 && number.starts_with("900")
+        })
         .collect()
 }
 
 fn is_word(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()) && text.contains('_')
+    text.bytes()
+        .all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
+        && text.contains('_')
 }
 
 fn event_names() -> BTreeSet<String> {
@@ -122,7 +136,11 @@ fn troubleshooting_quotes_what_the_program_says() {
             .flat_map(|quote| parts(quote))
             .filter(|part| !source.contains(part))
             .collect();
-        assert!(strange.is_empty(), "{page} quotes what nobody says:\n{}", strange.join("\n"));
+        assert!(
+            strange.is_empty(),
+            "{page} quotes what nobody says:\n{}",
+            strange.join("\n")
+        );
         assert!(quotes.len() > 60, "{page}: only {} quotations were found", quotes.len());
     }
 }
@@ -154,10 +172,17 @@ fn troubleshooting_names_codes_events_metrics_keys_and_alerts_that_there_are() {
                 }
             } else if is_word(&span) {
                 let known = events.contains(&span) || metrics.contains(&span) || full.contains(&span);
-                assert!(known || source.contains(&span), "{page}: {span} is nothing that there is");
+                assert!(
+                    known || source.contains(&span),
+                    "{page}: {span} is nothing that there is"
+                );
             }
         }
-        for alert in text.split("runbooks/").skip(1).filter_map(|rest| rest.split(".md").next()) {
+        for alert in text
+            .split("runbooks/")
+            .skip(1)
+            .filter_map(|rest| rest.split(".md").next())
+        {
             assert!(rules.contains(&format!("- alert: {alert}\n")), "{page}: alert {alert}");
         }
     }

@@ -93,7 +93,10 @@ fn units(tree: &Tree) -> Result<()> {
 fn documents(tree: &Tree, binary: &Path) -> Result<()> {
     let place = "usr/share/doc/aimis-gateway";
     // Alerts name the runbooks by this place.
-    for (from, to) in [("docs", place.to_owned()), ("deploy/runbooks", format!("{place}/runbooks"))] {
+    for (from, to) in [
+        ("docs", place.to_owned()),
+        ("deploy/runbooks", format!("{place}/runbooks")),
+    ] {
         for entry in fs::read_dir(root().join(from))? {
             let file = entry?.file_name().to_string_lossy().into_owned();
             if file == "SUMMARY.md" {

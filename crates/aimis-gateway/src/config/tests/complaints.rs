@@ -633,7 +633,10 @@ fn a_callback_listener_that_others_reach_asks_for_something_that_others_have_not
         (format!("{open}{tls}{ca}"), ""),
         (open.to_owned(), "callback = { secret_file = \"x\" }"),
         ("[callback]".to_owned(), ""),
-        ("[callback]\nlisten = \"unix:/run/aimis-gateway/callback.sock\"".to_owned(), ""),
+        (
+            "[callback]\nlisten = \"unix:/run/aimis-gateway/callback.sock\"".to_owned(),
+            "",
+        ),
     ] {
         assert!(told(&callback, tenant).is_ok(), "{callback} {tenant}");
     }
