@@ -38,6 +38,7 @@ mod log_fields;
 mod merged_list;
 mod metrics;
 mod monitoring;
+mod openapi;
 mod privacy;
 mod probes;
 mod pull;

@@ -58,6 +58,7 @@ fn program_files(tree: &Tree, binary: &Path) -> Result<()> {
         "codes.toml",
         "metrics.json",
         "log-fields.json",
+        "openapi.json",
     ] {
         tree.copy(&format!("config/{file}"), &format!("usr/share/aimis-gateway/{file}"))?;
     }

@@ -18,6 +18,7 @@ const CONFIGURATION: &[&str] = &[
     "codes.toml",
     "log-fields.json",
     "metrics.json",
+    "openapi.json",
     "profiles/hospital-single.toml",
     "profiles/replicas.toml",
     "profiles/sidecar.toml",
