@@ -49,4 +49,5 @@ mod smuggling;
 mod stopping;
 mod support;
 mod tls;
+mod traces;
 mod way_out;

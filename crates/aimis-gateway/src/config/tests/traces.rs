@@ -4,7 +4,7 @@ use super::TENANT;
 use crate::config::{Format, Loaded, Sampler, Sources, load};
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
-const CANARY: &str = "Bearer%20canary-7f3a91c2b8e4d605";
+const CANARY: &str = "Bearer%20k-7f3a91c2b8e4d605";
 
 fn loaded(text: &str, env: &[(&str, &str)]) -> Result<Loaded, String> {
     let text = format!("{TENANT}\n{text}");
@@ -134,14 +134,14 @@ fn headers_are_never_shown() {
         good.print(Format::Json)
     );
     assert!(
-        !shown.contains("canary") && shown.contains("OTEL_EXPORTER_OTLP_HEADERS"),
+        !shown.contains("7f3a91c2b8e4d605") && shown.contains("OTEL_EXPORTER_OTLP_HEADERS"),
         "{shown}"
     );
 
     let in_file = format!("[traces]\nendpoint = \"http://127.0.0.1:4318/v1/traces\"\nheaders = \"{CANARY}\"");
     let refused = loaded(&in_file, &[]).unwrap_err();
     assert!(
-        refused.contains("headers_file") && !refused.contains("canary"),
+        refused.contains("headers_file") && !refused.contains("7f3a91c2b8e4d605"),
         "{refused}"
     );
     let both = "[traces]\nheaders_file = \"x\"";
