@@ -57,20 +57,15 @@ fn line_of(log: &str, event: &str) -> Value {
 #[tokio::test]
 async fn a_collector_gets_a_request_with_its_attempts_and_the_platform_learns_nothing() {
     let tap = Tap::start();
-    // A collector in between, as most have: it reads every span and sends it on.
-    let rotel = Rotel::before(&tap);
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
-    let gateway = traced(Settings::calling(&platform), &rotel.endpoint()).start();
+    let gateway = traced(Settings::calling(&platform), &tap.endpoint()).start();
     platform.push_fault(Fault::Status {
         code: 503,
         envelope: false,
     });
 
     assert_eq!(ask(&gateway, "01").await.status, 200);
-    let spans = tokio::task::spawn_blocking(move || (tap.spans(3), rotel))
-        .await
-        .unwrap()
-        .0;
+    let spans = tokio::task::spawn_blocking(move || tap.spans(3)).await.unwrap();
     let log = gateway.stop();
 
     let server = spans
@@ -137,6 +132,32 @@ async fn a_collector_gets_a_request_with_its_attempts_and_the_platform_learns_no
             sent.headers
         );
     }
+}
+
+#[tokio::test]
+async fn another_collector_reads_the_same() {
+    let rotel = Rotel::start();
+    let platform = Platform::start(PlatformOptions::default()).await.unwrap();
+    let resource = "service_name = \"imaging\"\nresource_attributes = \"deployment.environment.name=test\"";
+    let gateway = traced(Settings::calling(&platform), &rotel.endpoint())
+        .with("traces", resource)
+        .start();
+
+    ask(&gateway, "01").await;
+
+    let told = tokio::task::spawn_blocking(move || {
+        [
+            "service.name: Str(imaging)",
+            "deployment.environment.name: Str(test)",
+            "Name           : POST /thirdparty/{api}/{appId}",
+            "Kind           : SPAN_KIND_CLIENT",
+            "Kind           : SPAN_KIND_SERVER",
+            "tenant: Str(first-hospital)",
+            "attempts: Int(1)",
+        ]
+        .map(|wanted| rotel.tells(wanted))
+    });
+    assert!(told.await.unwrap().iter().all(|line| !line.is_empty()));
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ impl Collector {
 
     fn serve(&self, stream: TcpStream, tls: Option<Arc<ServerConfig>>) {
         let raw = stream.try_clone().unwrap();
-        let (answer, hangs) = match tls {
+        let hangs = match tls {
             None => self.exchange(stream),
             Some(tls) => {
                 let connection = ServerConnection::new(tls).unwrap();
@@ -108,13 +108,13 @@ impl Collector {
         if hangs {
             self.locked().hanging.push(raw);
         }
-        drop(answer);
     }
 
-    /// One request and its answer; a peer that goes away, or that does not like the certificate, has sent none.
-    fn exchange<S: Read + Write>(&self, mut stream: S) -> (Option<()>, bool) {
+    /// One request and its answer; true where there is to be none. A peer that goes away, or that does not like the
+    /// certificate, has sent none.
+    fn exchange<S: Read + Write>(&self, mut stream: S) -> bool {
         let Some(request) = read(&mut stream) else {
-            return (None, false);
+            return false;
         };
         let manner = {
             let mut state = self.locked();
@@ -122,13 +122,14 @@ impl Collector {
             state.manner
         };
         let status = match manner {
-            Manner::Hangs => return (None, true),
+            Manner::Hangs => return true,
             Manner::Takes => 200,
             Manner::Says(status) => status,
         };
         let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.flush());
-        (sent.ok(), false)
+        // A peer that has gone is a case of its own.
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.flush());
+        false
     }
 }
 

@@ -1,7 +1,6 @@
-//! Collectors of others, from PyPI: oteltap, which prints every span that it gets, and Rotel, which sends them on.
+//! Collectors of others, from PyPI: oteltap and Rotel. Both print the spans that they get.
 
 use std::net::TcpListener;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -40,32 +39,24 @@ impl Tap {
     }
 }
 
-/// Rotel as a process.
+/// Rotel as a process, which prints what it reads.
 pub struct Rotel {
-    _process: Process,
+    process: Process,
     port: u16,
 }
 
 impl Rotel {
-    /// It sends on to `tap`.
-    pub fn before(tap: &Tap) -> Self {
+    pub fn start() -> Self {
         let (port, grpc) = (free_port(), free_port());
         let agent =
             "import os, rotel, sys; os.execv(os.path.join(os.path.dirname(rotel.__file__), 'rotel-agent'), sys.argv)";
-        let mut command: Command = judge("python");
-        command.args(["-c", agent, "start", "--exporter", "otlp"]);
+        let mut command = judge("python");
+        command.args(["-c", agent, "start", "--exporter", "blackhole"]);
+        command.args(["--debug-log", "traces", "--debug-log-verbosity", "detailed"]);
         command.args(["--otlp-http-endpoint", &format!("127.0.0.1:{port}")]);
         command.args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")]);
-        command.args(["--otlp-exporter-endpoint", &format!("http://127.0.0.1:{}", tap.port)]);
-        command.args([
-            "--otlp-exporter-protocol",
-            "http",
-            "--otlp-exporter-compression",
-            "none",
-        ]);
-        command.args(["--batch-timeout", "50ms"]);
         Self {
-            _process: Process::start(command),
+            process: Process::start(command),
             port,
         }
     }
@@ -73,5 +64,10 @@ impl Rotel {
     /// It may listen a moment later than it is asked; then the gateway tries again.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}/v1/traces", self.port)
+    }
+
+    /// The next line with `text`.
+    pub fn tells(&self, text: &str) -> String {
+        self.process.line(|line| line.contains(text))
     }
 }

@@ -9,7 +9,7 @@ use crate::support::client::PATIENCE;
 use crate::support::collector::{Collector, Manner};
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, Settings};
-use crate::support::tls::Authority;
+use crate::support::tls::{Authority, Purpose};
 
 async fn platform() -> Platform {
     Platform::start(PlatformOptions::default()).await.unwrap()
@@ -120,7 +120,7 @@ async fn what_came_last_is_exported_before_the_end() {
 async fn a_collector_over_tls_gets_its_headers_if_it_is_who_it_should_be() {
     let platform = platform().await;
     let (authority, directory) = (Authority::new("the collector's"), Directory::new());
-    let collector = Collector::secure(&authority.server());
+    let collector = Collector::secure(&authority.certify_for("localhost", Purpose::Server, 2090));
     let headers = directory.file("headers", "authorization=Bearer%20for-the-collector");
     let settings = traced(Settings::calling(&platform), &collector.endpoint())
         .with("traces", &format!("headers_file = \"{headers}\""))
