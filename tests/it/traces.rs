@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::delivery::bed::{Bed, arrived, call_back, his};
 use crate::support::client::{self, request};
 use crate::support::collector::{Collector, Manner};
+use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, PHONE, Settings, studies_query};
 use sinks::{Rotel, Tap};
 
@@ -208,16 +209,23 @@ async fn a_callback_and_its_deliveries_are_one_trace_and_the_his_can_go_on_with_
 }
 
 #[tokio::test]
-async fn what_the_caller_does_not_sample_is_logged_and_not_exported() {
+async fn what_the_caller_does_not_sample_is_logged_and_recorded_and_not_exported() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
-    let collector = Collector::start(Manner::Takes);
-    let gateway = traced(Settings::calling(&platform), &collector.endpoint()).start();
+    let (collector, directory) = (Collector::start(Manner::Takes), Directory::new());
+    let settings = Settings::calling(&platform).audited(&directory);
+    let gateway = traced(settings, &collector.endpoint()).start();
 
     ask(&gateway, "00").await;
     let log = gateway.stop();
 
     assert_eq!(line_of(&log, "request")["trace_id"], TRACE);
     assert_eq!(collector.requests().len(), 0);
+    let files = std::fs::read_dir(directory.path().join("audit")).unwrap();
+    let trail = files
+        .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+        .collect::<Vec<_>>();
+    let trail = String::from_utf8_lossy(&trail.concat()).into_owned();
+    assert!(trail.contains(&format!("\"trace\":\"{TRACE}\"")), "{trail}");
 }
 
 #[tokio::test]
