@@ -4,7 +4,6 @@
 //! is not spoken here is an error, since its traces would otherwise be missing in silence; where traces are switched
 //! off, none is looked at.
 
-use super::environment::PREFIX;
 use super::kind::percent;
 use super::origin::Origin;
 use super::problem::{Problem, quoted};
@@ -37,6 +36,7 @@ const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 const DISABLED: &str = "OTEL_SDK_DISABLED";
+const OUR_SWITCH: &str = "AIMIS_TRACES__ENABLED";
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// Whether the variable is one that is read here.
@@ -63,6 +63,9 @@ pub(super) fn overlay(root: &mut Node, env: &[(String, String)], problems: &mut 
             value.map(|(_, value)| (*name, value.trim()))
         })
     };
+    if is_off(root, env) {
+        return;
+    }
     let mut entries = Vec::new();
     let exporter = get(&[EXPORTER]);
     let disabled = get(&[DISABLED]).filter(|(_, value)| value.eq_ignore_ascii_case("true"));
@@ -89,7 +92,7 @@ pub(super) fn overlay(root: &mut Node, env: &[(String, String)], problems: &mut 
             for (found, spoken, why) in unspoken {
                 if let Some((name, value)) = found.filter(|(_, value)| *value != spoken) {
                     let reason = format!(
-                        "{} is not spoken, only {spoken}: {why}; OTEL_SDK_DISABLED=true or {PREFIX}TRACES__ENABLED=false for no traces",
+                        "{} is not spoken, only {spoken}: {why}; OTEL_SDK_DISABLED=true or {OUR_SWITCH}=false for no traces",
                         quoted(value)
                     );
                     problems.push(Problem::about(Some(Origin::Environment(name.into())), "", reason));
@@ -112,6 +115,18 @@ pub(super) fn overlay(root: &mut Node, env: &[(String, String)], problems: &mut 
         // In the place of what the file says; a `traces` that is no table is complained about where it stands.
         if let Some(entry) = traces.entry(key, || table(&origin)) {
             *entry = Node::new(value, origin);
+        }
+    }
+}
+
+/// Whether our own key, in the environment or else in the file, says that there are no traces.
+fn is_off(root: &Node, env: &[(String, String)]) -> bool {
+    let ours = env.iter().find(|(name, value)| name == OUR_SWITCH && !value.is_empty());
+    match ours {
+        Some((_, value)) => value.trim() == "false",
+        None => {
+            let enabled = root.get("traces").and_then(|traces| traces.get("enabled"));
+            enabled.and_then(Node::bool) == Some(false)
         }
     }
 }

@@ -38,13 +38,20 @@ fn the_variables_say_where_spans_go() {
 
 #[test]
 fn the_variables_switch_traces_off() {
-    for off in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")] {
+    for off in [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("AIMIS_TRACES__ENABLED", "false"),
+    ] {
         // Whatever else is there is not looked at.
         let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
         assert_eq!(target("", &[ENDPOINT, off, grpc]), None, "{off:?}");
         let file = "[traces]\nendpoint = \"http://127.0.0.1:4318/v1/traces\"";
         assert_eq!(target(file, &[off]), None, "{off:?}");
     }
+    let (file, on) = ("[traces]\nenabled = false", ("AIMIS_TRACES__ENABLED", "true"));
+    assert_eq!(target(file, &[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]), None);
+    assert!(target(file, &[ENDPOINT, on]).is_some());
     assert!(
         target(
             "",
