@@ -51,4 +51,5 @@ mod smuggling;
 mod stopping;
 mod support;
 mod tls;
+mod traces;
 mod way_out;

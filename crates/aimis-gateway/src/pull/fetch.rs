@@ -182,6 +182,7 @@ impl Pull {
             if self.inbox.settle(lease, dead).await.is_ok() {
                 self.metrics(tenant.index)?.count(DeliveryResult::Dead);
                 log.write(&Event::DeliveryDead {
+                    trace: None,
                     tenant: &tenant.name,
                     event: lease.event,
                     attempt,

@@ -9,16 +9,18 @@ use super::body;
 use super::judge::{Verdict, judge};
 use super::pacing::End;
 use super::schedule::Schedule;
-use super::send::{Bounds, Letter, send};
+use super::send::{Letter, send};
 use super::target::Target;
 use crate::audit::{Auditor, Kind, Record};
 use crate::callback::inbox::{Inbox, Lease, Leased, Outcome, Reason};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
+use crate::post::Bounds;
 use crate::telemetry::deliveries::TargetMetrics;
 use crate::telemetry::event::Event;
 use crate::telemetry::labels::DeliveryResult;
 use crate::telemetry::log::Log;
 use crate::telemetry::throttle::Throttle;
+use crate::telemetry::traces::{Brought, Trace, Tracer};
 use crate::upstream::addresses::Resolver;
 
 /// The attempt panicked.
@@ -44,6 +46,8 @@ pub(super) struct Desk {
     pub(super) log: Log,
     /// Keeps the audit trail, where there is one.
     pub(super) auditor: Option<Auditor>,
+    /// Makes traces, where there is a collector.
+    pub(super) tracer: Option<Tracer>,
     /// Of lines about failures of the target.
     pub(super) failures: Throttle,
     /// Of lines about failures of the store.
@@ -64,11 +68,20 @@ pub(super) struct Attempt {
     leased: Leased,
     /// It tries whether a suspended target is back.
     probe: bool,
+    /// Its place in a trace, where there are traces.
+    trace: Option<Trace>,
 }
 
 impl Attempt {
     pub(super) fn new(desk: Arc<Desk>, leased: Leased, probe: bool) -> Self {
-        Self { desk, leased, probe }
+        let tracer = desk.tracer.as_ref();
+        let trace = tracer.map(|tracer| tracer.of_delivery(leased.lease.event, leased.verified));
+        Self {
+            desk,
+            leased,
+            probe,
+            trace,
+        }
     }
 
     /// Delivers, settles and tells.
@@ -99,10 +112,13 @@ impl Attempt {
         };
         let letter = Letter {
             id: event.to_string(),
+            trace: self.trace.filter(|trace| trace.sampled),
             timestamp: (desk.clock.now().as_millis() / 1000).to_string(),
             body,
         };
+        let start = desk.clock.moment();
         let sent = send(&desk.target, &desk.resolver, &letter, desk.bounds).await;
+        let status = sent.as_ref().ok().map(|answer| answer.status);
         let (verdict, unreachable) = match sent {
             Ok(answer) => (judge(&answer, &desk.target.success_codes), false),
             Err(fault) => {
@@ -110,6 +126,7 @@ impl Attempt {
                 (Verdict::Failed { reason, silence: None }, fault.before_sending())
             }
         };
+        self.record_span(start, status, &verdict);
         match verdict {
             Verdict::Taken => {
                 self.record().await;
@@ -130,6 +147,28 @@ impl Attempt {
                 }
             }
         }
+    }
+
+    /// Before anything is made durable, so that the span is the HIS's time and not the disk's.
+    fn record_span(&self, start: Moment, status: Option<u16>, verdict: &Verdict) {
+        let (Some(tracer), Some(trace)) = (&self.desk.tracer, self.trace) else {
+            return;
+        };
+        let (result, reason) = match verdict {
+            Verdict::Taken => (DeliveryResult::Ok, None),
+            Verdict::Gone => (DeliveryResult::Retry, Some(GONE)),
+            Verdict::Failed { reason, .. } => (DeliveryResult::Retry, Some(reason.clone())),
+        };
+        tracer.delivery(Brought {
+            trace,
+            start,
+            tenant: &self.desk.target.tenant,
+            event: self.leased.lease.event,
+            attempt: self.leased.attempt,
+            result: result.as_str(),
+            status,
+            reason,
+        });
     }
 
     /// Records that the HIS has the event: it has, so whatever comes of the record, it is not sent again for that.
@@ -173,6 +212,7 @@ impl Attempt {
             desk.store_failed();
         }
         let (tenant, event, attempt) = (&desk.target.tenant, self.leased.lease.event, self.leased.attempt);
+        let trace = self.trace;
         match told {
             Told::Delivered => {
                 let now = desk.clock.now().as_millis();
@@ -180,6 +220,7 @@ impl Attempt {
                 desk.metrics.count(DeliveryResult::Ok);
                 desk.metrics.lag(lag);
                 desk.log.write(&Event::Delivered {
+                    trace,
                     tenant,
                     event,
                     attempt,
@@ -190,6 +231,7 @@ impl Attempt {
                 desk.metrics.count(DeliveryResult::Retry);
                 if let Some(left_out) = desk.failures.pass() {
                     desk.log.write(&Event::DeliveryFailed {
+                        trace,
                         tenant,
                         event,
                         attempt,
@@ -202,6 +244,7 @@ impl Attempt {
             Told::Dead { reason } => {
                 desk.metrics.count(DeliveryResult::Dead);
                 desk.log.write(&Event::DeliveryDead {
+                    trace,
                     tenant,
                     event,
                     attempt,

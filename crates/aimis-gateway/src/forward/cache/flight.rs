@@ -25,6 +25,7 @@ use super::status::Passage;
 use super::terms::{Terms, contradicts, is_failure};
 use crate::clock::Moment;
 use crate::forward::ask::NoReply;
+use crate::telemetry::traces::Tried;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::reply::Reply;
 
@@ -44,6 +45,8 @@ pub struct Fetched {
     pub limit_time: Duration,
     /// An attempt was signed by the platform's clock, since ours is off.
     pub resigned: bool,
+    /// The attempts, where they are traced.
+    pub tries: Vec<Tried>,
 }
 
 /// What became of one question.
@@ -78,6 +81,7 @@ impl Fetched {
             upstream_time: Duration::ZERO,
             limit_time: Duration::ZERO,
             resigned: false,
+            tries: Vec::new(),
         }
     }
 }
@@ -231,6 +235,8 @@ impl Cache {
                         Ok(None) => continue,
                         Err(_elapsed) => (Fetched::without(UpstreamError::Deadline.into()), false),
                     };
+                    // They are in the trace of the one who began it.
+                    fetched.tries = Vec::new();
                     fetched.attempts = 0;
                     fetched.upstream_time = self.now().since(start);
                     fetched.resigned = false;
@@ -331,6 +337,7 @@ fn kept(entry: &Entry, now: Moment, stale: bool, behind: Option<(&'static str, O
             upstream_time: Duration::ZERO,
             limit_time: Duration::ZERO,
             resigned: false,
+            tries: Vec::new(),
         },
         passage: Passage::Kept {
             age: entry.age(now),
