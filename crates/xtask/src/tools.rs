@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::repository::program;
 use crate::steps::tell;
 
-pub(crate) use deploy::{provide_containers, provide_python};
+pub(crate) use deploy::{provide_compose, provide_containers, provide_judges, provide_python};
 
 /// A program that tests start, and its package by system.
 struct Tool {

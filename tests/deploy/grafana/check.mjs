@@ -1,9 +1,10 @@
-// Compiles the dashboards against Grafana's own types. In a directory with the packages of package.json:
+// Compiles the dashboards against Grafana's own types. Beside the packages of package.json:
 //   node check.mjs DIRECTORY_OF_DASHBOARDS
 // A dashboard is JSON, where a member of an enumeration is its bare text: hence Json<T>.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import ts from "typescript";
 
 const [directory] = process.argv.slice(2);
@@ -34,8 +35,9 @@ for (const name of ["overview", "callbacks"]) {
         }
     }
 }
-writeFileSync("dashboards.ts", source);
-const program = ts.createProgram(["dashboards.ts"], {
+const file = fileURLToPath(new URL("dashboards.ts", import.meta.url));
+writeFileSync(file, source);
+const program = ts.createProgram([file], {
     noEmit: true,
     strict: true,
     skipLibCheck: true,

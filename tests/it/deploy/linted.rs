@@ -36,7 +36,11 @@ fn configurations() -> Vec<PathBuf> {
 
 #[test]
 fn an_editor_that_knows_the_schema_takes_every_configuration() {
-    fine(judge("taplo").args(["check", "--colors", "never"]).args(files("config", &[".toml"])));
+    fine(
+        judge("taplo")
+            .args(["check", "--colors", "never"])
+            .args(files("config", &[".toml"])),
+    );
     let schema = ["--schemafile", SCHEMA];
     fine(judge("check-jsonschema").args(schema).args(configurations()));
     fine(judge("check-jsonschema").args(["--check-metaschema", SCHEMA, "config/log-fields.json"]));
@@ -54,6 +58,9 @@ fn scripts_are_in_order() {
     let mut scripts = [files("deploy", &[".sh"]), files("tests", &[".sh"])].concat();
     scripts.extend(["postinst", "prerm", "postrm"].map(|name| path("deploy/debian").join(name)));
     let beginning = |script: &Path| std::fs::read_to_string(script).unwrap().starts_with("#!/");
-    assert!(scripts.len() >= 7 && scripts.iter().all(|script| beginning(script)), "{scripts:?}");
+    assert!(
+        scripts.len() >= 7 && scripts.iter().all(|script| beginning(script)),
+        "{scripts:?}"
+    );
     fine(judge("shellcheck").args(scripts));
 }

@@ -99,7 +99,10 @@ async fn keys_change_under_load_and_what_was_before_still_opens() {
 
     let asked = load.end().await;
     let lines = checked(&bed.gateway.stop());
-    let rotated: Vec<_> = lines.iter().filter(|line| line["event.name"] == "key_rotated").collect();
+    let rotated: Vec<_> = lines
+        .iter()
+        .filter(|line| line["event.name"] == "key_rotated")
+        .collect();
     let keys: Vec<_> = rotated.iter().map(|line| line["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["audit.key_file", "inbox.key_file"]);
     assert!(rotated.iter().all(|line| line["key.id"] != line["key.id.before"]));

@@ -99,7 +99,10 @@ fn search<E: From<io::Error>>(
     let operators: Vec<String> = query
         .operator
         .iter()
-        .flat_map(|name| keys.all().map(|key| digits(&key.tagger.operator(name.trim().as_bytes()))))
+        .flat_map(|name| {
+            keys.all()
+                .map(|key| digits(&key.tagger.operator(name.trim().as_bytes())))
+        })
         .collect();
     let mut tags: HashMap<String, Vec<[Option<String>; 2]>> = HashMap::new();
     let mut lines = Lines::open(&path)?;

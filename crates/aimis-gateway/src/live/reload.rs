@@ -292,7 +292,13 @@ impl Reload {
             }
         }
         self.tell(&before, &next, held, &switches);
-        for rotated in [audit.map(|(before, now)| Rotated::Audit { before, now }), inbox.map(Rotated::Inbox)].into_iter().flatten() {
+        for rotated in [
+            audit.map(|(before, now)| Rotated::Audit { before, now }),
+            inbox.map(Rotated::Inbox),
+        ]
+        .into_iter()
+        .flatten()
+        {
             self.around.log.write(&Event::KeyRotated(rotated));
         }
         Ok(())

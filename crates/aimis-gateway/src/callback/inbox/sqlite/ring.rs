@@ -158,9 +158,7 @@ impl Store {
         let Some(kept) = kept.filter(|kept| kept.by != keys.current().id()) else {
             return Ok(Ok(number));
         };
-        let sealed = kept
-            .open(keys)
-            .and_then(|tag_key| seal_tag_key(&tag_key, keys));
+        let sealed = kept.open(keys).and_then(|tag_key| seal_tag_key(&tag_key, keys));
         let Ok(sealed) = sealed else {
             return Ok(Err(RekeyError::Failed));
         };

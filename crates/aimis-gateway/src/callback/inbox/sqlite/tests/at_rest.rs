@@ -244,7 +244,10 @@ fn a_key_that_is_changed_while_it_is_open_loses_nothing() {
     assert!(matches!(rekey(&bed.keys), Err(RekeyError::Needed { rows: 1, .. })));
     settle(&inbox, leased[0].0, Outcome::Delivered);
     wait(inbox.remove(Default::default(), Run::Real)).unwrap();
-    assert!(matches!(rekey(&bed.keys), Ok(None)), "nothing is sealed with it any more");
+    assert!(
+        matches!(rekey(&bed.keys), Ok(None)),
+        "nothing is sealed with it any more"
+    );
     drop(inbox);
     assert_eq!(lease(&bed.open(), 10).len(), 1);
 }
