@@ -139,7 +139,7 @@ async fn holds(platform: &Platform, gateway: &Gateway, front: &Front) {
     }
 
     // A callback through it is as good as one without.
-    let then = Clock::system().now().as_millis() - 60_000 - platform.request_count() as u64;
+    let then = Clock::system().now().as_millis() - 60_000 - platform.request_count();
     let sender = CallbackSender::new(
         &format!("http://{}/callback/first-hospital", front.plain),
         &Account::demo(),
