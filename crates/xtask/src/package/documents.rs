@@ -13,21 +13,6 @@ pub(super) const PLACE: &str = "usr/share/doc/aimis-gateway";
 /// What programs read.
 pub(super) const SHARED: &str = "usr/share/aimis-gateway";
 
-/// Of `docs/`; the rest is for containers and for who works on the gateway.
-const DOCUMENTS: &[&str] = &[
-    "installation.md",
-    "security.md",
-    "operations.md",
-    "audit.md",
-    "configuration.md",
-    "errors.md",
-    "connecting-a-his.md",
-    "connecting-a-his.zh-CN.md",
-    "receiving-callbacks.md",
-    "receiving-callbacks.zh-CN.md",
-    "fetching-events.md",
-    "fetching-events.zh-CN.md",
-];
 /// What Prometheus and Grafana are given, below `deploy/`.
 const EXAMPLES: &[&str] = &[
     "prometheus/rules.yaml",
@@ -43,6 +28,7 @@ const TABLES: &[&str] = &[
     "codes.toml",
     "metrics.json",
     "log-fields.json",
+    "openapi.json",
 ];
 
 /// Installs them.
@@ -53,14 +39,18 @@ pub(super) fn install(tree: &Tree) -> Result<()> {
     for example in EXAMPLES {
         tree.copy(&format!("deploy/{example}"), &format!("{PLACE}/examples/{example}"))?;
     }
-    for document in DOCUMENTS {
-        let text = with_links(&read(&format!("docs/{document}"))?, "docs");
-        tree.write(&format!("{PLACE}/{document}"), text)?;
-    }
-    for entry in fs::read_dir(root().join("deploy/runbooks"))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let text = with_links(&read(&format!("deploy/runbooks/{name}"))?, "deploy/runbooks");
-        tree.write(&format!("{PLACE}/runbooks/{name}"), text)?;
+    for (from, to) in [
+        ("docs", PLACE.to_owned()),
+        ("deploy/runbooks", format!("{PLACE}/runbooks")),
+    ] {
+        for entry in fs::read_dir(root().join(from))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            // The book's table of contents.
+            if name != "SUMMARY.md" {
+                let text = with_links(&read(&format!("{from}/{name}"))?, from);
+                tree.write(&format!("{to}/{name}"), text)?;
+            }
+        }
     }
     Ok(())
 }
@@ -69,7 +59,7 @@ pub(super) fn install(tree: &Tree) -> Result<()> {
 fn installed(file: &str) -> Option<String> {
     let (above, name) = file.split_once('/')?;
     match above {
-        "docs" if DOCUMENTS.contains(&name) => Some(format!("/{PLACE}/{name}")),
+        "docs" if name != "SUMMARY.md" => Some(format!("/{PLACE}/{name}")),
         "config" if TABLES.contains(&name) => Some(format!("/{SHARED}/{name}")),
         "deploy" if name.starts_with("runbooks/") => Some(format!("/{PLACE}/{name}")),
         "deploy" if EXAMPLES.contains(&name) => Some(format!("/{PLACE}/examples/{name}")),
@@ -167,7 +157,7 @@ mod tests {
 
     #[test]
     fn links_lead_to_where_files_are_installed_or_become_words() {
-        let text = "See [the log](operations.md#log), [fields](../config/log-fields.json), [a pod](kubernetes.md),\n\
+        let text = "See [the log](operations.md#log), [fields](../config/log-fields.json), [a pod](../deploy/kustomize/base),\n\
                     [Down](../deploy/runbooks/Down.md), [here](#below), [them](https://example.com/a).";
         assert_eq!(
             with_links(text, "docs"),
