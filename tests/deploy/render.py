@@ -2,6 +2,7 @@
 
   render.py helm CHART VALUES       the chart with a file of values, as a JSON list of objects
   render.py kustomize DIRECTORY     the same of a kustomization
+  render.py all DIRECTORY           the chart with every file of values and every overlay, as YAML files
   render.py validate VERSION...     reads such a list, writes a JSON list of complaints
 
 Runs in the Python environment target/deploy-tools, which `cargo xtask test` makes.
@@ -39,6 +40,16 @@ def kustomize(directory):
     return {"objects": objects(run.stdout)}
 
 
+def every(directory):
+    deploy = Path(__file__).resolve().parents[2] / "deploy"
+    chart = deploy / "helm/aimis-gateway"
+    rendered = {f"helm-{values.stem}": helm(chart, values) for values in sorted(chart.glob("ci/*-values.yaml"))}
+    rendered |= {f"kustomize-{one.name}": kustomize(one) for one in sorted((deploy / "kustomize/overlays").iterdir())}
+    for name, answer in rendered.items():
+        (Path(directory) / f"{name}.yaml").write_text(yaml.safe_dump_all(answer["objects"]), encoding="utf-8")
+    return sorted(rendered)
+
+
 def validate(versions):
     """Strict: a key that the kind does not have is a complaint. Kinds of operators have no schema here."""
     import kubernetes_validate
@@ -62,6 +73,8 @@ def main():
             answer = helm(chart, values)
         case ["kustomize", directory]:
             answer = kustomize(directory)
+        case ["all", directory]:
+            answer = every(directory)
         case ["validate", *versions]:
             answer = validate(versions)
         case _:

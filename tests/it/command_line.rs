@@ -450,6 +450,12 @@ fn completions_are_accepted_by_the_shell() {
     bash.arg("-n");
     let (status, _, stderr) = told(&run(bash, script.as_bytes()));
     assert_eq!((status, stderr.as_str()), (0, ""));
+
+    // Sourced, and asked as the Tab key asks.
+    let pressed = "\nCOMP_WORDS=(aimis-gateway ser); COMP_CWORD=1; _aimis__gateway aimis-gateway ser aimis-gateway\n\
+                   echo \"${COMPREPLY[@]}\"\n";
+    let (status, completed, stderr) = told(&run(Command::new("bash"), (script + pressed).as_bytes()));
+    assert_eq!((status, completed.as_str(), stderr.as_str()), (0, "serve\n", ""));
 }
 
 #[test]

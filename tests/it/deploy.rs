@@ -2,6 +2,7 @@
 
 mod configurations;
 mod files;
+mod linted;
 mod manifests;
 mod rendered;
 mod simulator;

@@ -1,5 +1,7 @@
 //! A token is changed on both sides, in whatever order, and nobody is refused for it.
 
+mod keys;
+
 use std::time::Duration;
 
 use aimis_gateway::clock::Clock;

@@ -3,7 +3,7 @@
 mod addresses;
 mod failures;
 mod http2;
-mod real;
+pub mod real;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

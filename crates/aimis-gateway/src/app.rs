@@ -234,7 +234,7 @@ impl Gateway {
             log: log.clone(),
             resolver: resolver.clone(),
             inbox: inbox.clone(),
-            audit: operator.as_ref().map(|auditor| auditor.tagger().clone()),
+            audit: audit.as_ref().map(Audit::key_ring),
             stop: controls.drain.subscribe(),
         };
         let callback_first = prepared.callbacks.as_mut().and_then(|callbacks| callbacks.tls.take());

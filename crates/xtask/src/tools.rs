@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::repository::program;
 use crate::steps::tell;
 
-pub(crate) use deploy::{provide_containers, provide_python};
+pub(crate) use deploy::{provide_compose, provide_containers, provide_judges, provide_python};
 
 /// A program that tests start, and its package by system.
 struct Tool {
@@ -80,7 +80,7 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         program: "nginx",
-        needed_for: "stands between gateway and platform",
+        needed_for: "stands before the gateway, and between it and the platform",
         debian: &["nginx-light"],
         fedora: &["nginx"],
         arch: &["nginx"],
@@ -89,12 +89,21 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         program: "haproxy",
-        needed_for: "stands between gateway and platform",
+        needed_for: "stands before the gateway, and between it and the platform",
         debian: &["haproxy"],
         fedora: &["haproxy"],
         arch: &["haproxy"],
         alpine: &["haproxy"],
         brew: &["haproxy"],
+    },
+    Tool {
+        program: "faketime",
+        needed_for: "gives a process a clock that is wrong",
+        debian: &["faketime"],
+        fedora: &["libfaketime"],
+        arch: &["libfaketime"],
+        alpine: &["libfaketime"],
+        brew: &["libfaketime"],
     },
     Tool {
         program: "python3",

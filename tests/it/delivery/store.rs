@@ -9,8 +9,8 @@ use aimis_core::sign::Timestamp;
 use aimis_gateway::callback::deliver::{Deliverer, Surroundings, Target};
 use aimis_gateway::callback::event::{EventId, NewEvent, Tags};
 use aimis_gateway::callback::inbox::{
-    Act, AppendError, Appended, Filter, Inbox, InboxError, Lease, Leases, Outcome, Pace, Retained, Run, SettleError,
-    Shown, Sqlite, Stats, Summary, Touched, Verdict,
+    Act, AppendError, Appended, Filter, Inbox, InboxError, KeyFiles, Lease, Leases, Outcome, Pace, RekeyError, Rekeyed,
+    Retained, Run, SettleError, Shown, Sqlite, Stats, Summary, Touched, Verdict,
 };
 use aimis_gateway::clock::Clock;
 use aimis_gateway::config::{self, Sources};
@@ -77,6 +77,7 @@ impl Inbox for Flaky {
         note(act: Act) -> Answer<()>;
         acts(after: u64, limit: usize) -> Answer<Vec<(u64, Act)>>;
         reconciles(tenant: &TenantName) -> Answer<Timestamp>;
+        rekey(files: KeyFiles) -> BoxFuture<'static, Result<Option<Rekeyed>, RekeyError>>;
         changes() -> watch::Receiver<u64>;
     }
 }

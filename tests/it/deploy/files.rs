@@ -34,15 +34,34 @@ fn compose_takes_its_files() {
         }
         fine(command.args(["config", "--format", "json"]))
     };
-    let both: serde_json::Value =
-        serde_json::from_str(&compose(&["compose.yaml", "compose.observability.yaml"])).unwrap();
-    let services: Vec<&String> = both["services"].as_object().unwrap().keys().collect();
+    let files = ["compose.yaml", "compose.observability.yaml", "compose.stores.yaml"];
+    let all: serde_json::Value = serde_json::from_str(&compose(&files)).unwrap();
+    let services: Vec<&String> = all["services"].as_object().unwrap().keys().collect();
     assert_eq!(
         services,
-        ["alertmanager", "gateway", "grafana", "prometheus", "simulator"]
+        [
+            "alertmanager",
+            "gateway",
+            "grafana",
+            "postgres",
+            "prometheus",
+            "redis",
+            "simulator"
+        ]
+    );
+    // Only this machine can ask, and the stores are for the gateway alone.
+    for (name, service) in all["services"].as_object().unwrap() {
+        for port in service["ports"].as_array().into_iter().flatten() {
+            assert_eq!(port["host_ip"], "127.0.0.1", "{name}");
+        }
+    }
+    assert!(
+        ["redis", "postgres"]
+            .iter()
+            .all(|store| all["services"][store]["ports"].is_null())
     );
     // Every file that is mounted is in the repository.
-    for (name, service) in both["services"].as_object().unwrap() {
+    for (name, service) in all["services"].as_object().unwrap() {
         let volumes = service["volumes"].as_array().cloned().unwrap_or_default();
         for volume in volumes.iter().filter(|volume| volume["type"] == "bind") {
             let source = volume["source"].as_str().unwrap();

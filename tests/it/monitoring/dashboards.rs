@@ -107,13 +107,13 @@ fn variables() -> Value {
     let of = |name: &str, label: &str, query: &str| {
         json!({
             "name": name, "label": label, "type": "query", "datasource": datasource(),
-            "query": { "query": query, "refId": name }, "definition": query,
+            "query": { "query": query, "refId": name },
             "refresh": 2, "sort": 1, "multi": true, "includeAll": true, "allValue": ".*",
             "current": { "selected": true, "text": ["All"], "value": ["$__all"] }
         })
     };
     json!([
-        { "name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": {} },
+        { "name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus" },
         of("tenant", "Hospital", "label_values(aimis_requests_total, tenant)"),
         of("instance", "Gateway", "label_values(aimis_build_info, instance)")
     ])
@@ -196,12 +196,14 @@ fn options(kind: &str) -> Value {
             "colorMode": "value", "graphMode": "none", "justifyMode": "auto", "textMode": "auto"
         }),
         "timeseries" => json!({
-            "legend": { "displayMode": "list", "placement": "bottom", "showLegend": true },
+            "legend": { "calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": true },
             "tooltip": { "mode": "multi", "sort": "desc" }
         }),
         "heatmap" => json!({
             "calculate": false, "yAxis": { "unit": "s" }, "cellGap": 1,
-            "color": { "mode": "scheme", "scheme": "Blues", "steps": 64 }
+            "color": {
+                "mode": "scheme", "scheme": "Blues", "steps": 64, "reverse": false, "exponent": 0.5, "fill": "dark-blue"
+            }
         }),
         _ => json!({ "showHeader": true }),
     }

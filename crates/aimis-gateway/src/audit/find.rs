@@ -9,7 +9,7 @@ use aimis_core::sign::Timestamp;
 
 use super::chain::{self, Seal};
 use super::files::{Header, Lines, Name, Piece, Trail, list, moment};
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::line::Stated;
 
 /// What is looked for; what is not set matches everything.
@@ -95,10 +95,16 @@ fn search<E: From<io::Error>>(
     let Some(key) = keys.by_id(header.key) else {
         return Ok(true);
     };
-    let operator = query
+    // Under every key: what was on its way when the key changed is in a file of the new one, with tags of the old.
+    let operators: Vec<String> = query
         .operator
-        .map(|name| digits(&key.tagger.operator(name.trim().as_bytes())));
-    let mut tags: HashMap<String, [Option<String>; 2]> = HashMap::new();
+        .iter()
+        .flat_map(|name| {
+            keys.all()
+                .map(|key| digits(&key.tagger.operator(name.trim().as_bytes())))
+        })
+        .collect();
+    let mut tags: HashMap<String, Vec<[Option<String>; 2]>> = HashMap::new();
     let mut lines = Lines::open(&path)?;
     let mut before: Option<Seal> = None;
     while let Some(piece) = lines.next()? {
@@ -111,17 +117,23 @@ fn search<E: From<io::Error>>(
             let (Some(tenant), true) = (stated.tenant, stated.id_tag.is_some() || stated.phone_tag.is_some()) else {
                 continue;
             };
-            let [id, phone] = tags.entry(tenant.to_owned()).or_insert_with(|| {
-                // Which of the two it is need not be known.
-                let subject = key.tagger.patient(tenant, &Patient::new(Some(number), Some(number)));
-                [subject.id, subject.phone].map(|tag| tag.map(|tag| digits(&tag)))
+            let tags = tags.entry(tenant.to_owned()).or_insert_with(|| {
+                let of = |key: &Key| {
+                    // Which of the two it is need not be known.
+                    let subject = key.tagger.patient(tenant, &Patient::new(Some(number), Some(number)));
+                    [subject.id, subject.phone].map(|tag| tag.map(|tag| digits(&tag)))
+                };
+                keys.all().map(of).collect()
             });
             let is = |stated: Option<&str>, tag: &Option<String>| tag.is_some() && stated == tag.as_deref();
-            if !is(stated.id_tag, id) && !is(stated.phone_tag, phone) {
+            if !tags
+                .iter()
+                .any(|[id, phone]| is(stated.id_tag, id) || is(stated.phone_tag, phone))
+            {
                 continue;
             }
         }
-        if !matches(query, &stated, operator.as_deref()) {
+        if !matches(query, &stated, &operators) {
             continue;
         }
         let sound = match (previous, split) {
@@ -145,7 +157,7 @@ fn search<E: From<io::Error>>(
     Ok(true)
 }
 
-fn matches(query: &Query<'_>, stated: &Stated<'_>, operator: Option<&str>) -> bool {
+fn matches(query: &Query<'_>, stated: &Stated<'_>, operators: &[String]) -> bool {
     let is = |wanted: Option<&str>, stated: Option<&str>| wanted.is_none_or(|wanted| stated == Some(wanted));
     let at = moment(stated.time);
     // The trail's own lines are about nobody.
@@ -153,7 +165,9 @@ fn matches(query: &Query<'_>, stated: &Stated<'_>, operator: Option<&str>) -> bo
     about
         && is(query.tenant, stated.tenant)
         && is(query.request, stated.request)
-        && (query.operator.is_none() || is(query.operator, stated.operator) || is(operator, stated.operator_tag))
+        && (query.operator.is_none()
+            || is(query.operator, stated.operator)
+            || operators.iter().any(|tag| stated.operator_tag == Some(tag)))
         && query.since.is_none_or(|since| at.is_some_and(|at| at >= since))
         && query.until.is_none_or(|until| at.is_some_and(|at| at < until))
 }

@@ -105,6 +105,11 @@ impl Journal {
         self.others + self.base + self.pending.len() as u64
     }
 
+    /// Whether there is a key by now that the file is not written under.
+    pub(super) fn is_under_old_key(&self) -> bool {
+        self.key != self.keys.current().id()
+    }
+
     /// Whether the next line belongs into the next file.
     pub(super) fn is_full(&self, now: Timestamp) -> bool {
         self.base + self.pending.len() as u64 >= self.bounds.file || Date::in_china(now) > self.day

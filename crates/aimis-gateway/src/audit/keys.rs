@@ -18,7 +18,7 @@ use crate::telemetry::log::Loggable;
 
 /// Names a key without telling it: 8 bytes of a digest.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct KeyId([u8; 8]);
+pub struct KeyId([u8; 8]);
 
 impl KeyId {
     /// Reads 16 lower-case hex digits.
@@ -120,14 +120,22 @@ impl Keys {
         Ok(Self::new(&*read(current)?, &previous))
     }
 
+    /// Makes the tags of persons, under the current key.
+    pub fn tagger(&self) -> &Tagger {
+        &self.current.tagger
+    }
+
     pub(super) fn current(&self) -> &Key {
         &self.current
     }
 
     pub(super) fn by_id(&self, id: KeyId) -> Option<&Key> {
-        std::iter::once(&self.current)
-            .chain(&self.previous)
-            .find(|key| key.id == id)
+        self.all().find(|key| key.id == id)
+    }
+
+    /// The current one first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 }
 

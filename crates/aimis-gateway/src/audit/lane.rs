@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::keys::Keys;
@@ -36,7 +37,8 @@ pub(super) struct Progress {
 
 /// What workers and the writer share.
 pub(super) struct Shared {
-    pub(super) keys: Arc<Keys>,
+    /// Replaced as a whole by a reload.
+    pub(super) keys: ArcSwap<Keys>,
     pub(super) on_failure: OnFailure,
     /// Whether whoever adds a record waits until it is durable.
     pub(super) each: bool,
@@ -114,13 +116,13 @@ impl Auditor {
     }
 
     /// Makes the tags of persons.
-    pub fn tagger(&self) -> &Tagger {
-        &self.shared.keys.current().tagger
+    pub fn tagger(&self) -> Tagger {
+        self.shared.keys.load().current().tagger.clone()
     }
 
     /// The user that a header names.
     pub fn operator(&self, value: &http::HeaderValue) -> Option<Operator> {
-        Operator::read(value, self.tagger())
+        Operator::read(value, &self.shared.keys.load().current().tagger)
     }
 
     /// Whether what would be recorded may be done. Asked before it is done; [`Self::record`] has the last word.

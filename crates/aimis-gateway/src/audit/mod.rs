@@ -13,6 +13,7 @@
 //! | `chain` | the seal of a line |
 //! | `line` | a line as a reader sees it |
 //! | `files`, `head` | files and their names; the file that says where the trail ends |
+//! | `rekey` | other keys, while it is written |
 //! | `journal`, `open` | a trail that is written; taking one up where it ended |
 //! | [`lane`], `writer` | the way from a request to the disk |
 //! | `syslog` | a copy elsewhere |
@@ -41,6 +42,7 @@ mod line;
 mod open;
 pub mod operator;
 pub mod record;
+mod rekey;
 mod syslog;
 pub mod tags;
 #[cfg(test)]
@@ -59,12 +61,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use files::{Trail, moment};
-pub use keys::{KeyError, Keys};
+pub use keys::{KeyError, KeyId, Keys};
 pub use lane::{Auditor, Unwritable};
 pub use line::Stated;
 pub use open::{Anomaly, OpenError};
 pub use record::{Kind, Record};
+pub use rekey::{KeyRing, RekeyError};
 pub use tags::Subject;
+
+use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
 use crate::config;
@@ -117,7 +122,7 @@ impl Audit {
             log.write(&Event::Audit(Told::Torn(found.torn)));
         }
         let shared = Arc::new(Shared {
-            keys: Arc::clone(&keys),
+            keys: ArcSwap::from(Arc::clone(&keys)),
             on_failure: settings.on_failure,
             each: settings.fsync == config::Fsync::Each,
             max_wait: settings.max_wait,
@@ -171,13 +176,19 @@ impl Audit {
         if settings.verify_interval_hours > 0 {
             let interval = Duration::from_secs(u64::from(settings.verify_interval_hours) * 3_600);
             let (directory, stop) = (settings.path.clone(), Arc::clone(&guard.stop_watch));
+            let shared = Arc::clone(&shared);
             let (clock, log, metrics) = (clock.clone(), log.own_lane(), Arc::clone(metrics));
             let thread = std::thread::Builder::new().name("aimis-audit-read".to_owned());
-            let watch = thread.spawn(move || watch::run(&directory, &keys, interval, &stop, &clock, &log, &metrics));
+            let watch = thread.spawn(move || watch::run(&directory, &shared, interval, &stop, &clock, &log, &metrics));
             guard.watch = Some(watch.map_err(failed)?);
         }
         let clock = clock.clone();
         Ok((Self { shared, clock }, guard))
+    }
+
+    /// A handle on the keys, for a reload.
+    pub fn key_ring(&self) -> KeyRing {
+        KeyRing::new(&self.shared)
     }
 
     /// A handle for a thread, with a queue of its own.

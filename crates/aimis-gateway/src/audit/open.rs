@@ -219,8 +219,7 @@ pub(super) fn open(
     });
     // On a full disk it waits, as every line does; what reads is not kept from starting.
     let _ = journal.sync(now);
-    if journal.key != journal.keys.current().id() {
-        // Tags are made under the current key, and found by the key of their file.
+    if journal.is_under_old_key() {
         journal.roll_to(next, now).map_err(failed)?;
     } else if journal.number + 1 < next {
         let _ = journal.roll_to(next, now);

@@ -243,6 +243,33 @@ fn a_trail_under_another_key_is_not_taken_for_ours() {
 }
 
 #[test]
+fn what_was_on_its_way_when_the_key_changed_is_found() {
+    let mut bed = Bed::new();
+    let mut journal = bed.open();
+    look_ups(&mut journal, 0..2);
+    let late = look_up(&journal, 2);
+    bed.keys = vec![2, 1];
+    journal.keys = bed.keys();
+    assert!(journal.is_under_old_key());
+    journal.roll(later(2)).unwrap();
+    journal.add(late.at, |line| late.write(line));
+    journal.close(later(3)).unwrap();
+    assert_eq!(problems(&bed), []);
+
+    let mut found = 0;
+    let query = Query {
+        number: Some(&phone(2)),
+        ..Query::default()
+    };
+    let searched = find::<std::io::Error>(bed.directory.path(), &bed.keys(), &query, &mut |record| {
+        assert!(record.sound && record.file.contains("00000002"));
+        found += 1;
+        Ok(true)
+    });
+    assert_eq!((searched.unwrap().skipped, found), (vec![], 1));
+}
+
+#[test]
 fn half_a_line_of_a_killed_process_is_cut_off_and_told() {
     for cut in [1, 40, 200] {
         let bed = Bed::new();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::files::Trail;
 use super::keys::Keys;
+use super::lane::Shared;
 use super::told::Told;
 use super::verify::{Expected, Report, verify};
 use crate::clock::Clock;
@@ -21,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Verifies now and every `interval`, until `stopping`.
 pub(super) fn run(
     directory: &Path,
-    keys: &Keys,
+    shared: &Shared,
     interval: Duration,
     stopping: &AtomicBool,
     clock: &Clock,
@@ -29,7 +30,7 @@ pub(super) fn run(
     metrics: &AuditMetrics,
 ) {
     while !stopping.load(Ordering::Acquire) {
-        once(directory, keys, stopping, clock, log, metrics);
+        once(directory, &shared.keys.load_full(), stopping, clock, log, metrics);
         let done = clock.moment();
         loop {
             let left = interval.saturating_sub(clock.moment().since(done));

@@ -70,6 +70,8 @@ impl Writer {
             let last = self.shared.stopping.load(Ordering::Acquire);
             self.sources.extend(self.shared.new_sources());
             let took = self.take();
+            // Behind what was recorded before it: that has the old key's tags.
+            self.take_up_keys();
             let outcome = self.write(last);
             if let Err(error) = &outcome {
                 self.fail(error);
@@ -112,6 +114,18 @@ impl Writer {
         took
     }
 
+    /// Goes over to the keys of a reload. The file that is written stays under its own, so that one has to be among them.
+    fn take_up_keys(&mut self) {
+        let keys = self.shared.keys.load_full();
+        if keys.by_id(self.journal.key).is_some() {
+            self.journal.keys = keys;
+        }
+    }
+
+    fn has_new_keys(&self) -> bool {
+        !Arc::ptr_eq(&self.shared.keys.load(), &self.journal.keys)
+    }
+
     fn write(&mut self, last: bool) -> io::Result<()> {
         let now = self.clock.now();
         let fresh = self.journal.is_unwritten();
@@ -133,7 +147,7 @@ impl Writer {
             self.synced = self.clock.moment();
             self.journal.sync(now)?;
         }
-        if fresh && self.journal.is_full(now) {
+        if fresh && self.journal.is_full(now) || self.journal.is_under_old_key() {
             self.next_file(now)?;
         }
         if self.clock.moment().since(self.housekept) >= HOUSEKEEPING {
@@ -261,7 +275,8 @@ impl Writer {
         self.shared.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // A record may have come between the look and the store; whoever added it saw nobody asleep.
-        if !self.shared.stopping.load(Ordering::Relaxed) && !self.shared.has_new_sources() && !self.take() {
+        let idle = !self.shared.stopping.load(Ordering::Relaxed) && !self.shared.has_new_sources();
+        if idle && !self.has_new_keys() && !self.take() {
             let until_sync = self.interval.saturating_sub(self.clock.moment().since(self.synced));
             let wait = if self.journal.is_pending() {
                 until_sync.max(GATHER)

@@ -24,14 +24,11 @@ pub(super) type Seen = Option<[u8; 32]>;
 pub(super) struct Contents(BTreeMap<String, (PathBuf, Seen)>);
 
 impl Contents {
-    /// Looks at every file that a key ending in `_file` names, but for those that others watch (`tls`) or that are
-    /// read once (`inbox`).
+    /// Looks at every file that a key ending in `_file` or `_files` names, but for those that others watch (`tls`).
     pub(super) fn of(config: &Config) -> Self {
         let mut paths = Vec::new();
         collect(&settings_of(config), "", &mut paths);
-        let watched = paths
-            .into_iter()
-            .filter(|(key, _)| !key.starts_with("inbox.") && !key.contains("tls."));
+        let watched = paths.into_iter().filter(|(key, _)| !key.contains("tls."));
         Self(watched.map(|(key, path)| (key, (path.clone(), seen(&path)))).collect())
     }
 
@@ -70,6 +67,16 @@ fn collect(settings: &[Setting], at: &str, paths: &mut Vec<(String, PathBuf)>) {
                 value: Some(Plain::Text(path)),
                 ..
             } if key.ends_with("_file") => paths.push((full, PathBuf::from(path))),
+            Content::Value {
+                value: Some(Plain::List(all)),
+                ..
+            } if key.ends_with("_files") => {
+                for (index, path) in all.iter().enumerate() {
+                    if let Plain::Text(path) = path {
+                        paths.push((format!("{full}[{index}]"), PathBuf::from(path)));
+                    }
+                }
+            }
             Content::Value { .. } => {}
             Content::Table(settings) => collect(settings, &format!("{full}."), paths),
             Content::Tables(all) => {
@@ -120,6 +127,7 @@ mod tests {
     fn every_secret_is_watched_but_for_those_that_others_watch() {
         let text = "[lan.tls]\ncert_file = \"lan.pem\"\nkey_file = \"lan.key\"\n[platform]\nextra_ca_file = \"ca.pem\"\n\
                     [callback]\nsecret_file = \"path\"\n[inbox]\nkey_file = \"inbox.key\"\n\
+                    previous_key_files = [\"a.key\", \"b.key\"]\n\
                     [[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"a.token\"\nnext_token_file = \"a.next\"\n\
                     callback.target = \"https://his.example/\"\ncallback.target_bearer_file = \"bearer\"\n";
         let config = load(&Sources::text("dir/t.toml", text)).unwrap().config;
@@ -130,6 +138,9 @@ mod tests {
             keys,
             [
                 "callback.secret_file",
+                "inbox.key_file",
+                "inbox.previous_key_files[0]",
+                "inbox.previous_key_files[1]",
                 "platform.extra_ca_file",
                 "tenants[0].callback.secret_file",
                 "tenants[0].callback.target_bearer_file",

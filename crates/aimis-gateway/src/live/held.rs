@@ -1,11 +1,12 @@
 //! Keys that a running process cannot change: what was in force stays, and whoever changed them is told.
 //!
-//! These are the listeners and what is made once with them, threads, the audit trail, traces, and the inbox with its deliveries.
+//! These are the listeners and what is made once with them, threads, the audit trail, traces, and the inbox with its
+//! deliveries; of trail and inbox all but the keys.
 //! Everything else is taken up while requests go on.
 
 use std::collections::BTreeMap;
 
-use crate::config::{Callback, Config, Content, Plain, Setting, settings_of};
+use crate::config::{Audit, Callback, Config, Content, Inbox, Plain, Setting, settings_of};
 
 /// Puts into `new` what `old` has where only a restart can change it. Tells the keys for which that is another value
 /// than the wanted one.
@@ -27,10 +28,21 @@ fn keep(old: &Config, new: &mut Config) {
     new.runtime = old.runtime.clone();
     new.telemetry = old.telemetry.clone();
     new.admin.clone_from(&old.admin);
-    new.inbox = old.inbox.clone();
+    new.inbox = Inbox {
+        key_file: new.inbox.key_file.clone(),
+        previous_key_files: new.inbox.previous_key_files.clone(),
+        ..old.inbox.clone()
+    };
     new.delivery = old.delivery.clone();
     new.emptiness = old.emptiness.clone();
-    new.audit.clone_from(&old.audit);
+    new.audit = match (&old.audit, new.audit.take()) {
+        (Some(old), Some(new)) => Some(Audit {
+            key_file: new.key_file,
+            previous_key_files: new.previous_key_files,
+            ..old.clone()
+        }),
+        (old, _) => old.clone(),
+    };
     new.drain = old.drain.clone();
     new.traces = old.traces.clone();
     new.clock = old.clock.clone();

@@ -12,6 +12,7 @@
 //! | `contents` | what the files hold |
 //! | `held` | keys that only a restart changes |
 //! | `reload` | from the sources to the next generation |
+//! | `rotated` | what is told of a key that took another's place |
 //! | `rotation` | a new token is tried before it is used |
 //!
 //! # What always holds
@@ -25,6 +26,7 @@
 mod contents;
 mod held;
 pub mod reload;
+pub mod rotated;
 pub(crate) mod rotation;
 
 use std::io;
@@ -33,7 +35,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
-use crate::audit::tags::Tagger;
+use crate::audit::KeyRing;
 use crate::callback::deliver::Target;
 use crate::callback::hospital::Hospitals;
 use crate::callback::inbox::Inbox;
@@ -149,8 +151,8 @@ pub(crate) struct Around {
     pub(crate) resolver: Resolver,
     /// Where callbacks are kept, if any are taken.
     pub(crate) inbox: Option<Arc<dyn Inbox>>,
-    /// Makes the patient's tags for the audit trail, where there is one.
-    pub(crate) audit: Option<Tagger>,
+    /// The keys of the audit trail, where there is one.
+    pub(crate) audit: Option<KeyRing>,
     /// True: whoever waits for events is answered.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -196,7 +198,9 @@ impl Generation {
             stop,
         } = around;
         let mut snapshot = prepared.snapshot;
-        snapshot.audit.clone_from(audit);
+        // Under the key that will be in force with it, if that is another.
+        let tagger = snapshot.audit.take();
+        snapshot.audit = tagger.or_else(|| audit.as_ref().map(KeyRing::tagger));
         let snapshot = Arc::new(snapshot);
         let shared = before.map(|before| &*before.shared);
         let limits = before.map(|before| &*before.limits);

@@ -11,9 +11,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::contents::{self, Contents};
+use super::rotated::Rotated;
 use super::{Around, Generation, Live, held};
+use crate::audit;
 use crate::callback::deliver::Target;
 use crate::callback::hospital::Hospitals;
+use crate::callback::inbox;
 use crate::clock::Moment;
 use crate::config::{self, Config, ConfigError, LogLevel, SourceFile, Sources};
 use crate::forward::cache::Cache;
@@ -46,6 +49,10 @@ pub enum ReloadError {
     Prepare(PrepareError),
     /// A file that it names is a pipe, which was read at the start and would be waited for now.
     Pipe(std::path::PathBuf),
+    /// The keys of the audit trail.
+    AuditKeys(audit::RekeyError),
+    /// The keys of the inbox.
+    InboxKeys(inbox::RekeyError),
     /// The system denied something.
     System(std::io::ErrorKind),
 }
@@ -73,6 +80,8 @@ impl fmt::Display for ReloadError {
                 "{}: is no regular file and cannot be read again; restart instead",
                 path.display()
             ),
+            Self::AuditKeys(error) => write!(f, "{error}"),
+            Self::InboxKeys(error) => write!(f, "{error}"),
             Self::System(kind) => write!(f, "the system denied a resource: {kind}"),
         }
     }
@@ -125,6 +134,8 @@ struct Candidate {
     config: Config,
     held: Vec<String>,
     prepared: Prepared,
+    /// Other keys for the audit trail.
+    audit: Option<Arc<audit::Keys>>,
 }
 
 impl Reload {
@@ -186,7 +197,16 @@ impl Reload {
     async fn look(&mut self, forced: bool) -> Result<(), Arc<ReloadError>> {
         let (sources, before) = (self.sources.clone(), self.live.get());
         let (seen, now) = (self.seen.clone(), self.around.clock.moment());
-        let search = move || find(sources.as_ref(), &before, (!forced).then_some(&seen), now);
+        let ring = self.around.audit.clone();
+        let search = move || {
+            let there = There {
+                sources: sources.as_ref(),
+                before: &before,
+                audit: ring.as_ref(),
+                now,
+            };
+            there.find((!forced).then_some(&seen))
+        };
         let Ok(found) = tokio::task::spawn_blocking(search).await else {
             // A defect; the panic has a line of its own.
             return Err(Arc::new(ReloadError::System(std::io::ErrorKind::Other)));
@@ -196,7 +216,15 @@ impl Reload {
         };
         let files = seen.files.clone();
         self.seen = seen;
-        match result.and_then(|candidate| self.take(candidate, files)) {
+        let taken = match result {
+            // Last of all that may fail; what opens with the keys before opens with these, too.
+            Ok(candidate) => match self.rekey_inbox(&candidate.config).await {
+                Ok(rekeyed) => self.take(candidate, files, rekeyed),
+                Err(error) => Err(ReloadError::InboxKeys(error)),
+            },
+            Err(error) => Err(error),
+        };
+        match taken {
             Ok(()) => {
                 self.failed = false;
                 Ok(())
@@ -210,9 +238,27 @@ impl Reload {
         }
     }
 
+    async fn rekey_inbox(&self, config: &Config) -> Result<Option<inbox::Rekeyed>, inbox::RekeyError> {
+        match &self.around.inbox {
+            Some(inbox) => inbox.rekey((&config.inbox).into()).await,
+            None => Ok(None),
+        }
+    }
+
     /// Puts `candidate` in force.
-    fn take(&mut self, candidate: Candidate, files: Contents) -> Result<(), ReloadError> {
-        let Candidate { config, held, prepared } = candidate;
+    fn take(
+        &mut self,
+        candidate: Candidate,
+        files: Contents,
+        inbox: Option<inbox::Rekeyed>,
+    ) -> Result<(), ReloadError> {
+        let Candidate {
+            config,
+            held,
+            mut prepared,
+            audit,
+        } = candidate;
+        prepared.snapshot.audit = audit.as_ref().map(|keys| keys.tagger().clone());
         let before = self.live.get();
         let switches = prepared.switches.clone();
         let Around { clock, log, .. } = &self.around;
@@ -221,6 +267,8 @@ impl Reload {
         keep_choices(&before, &next, &switches, clock.moment());
         let lost = lost(&before, &next);
 
+        let audit = self.around.audit.as_ref().zip(audit);
+        let audit = audit.and_then(|(ring, keys)| ring.put(keys));
         log.set_level(level(next.config.log.level));
         self.live.replace(next);
         let next = self.live.get();
@@ -244,6 +292,15 @@ impl Reload {
             }
         }
         self.tell(&before, &next, held, &switches);
+        for rotated in [
+            audit.map(|(before, now)| Rotated::Audit { before, now }),
+            inbox.map(Rotated::Inbox),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            self.around.log.write(&Event::KeyRotated(rotated));
+        }
         Ok(())
     }
 
@@ -297,55 +354,77 @@ impl Reload {
     }
 }
 
-/// What there is now; `None` if that is what was `last` seen. Does not return a failure that is over by then.
-fn find(sources: Option<&Sources>, before: &Generation, last: Option<&Seen>, now: Moment) -> Option<Found> {
-    let mut found = find_once(sources, before, last, now)?;
-    for _ in 1..LOOKS {
-        if found.result.is_ok() {
-            break;
-        }
-        // It may have been looked at while it was written.
-        match find_once(sources, before, Some(&found.seen), now) {
-            None => break,
-            Some(again) if last == Some(&again.seen) => return None,
-            Some(again) => found = again,
-        }
-    }
-    Some(found)
+/// Where to look, and what what is found is compared with.
+struct There<'t> {
+    sources: Option<&'t Sources>,
+    before: &'t Generation,
+    /// The keys of the audit trail, where there is one.
+    audit: Option<&'t audit::KeyRing>,
+    now: Moment,
 }
 
-fn find_once(sources: Option<&Sources>, before: &Generation, last: Option<&Seen>, now: Moment) -> Option<Found> {
-    let file = file_of(sources);
-    let loaded = match sources {
-        Some(sources) => config::load(sources).map(|loaded| loaded.config),
-        None => Ok(before.config.clone()),
-    };
-    let seen = Seen {
-        file,
-        files: Contents::of(loaded.as_ref().unwrap_or(&before.config)),
-    };
-    if last == Some(&seen) {
-        return None;
-    }
-    let pipe = seen.files.pipe().map(std::path::Path::to_owned);
-    let candidate = |mut config: Config| {
-        if let Some(path) = pipe {
-            return Err(ReloadError::Pipe(path));
+impl There<'_> {
+    /// What there is now; `None` if that is what was `last` seen. Does not return a failure that is over by then.
+    fn find(&self, last: Option<&Seen>) -> Option<Found> {
+        let mut found = self.find_once(last)?;
+        for _ in 1..LOOKS {
+            if found.result.is_ok() {
+                break;
+            }
+            // It may have been looked at while it was written.
+            match self.find_once(Some(&found.seen)) {
+                None => break,
+                Some(again) if last == Some(&again.seen) => return None,
+                Some(again) => found = again,
+            }
         }
+        Some(found)
+    }
+
+    fn find_once(&self, last: Option<&Seen>) -> Option<Found> {
+        let file = file_of(self.sources);
+        let loaded = match self.sources {
+            Some(sources) => config::load(sources).map(|loaded| loaded.config),
+            None => Ok(self.before.config.clone()),
+        };
+        let seen = Seen {
+            file,
+            files: Contents::of(loaded.as_ref().unwrap_or(&self.before.config)),
+        };
+        if last == Some(&seen) {
+            return None;
+        }
+        let candidate = |config| match seen.files.pipe() {
+            Some(path) => Err(ReloadError::Pipe(path.to_owned())),
+            None => self.candidate(config),
+        };
+        let result = loaded.map_err(ReloadError::Config).and_then(candidate);
+        Some(Found { seen, result })
+    }
+
+    fn candidate(&self, mut config: Config) -> Result<Candidate, ReloadError> {
+        let before = self.before;
         let held = held::hold(&before.config, &mut config);
         if !held.is_empty() {
             config::check_again(&config).map_err(ReloadError::Together)?;
         }
+        let audit = match self.audit.zip(config.audit.as_ref()) {
+            Some((ring, settings)) => ring.read(settings).map_err(ReloadError::AuditKeys)?,
+            None => None,
+        };
         let before = Before {
             snapshot: &before.snapshot,
             config: &before.config,
-            now,
+            now: self.now,
         };
         let prepared = prepare_after(&config, Some(before)).map_err(ReloadError::Prepare)?;
-        Ok(Candidate { config, held, prepared })
-    };
-    let result = loaded.map_err(ReloadError::Config).and_then(candidate);
-    Some(Found { seen, result })
+        Ok(Candidate {
+            config,
+            held,
+            prepared,
+            audit: audit.map(Arc::new),
+        })
+    }
 }
 
 fn file_of(sources: Option<&Sources>) -> contents::Seen {

@@ -29,6 +29,7 @@ use crate::edge::tls::files::FileError;
 use crate::keyring::{Source, Switch};
 use crate::listener::Bound;
 use crate::live::reload::{HeldKeys, ReloadError};
+use crate::live::rotated::Rotated;
 use crate::security::Rule;
 use crate::tenant::TenantName;
 use aimis_core::token::Fingerprint;
@@ -49,6 +50,8 @@ pub enum Event<'a> {
         /// Where.
         address: &'a Bound,
     },
+    /// A key of the gateway's own took another's place.
+    KeyRotated(Rotated),
     /// A tenant's token is loaded.
     SecretLoaded {
         /// Whose.
@@ -386,6 +389,7 @@ impl Event<'_> {
             Event::Started { .. }
             | Event::Listening { .. }
             | Event::SecretLoaded { .. }
+            | Event::KeyRotated(_)
             | Event::ConfigReloaded { .. }
             | Event::TokenSwitched {
                 reason: SwitchReason::Canary | SwitchReason::File,
@@ -469,6 +473,7 @@ impl Event<'_> {
             Event::Started { .. } => "started",
             Event::Listening { .. } => "listening",
             Event::SecretLoaded { .. } => "secret_loaded",
+            Event::KeyRotated(_) => "key_rotated",
             Event::ConfigReloaded { .. } => "config_reloaded",
             Event::ConfigReloadFailed { .. } => "config_reload_failed",
             Event::RestartNeeded { .. } => "restart_needed",

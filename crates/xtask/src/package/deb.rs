@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::tree::Tree;
-use super::{commit_time, directory, empty, host, printed, version};
+use super::{commit_time, directory, documents, empty, host, printed, version};
 use crate::repository::{program, read, root};
 use crate::steps::tell;
 
+/// There is no address to write to; `.invalid` is reserved for such ones (RFC 2606).
+const MAINTAINER: &str = "The developers of aimis-gateway <aimis-gateway@packages.invalid>";
 const CONFIGURATION: &str = "etc/aimis-gateway/gateway.toml";
 
 /// Builds it around `binary` and returns its path.
@@ -52,16 +54,6 @@ pub(super) fn build(binary: &Path) -> Result<PathBuf> {
 
 fn program_files(tree: &Tree, binary: &Path) -> Result<()> {
     tree.program(binary, "usr/bin/aimis-gateway")?;
-    for file in [
-        "gateway.full.toml",
-        "gateway.schema.json",
-        "codes.toml",
-        "metrics.json",
-        "log-fields.json",
-        "openapi.json",
-    ] {
-        tree.copy(&format!("config/{file}"), &format!("usr/share/aimis-gateway/{file}"))?;
-    }
     let completions = [
         ("bash", "bash-completion/completions/aimis-gateway"),
         ("zsh", "zsh/vendor-completions/_aimis-gateway"),
@@ -92,36 +84,34 @@ fn units(tree: &Tree) -> Result<()> {
 }
 
 fn documents(tree: &Tree, binary: &Path) -> Result<()> {
-    let place = "usr/share/doc/aimis-gateway";
-    // Alerts name the runbooks by this place.
-    for (from, to) in [
-        ("docs", place.to_owned()),
-        ("deploy/runbooks", format!("{place}/runbooks")),
-    ] {
-        for entry in fs::read_dir(root().join(from))? {
-            let file = entry?.file_name().to_string_lossy().into_owned();
-            if file == "SUMMARY.md" {
-                continue;
-            }
-            let text = read(&format!("{from}/{file}"))?;
-            tree.write(&format!("{to}/{file}"), as_installed(&text))?;
-        }
-    }
+    documents::install(tree)?;
+    let place = documents::PLACE;
     let example = "credentials.conf.example";
     tree.copy(
         &format!("deploy/systemd/aimis-gateway.service.d/{example}"),
         &format!("{place}/{example}"),
     )?;
-    tree.copy("LICENSE", &format!("{place}/copyright"))?;
-    tree.gzip(&format!("{place}/changelog"), read("CHANGELOG.md")?)?;
+    tree.copy("deploy/debian/copyright", &format!("{place}/copyright"))?;
+    tree.copy(
+        "deploy/debian/lintian-overrides",
+        "usr/share/lintian/overrides/aimis-gateway",
+    )?;
+    tree.gzip(&format!("{place}/NEWS.md"), read("CHANGELOG.md")?)?;
+    tree.gzip(&format!("{place}/changelog"), changelog()?)?;
     tree.gzip("usr/share/man/man1/aimis-gateway.1", printed(binary, &["gen", "man"])?)
 }
 
-/// Links to what lies elsewhere in the repository, as they lead where the package puts it.
-fn as_installed(text: &str) -> String {
-    text.replace("](../deploy/runbooks/", "](runbooks/")
-        .replace("](../config/", "](../../aimis-gateway/")
-        .replace("](../../docs/", "](../")
+/// In Debian's form, for the programs that read it before an upgrade; what has changed stands in `NEWS.md`.
+fn changelog() -> Result<String> {
+    let (version, time) = (version()?, format!("@{}", commit_time()?));
+    let date = program("date")
+        .args(&["--utc", "--rfc-email", "--date", &time])
+        .output()?;
+    Ok(format!(
+        "aimis-gateway ({version}) unstable; urgency=medium\n\n  * See NEWS.md.gz: what changes for those who run it.\n\n \
+         -- {MAINTAINER}  {}\n",
+        date.trim()
+    ))
 }
 
 /// A static binary needs nothing; a dynamic one says which C library, as far as Debian's names go.
@@ -134,7 +124,7 @@ fn control(version: &str, architecture: &str, kilobytes: u64, binary: &Path) -> 
         "Package: aimis-gateway\n\
          Version: {version}\n\
          Architecture: {architecture}\n\
-         Maintainer: The aimis-gateway developers <root@localhost>\n\
+         Maintainer: {MAINTAINER}\n\
          Installed-Size: {kilobytes}\n\
          {depends}\
          Recommends: systemd (>= 219), ca-certificates\n\

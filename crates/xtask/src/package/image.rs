@@ -34,3 +34,12 @@ pub(super) fn tried(binary: &Path) -> Result<()> {
         .args(&["tests/deploy/pod.py", &binary.display().to_string()])
         .run()
 }
+
+/// Starts what `deploy/docker/compose*.yaml` name; `tests/deploy/compose.py` says what that shows.
+pub(super) fn composed(binary: &Path) -> Result<()> {
+    tools::provide_compose()?;
+    let python = tools::provide_python()?;
+    program(python)
+        .args(&["tests/deploy/compose.py", &binary.display().to_string()])
+        .run()
+}

@@ -1,7 +1,9 @@
 //! `package`: what a hospital installs. A static binary, a `.deb`, and a kit for machines without network.
 
 mod deb;
+mod documents;
 mod image;
+mod judge;
 mod kit;
 mod sbom;
 mod tree;
@@ -22,6 +24,8 @@ which package?
   cargo xtask package deb [--binary FILE] a .deb with that binary, or with this one
   cargo xtask package image [--binary FILE] a directory from which `docker build` makes the image without network
   cargo xtask package pod [--binary FILE] the image, built and run as Kubernetes would, by podman (as root)
+  cargo xtask package compose [--binary FILE] the compose files of deploy/docker, started with podman (as root)
+  cargo xtask package judge [--binary FILE] what else judges deploy/ and the .deb: checkov, Grafana's types, lintian
   cargo xtask package kit                 an archive for machines without network: all of these, checksums, SBOM
   cargo xtask package boot [--binary FILE] systemd booted in namespaces of its own, with the units and the binary (as root)
   cargo xtask package try [--binary FILE] the .deb, installed into an empty directory, used, removed (as root)
@@ -40,6 +44,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         Some((&"deb", rest)) => deb::build(&binary(rest)?).map(drop),
         Some((&"image", rest)) => image::context(&binary(rest)?),
         Some((&"pod", rest)) => image::tried(&binary(rest)?),
+        Some((&"compose", rest)) => image::composed(&binary(rest)?),
+        Some((&"judge", rest)) => judge::run(&binary(rest)?),
         Some((&"kit", [])) => kit::build(&static_binary()?),
         Some((&"boot", rest)) => program("tests/systemd/boot.sh")
             .args(&[binary(rest)?.display().to_string()])

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{empty, is_root};
+use super::{documents, empty, is_root};
 use crate::repository::{Run, program};
 use crate::steps::tell;
 
@@ -98,6 +98,15 @@ fn installed(root: &Path) -> Result<()> {
         if (found_mode, found_owner) != (mode, owner) {
             bail!("/{place} has mode {found_mode:o} and owner {found_owner:?}, not {mode:o} and {owner:?}");
         }
+    }
+    let links = documents::check_links(root)?;
+    ensure!(links > 20, "the documents have {links} links only");
+    let rules = fs::read_to_string(root.join(documents::PLACE).join("examples/prometheus/rules.yaml"))?;
+    for url in rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook_url: file:///"))
+    {
+        ensure!(root.join(url).exists(), "there is no /{url}");
     }
     let unit = fs::read_to_string(root.join("usr/lib/systemd/system/aimis-gateway.service"))?;
     let wanted = "ExecStart=/usr/bin/aimis-gateway serve --config /etc/aimis-gateway/gateway.toml";

@@ -9,8 +9,25 @@ use super::{Tool, find, obtain, provide_all};
 use crate::repository::{program, read, root};
 use crate::steps::tell;
 
-/// What the environment is made of, each in one version.
-const REQUIREMENTS: &str = "tests/deploy/requirements.txt";
+/// Packages of Python, apart from those of the system.
+struct Environment {
+    /// Where it is made.
+    place: &'static str,
+    /// What it is made of, each in one version.
+    requirements: &'static str,
+}
+
+/// What tests ask.
+const TESTS: &Environment = &Environment {
+    place: "target/deploy-tools",
+    requirements: "tests/deploy/requirements.txt",
+};
+
+/// What `package judge` asks beside: 300 MB.
+const CHECKOV: &Environment = &Environment {
+    place: "target/checkov",
+    requirements: "tests/deploy/checkov.txt",
+};
 
 /// Debian has this part of Python in a package of its own.
 const VENV: &Tool = &Tool {
@@ -55,6 +72,50 @@ const CONTAINERS: &[Tool] = &[
     },
 ];
 
+/// What `package compose` starts beside, in place of images that cannot be had.
+const COMPOSED: &[Tool] = &[Tool {
+    program: "redis-server",
+    needed_for: "stands for the image of Redis",
+    debian: &["redis-server", "redis-tools"],
+    fedora: &["redis"],
+    arch: &["redis"],
+    alpine: &["redis"],
+    brew: &[],
+}];
+
+/// What `package judge` asks beside Python's.
+const JUDGES: &[Tool] = &[
+    Tool {
+        program: "npm",
+        needed_for: "brings Grafana's types, which the dashboards are compiled against",
+        debian: &["npm"],
+        fedora: &["npm"],
+        arch: &["npm"],
+        alpine: &["npm"],
+        brew: &["node"],
+    },
+    Tool {
+        program: "lintian",
+        needed_for: "judges the .deb",
+        debian: &["lintian"],
+        fedora: &[],
+        arch: &[],
+        alpine: &[],
+        brew: &[],
+    },
+];
+
+/// Sees to it that the compose files can be started.
+pub(crate) fn provide_compose() -> Result<()> {
+    provide_all(&CONTAINERS.iter().chain(COMPOSED).collect::<Vec<_>>())
+}
+
+/// Sees to it that there is who judges packages, and returns the Python of checkov.
+pub(crate) fn provide_judges() -> Result<PathBuf> {
+    provide_all(&JUDGES.iter().collect::<Vec<_>>())?;
+    provide_environment(CHECKOV)
+}
+
 /// Sees to it that containers can be run.
 pub(crate) fn provide_containers() -> Result<()> {
     provide_all(&CONTAINERS.iter().collect::<Vec<_>>())
@@ -62,9 +123,14 @@ pub(crate) fn provide_containers() -> Result<()> {
 
 /// Sees to it that the Python environment `target/deploy-tools` is there, and returns its Python.
 pub(crate) fn provide_python() -> Result<PathBuf> {
-    let environment = root().join("target/deploy-tools");
+    provide_environment(TESTS)
+}
+
+fn provide_environment(wanted: &Environment) -> Result<PathBuf> {
+    let Environment { place, requirements } = *wanted;
+    let environment = root().join(place);
     let python = environment.join("bin/python");
-    let (installed, wanted) = (environment.join("requirements.txt"), read(REQUIREMENTS)?);
+    let (installed, wanted) = (environment.join("requirements.txt"), read(requirements)?);
     if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
@@ -84,7 +150,7 @@ pub(crate) fn provide_python() -> Result<PathBuf> {
     ];
     program(&python)
         .args(&pip)
-        .args(&["--requirement", REQUIREMENTS])
+        .args(&["--requirement", requirements])
         .run()
         .context("what judges deploy/ cannot be installed")?;
     // Last, so that what is half installed is not taken for whole.

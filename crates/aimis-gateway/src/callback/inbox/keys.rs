@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::key_file::{self, Fault};
 use crate::secrets::{self, SecretError};
+use crate::telemetry::log::Loggable;
 
 /// Names a key without telling it: 8 bytes of a digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +39,12 @@ impl fmt::Display for KeyId {
 impl fmt::Debug for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl Loggable for KeyId {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        crate::telemetry::log::write_string(out, &self.to_string());
     }
 }
 
@@ -155,9 +162,12 @@ impl Keys {
     }
 
     pub(super) fn by_id(&self, id: KeyId) -> Option<&SealKey> {
-        std::iter::once(&self.current)
-            .chain(&self.previous)
-            .find(|key| key.id == id)
+        self.all().find(|key| key.id == id)
+    }
+
+    /// The current one first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &SealKey> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 }
 
@@ -176,6 +186,45 @@ pub enum KeyError {
     /// The first key could not be written.
     #[error("{}: a key could not be written there: {}", .0.display(), .1.kind())]
     NotMade(PathBuf, std::io::Error),
+}
+
+/// The keys that are in force now, and were before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rekeyed {
+    /// The key that sealed.
+    pub before: KeyId,
+    /// The key that seals.
+    pub now: KeyId,
+}
+
+/// Why other keys are not taken up. Those in force stay.
+#[derive(Debug, thiserror::Error)]
+pub enum RekeyError {
+    /// A file gives no key.
+    #[error("inbox: {0}")]
+    Key(#[from] KeyError),
+    /// A key is in none of the files by now, and needed.
+    #[error(
+        "inbox.previous_key_files: {} sealed with the key {key}, which is in none of inbox.key_file and \
+         inbox.previous_key_files; put it into a file of its own and name that", sealed(*.rows)
+    )]
+    Needed {
+        /// The key's id.
+        key: KeyId,
+        /// Events under it; 0 for the key that is in force.
+        rows: u64,
+    },
+    /// The store could not be asked.
+    #[error("inbox: it could not be asked whether events need a key that is gone; reload again")]
+    Failed,
+}
+
+fn sealed(rows: u64) -> String {
+    match rows {
+        0 => "events are".to_owned(),
+        1 => "1 event is".to_owned(),
+        _ => format!("{rows} events are"),
+    }
 }
 
 fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {

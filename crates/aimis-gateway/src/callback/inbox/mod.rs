@@ -62,12 +62,12 @@ use crate::tenant::TenantName;
 pub use act::Act;
 pub use answer::{AppendError, Appended, InboxError, Kind, SettleError};
 pub use end::end_process;
-pub use keys::{KeyError, KeyId};
+pub use keys::{KeyError, KeyId, RekeyError, Rekeyed};
 pub use lease::{Lease, Leased, Leases, Outcome, Reason};
 pub use metrics::InboxMetrics;
 pub use receipt::Receipt;
 pub use rules::Sharing;
-pub use sqlite::Sqlite;
+pub use sqlite::{KeyFiles, Sqlite};
 pub use view::{Filter, Pace, Retained, Run, Shown, State, Stats, Summary, Touched, Verdict};
 
 /// Keeps events. Every method may be called from any runtime; the work is done on threads of the inbox.
@@ -133,6 +133,10 @@ pub trait Inbox: Send + Sync {
 
     /// Since when a tenant's study lists are compared with its callbacks. The first call says that they are from now on.
     fn reconciles(&self, tenant: &TenantName) -> BoxFuture<'static, Result<Timestamp, InboxError>>;
+
+    /// Seals under the keys that `files` hold now, and opens with them; what was sealed before stays as it is. `None` if
+    /// the current key is the one in force.
+    fn rekey(&self, files: KeyFiles) -> BoxFuture<'static, Result<Option<Rekeyed>, RekeyError>>;
 
     /// Changes whenever there may be more to lease than before: an event came, was released, retried or resumed.
     fn changes(&self) -> watch::Receiver<u64>;

@@ -3,7 +3,8 @@
 use super::super::log::Line;
 use super::callback::not_stored;
 use super::{Event, Purge};
-use crate::callback::inbox::Kind;
+use crate::callback::inbox::{Kind, Rekeyed};
+use crate::live::rotated::Rotated;
 
 impl Event<'_> {
     /// Its fields beyond the ones that every line has.
@@ -28,6 +29,13 @@ impl Event<'_> {
                 line.field("tenant", *tenant)
                     .field("fingerprint", *fingerprint)
                     .field("source", source.as_str());
+            }
+            Event::KeyRotated(rotated) => {
+                line.field("key", rotated.key());
+                match *rotated {
+                    Rotated::Audit { before, now } => line.field("key.id", now).field("key.id.before", before),
+                    Rotated::Inbox(Rekeyed { before, now }) => line.field("key.id", now).field("key.id.before", before),
+                };
             }
             Event::ConfigReloaded { tenants, clients } => {
                 line.field("tenants", *tenants).field("clients", *clients);

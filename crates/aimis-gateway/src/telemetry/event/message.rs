@@ -12,6 +12,9 @@ impl Event<'_> {
             Event::Started { .. } => "gateway started",
             Event::Listening { .. } => "listening",
             Event::SecretLoaded { .. } => "token loaded",
+            Event::KeyRotated(_) => {
+                "what is written from now on is under the key that is in the file now; what was written before needs the key before"
+            }
             Event::ConfigReloaded { .. } => "the configuration and its files were read anew, and are in force",
             Event::ConfigReloadFailed { .. } => {
                 "the configuration or a file of it has changed and cannot be used: all that was before is kept"

@@ -3,6 +3,7 @@
 //! | file | is about |
 //! |---|---|
 //! | `open` | files, keys, settings of the database |
+//! | `ring` | the keys in force, and others in their place |
 //! | `recover` | what a gateway before had leased |
 //! | `schema` | the tables |
 //! | `writer` | the thread that writes: many calls, one commit, answers behind it |
@@ -26,6 +27,7 @@ mod neighbours;
 mod open;
 mod read;
 mod recover;
+mod ring;
 mod room;
 mod schema;
 #[cfg(test)]
@@ -41,18 +43,19 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::keys::{Keys, Unopened, bound_to};
+use super::keys::Unopened;
 use super::metrics::InboxMetrics;
 use super::rules::Sharing;
 use super::{
-    Act, AppendError, Appended, Filter, Inbox, InboxError, Lease, Leases, Outcome, Pace, Receipt, Retained, Run,
-    SettleError, Shown, Stats, Summary, Touched, Verdict,
+    Act, AppendError, Appended, Filter, Inbox, InboxError, Lease, Leases, Outcome, Pace, Receipt, RekeyError, Rekeyed,
+    Retained, Run, SettleError, Shown, Stats, Summary, Touched, Verdict,
 };
-use crate::callback::event::{EventId, NewEvent, Payload, Tags};
+use crate::callback::event::{EventId, NewEvent, Tags};
 use crate::clock::Clock;
 use crate::tenant::TenantName;
 use arrive::Sealed;
 use read::Reader;
+use ring::Rings;
 use writer::Writer;
 
 pub use open::{KeyFiles, OpenError};
@@ -136,9 +139,7 @@ pub struct Parts {
 
 /// The inbox in a file.
 pub struct Sqlite {
-    keys: Arc<Keys>,
-    /// The number that rows have for the current key.
-    key: i64,
+    ring: Rings,
     tags: Tags,
     clock: Clock,
     settings: Arc<Settings>,
@@ -166,21 +167,12 @@ impl Sqlite {
     }
 
     fn opener(&self) -> Opener {
-        Opener(Arc::clone(&self.keys))
+        self.ring.clone()
     }
 }
 
 /// Opens sealed payloads.
-#[derive(Clone)]
-struct Opener(Arc<Keys>);
-
-impl Opener {
-    fn open(&self, key: [u8; 8], tenant: &TenantName, id: EventId, sealed: Vec<u8>) -> Result<Payload, Unopened> {
-        let key = self.0.by_id(super::keys::KeyId::from_bytes(key)).ok_or(Unopened)?;
-        let aad = bound_to("event", tenant.as_str(), id.as_bytes());
-        key.open(sealed, &aad).map(Payload::new)
-    }
-}
+type Opener = Rings;
 
 impl Inbox for Sqlite {
     fn tags(&self) -> &Tags {
@@ -188,10 +180,12 @@ impl Inbox for Sqlite {
     }
 
     fn append(&self, event: NewEvent) -> Answer<Appended, AppendError> {
-        let Ok(sealed) = Sealed::new(event, self.keys.current(), self.key, self.clock.now()) else {
+        let ring = self.ring.hold();
+        let Ok(sealed) = Sealed::new(event, ring.keys.current(), ring.number, self.clock.now()) else {
             return std::future::ready(Err(InboxError::Failed.into())).boxed();
         };
         let call = self.writer.calls().offer(move |store| store.append(&sealed));
+        drop(ring);
         async move {
             let taken = match call.ok_or(AppendError::Busy)?.await {
                 Err(InboxError::DiskFull) => return Err(AppendError::Full),
@@ -288,6 +282,10 @@ impl Inbox for Sqlite {
         let tenant = tenant.clone();
         let call = self.writer.calls().call(move |store| store.reconciles(tenant.as_str()));
         async move { call.await.map(read::timestamp) }.boxed()
+    }
+
+    fn rekey(&self, files: KeyFiles) -> Answer<Option<Rekeyed>, RekeyError> {
+        ring::rekey(self.ring.clone(), self.writer.calls().clone(), files).boxed()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -5,18 +5,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
 use super::neighbours::Neighbours;
 use super::read::Reader;
 use super::recover::recover_within_room;
+use super::ring::{self, Ring, Rings};
 use super::room::{PAGE, Room};
 use super::writer::{Store, Writer};
 use super::{Parts, Role, Settings, Sqlite, schema};
 use crate::callback::event::Tags;
-use crate::callback::inbox::keys::{KeyError, KeyId, Keys, bound_to};
+use crate::callback::inbox::keys::{KeyError, KeyId, Keys};
 use crate::disk;
 use crate::secrets::{self, in_full};
 
@@ -24,8 +24,6 @@ use crate::secrets::{self, in_full};
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Bytes of pages that each connection keeps.
 const CACHE_KIB: u32 = 16 * 1024;
-/// What the tags' own key is bound to.
-const TAG_KEY: &str = "tag_key";
 
 /// Where the keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +141,7 @@ impl Sqlite {
         let lock = prepare_files(&settings, role)?;
         let mut connection = connect(&settings, role)?;
         schema::migrate(&mut connection, role)?;
-        let (keys, key, tags) = unlock(&mut connection, keys)?;
+        let (ring, tags) = unlock(&mut connection, keys)?;
         if role == Role::Gateway {
             recover_within_room(&connection, &parts.clock)?;
         }
@@ -165,8 +163,7 @@ impl Sqlite {
             Role::Command => None,
         };
         Ok(Self {
-            keys: Arc::new(keys),
-            key,
+            ring: Rings::new(ring),
             tags,
             clock,
             settings,
@@ -259,58 +256,26 @@ fn connect_to_read(settings: &Settings) -> Result<Connection, OpenError> {
 }
 
 /// Reads the keys, makes sure that everything can be opened with them, and opens the database's own key.
-fn unlock(connection: &mut Connection, files: &KeyFiles) -> Result<(Keys, i64, Tags), OpenError> {
+fn unlock(connection: &mut Connection, files: &KeyFiles) -> Result<(Ring, Tags), OpenError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let kept: Option<([u8; 8], Vec<u8>)> = transaction
-        .query_row(
-            "SELECT id, value FROM meta JOIN keys ON keys.number = meta.key WHERE name = ?1",
-            [TAG_KEY],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()?;
+    let kept = ring::kept_tag_key(&transaction)?;
     let keys = Keys::read(&files.current, &files.previous, kept.is_none())?;
-    let needed: Vec<([u8; 8], i64)> = transaction
-        .prepare("SELECT id, rows FROM keys WHERE rows > 0 OR number IN (SELECT key FROM meta)")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    for (id, rows) in needed {
-        let key = KeyId::from_bytes(id);
-        if keys.by_id(key).is_none() {
-            let rows = rows.unsigned_abs();
-            return Err(OpenError::KeyMissing { key, rows });
-        }
+    if let Some((key, rows)) = ring::missing(&transaction, &keys)? {
+        return Err(OpenError::KeyMissing { key, rows });
     }
-    let current = keys.current().id();
-    transaction.execute(
-        "INSERT INTO keys (id) VALUES (?1) ON CONFLICT DO NOTHING",
-        [current.as_bytes()],
-    )?;
-    let number: i64 = transaction.query_row("SELECT number FROM keys WHERE id = ?1", [current.as_bytes()], |row| {
-        row.get(0)
-    })?;
-    let aad = bound_to(TAG_KEY, "", b"");
-    let mut tag_key = Zeroizing::new([0; 32]);
-    let sealed_by = kept.as_ref().map(|(id, _)| KeyId::from_bytes(*id));
-    match kept {
-        Some((id, value)) => {
-            let key = keys.by_id(KeyId::from_bytes(id)).ok_or(OpenError::Damaged)?;
-            let opened = key.open(value, &aad).map_err(|_| OpenError::Damaged)?;
-            if opened.len() != tag_key.len() {
-                return Err(OpenError::Damaged);
-            }
-            tag_key.copy_from_slice(&opened);
-        }
-        None => tag_key = secrets::random_key()?,
-    }
+    let number = ring::number(&transaction, &keys)?;
+    let sealed_by = kept.as_ref().map(|kept| kept.by);
+    let tag_key = match kept {
+        Some(kept) => kept.open(&keys).map_err(|_| OpenError::Damaged)?,
+        None => secrets::random_key()?,
+    };
     // A retired key is not needed any more once nothing is sealed with it.
-    if sealed_by != Some(current) {
-        let value = keys.current().seal(&*tag_key, &aad).map_err(|_| OpenError::Damaged)?;
-        transaction.execute(
-            "INSERT INTO meta VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET key = excluded.key, value = excluded.value",
-            params![TAG_KEY, number, value],
-        )?;
+    if sealed_by != Some(keys.current().id()) {
+        let sealed = ring::seal_tag_key(&tag_key, &keys).map_err(|_| OpenError::Damaged)?;
+        ring::keep_tag_key(&transaction, number, &sealed)?;
     }
     let tags = Tags::new(&tag_key);
     transaction.commit()?;
-    Ok((keys, number, tags))
+    let keys = Arc::new(keys);
+    Ok((Ring { keys, number }, tags))
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use base64::Engine;
 use rusqlite::{Connection, params};
 
-use crate::callback::inbox::sqlite::{OpenError, Role, Sqlite};
+use crate::callback::inbox::sqlite::{KeyFiles, OpenError, Role, Sqlite};
 use crate::callback::inbox::testing::{Bed, append, arrival, lease, list, settle, states, wait};
-use crate::callback::inbox::{Inbox, InboxError, Kind, Outcome, Run, State};
+use crate::callback::inbox::{Inbox, InboxError, Kind, Outcome, RekeyError, Run, State};
 
 const CANARY: &str = "{\"phoneNum\":\"13812345678\",\"idNum\":\"11010519491231002X\",\"studyId\":\"CT-CANARY-4711\"}";
 
@@ -218,4 +218,36 @@ fn a_retired_key_is_not_needed_once_nothing_is_sealed_with_it() {
     bed.keys.previous.clear();
 
     append(&bed, &bed.open(), &arrival(1, "{\"a\":1}"));
+}
+
+#[test]
+fn a_key_that_is_changed_while_it_is_open_loses_nothing() {
+    let mut bed = Bed::new();
+    let inbox = bed.open();
+    append(&bed, &inbox, &arrival(1, "{\"a\":1}"));
+    let rekey = |keys: &KeyFiles| wait(inbox.rekey(keys.clone()));
+    assert!(matches!(rekey(&bed.keys), Ok(None)));
+    let retired = bed.dir.path().join("secrets/retired.key");
+    std::fs::rename(&bed.keys.current, &retired).unwrap();
+    std::fs::write(&bed.keys.current, [7; 32]).unwrap();
+
+    assert!(matches!(rekey(&bed.keys), Err(RekeyError::Needed { .. })));
+    bed.keys.previous = vec![retired];
+    let rekeyed = rekey(&bed.keys).unwrap().unwrap();
+
+    assert_ne!(rekeyed.before, rekeyed.now);
+    assert_eq!(append(&bed, &inbox, &arrival(1, "{\"a\":1}")).kind, Kind::Duplicate);
+    append(&bed, &inbox, &arrival(2, "{\"a\":2}"));
+    let leased = lease(&inbox, 10);
+    assert_eq!(leased.len(), 2);
+    bed.keys.previous.clear();
+    assert!(matches!(rekey(&bed.keys), Err(RekeyError::Needed { rows: 1, .. })));
+    settle(&inbox, leased[0].0, Outcome::Delivered);
+    wait(inbox.remove(Default::default(), Run::Real)).unwrap();
+    assert!(
+        matches!(rekey(&bed.keys), Ok(None)),
+        "nothing is sealed with it any more"
+    );
+    drop(inbox);
+    assert_eq!(lease(&bed.open(), 10).len(), 1);
 }

@@ -1,0 +1,173 @@
+//! The keys of audit trail and inbox are changed while both are written, and nothing is lost for it.
+
+use std::fs;
+
+use aimis_gateway::clock::Clock;
+use aimis_simulator::{Account, Callback, CallbackSender, Platform};
+use serde_json::Value;
+
+use crate::log_fields::checked;
+use crate::reload::{Load, platform};
+use crate::support::binary::command;
+use crate::support::directory::Directory;
+use crate::support::gateway::{Gateway, ID_NUMBER, Settings};
+use crate::support::process::run;
+
+const SUCCESSFUL: &str = "aimis_config_last_reload_successful";
+const OLD: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+const NEW: &str = "0202020202020202020202020202020202020202020202020202020202020202";
+
+/// A gateway with both, and the configuration that names the keys before as well.
+struct Bed {
+    _platform: Platform,
+    directory: Directory,
+    base: Settings,
+    overlap: Settings,
+    gateway: Gateway,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let (platform, directory) = (platform().await, Directory::new());
+        directory.file("audit.key", OLD);
+        directory.file("inbox.key", OLD);
+        let base = Settings::calling(&platform)
+            .audited(&directory)
+            .callbacks(&directory)
+            .with("audit", "fsync = \"each\"")
+            .with("runtime", "workers = 2")
+            .with("drain", "delay_ms = 0");
+        let previous = |name: &str| format!("previous_key_files = [\"{name}\"]");
+        let overlap = base
+            .clone()
+            .with("audit", &previous("audit.old.key"))
+            .with("inbox", &previous("inbox.old.key"));
+        Self {
+            gateway: base.start_in(&directory),
+            base,
+            overlap,
+            directory,
+            _platform: platform,
+        }
+    }
+
+    /// As an operator does it: the key moves, and another takes its place.
+    async fn change(&self) -> Result<(), String> {
+        for part in ["audit", "inbox"] {
+            let file = |name: &str| self.directory.path().join(format!("{part}{name}"));
+            fs::rename(file(".key"), file(".old.key")).unwrap();
+            fs::write(file(".key"), NEW).unwrap();
+        }
+        self.overlap.write(&self.directory);
+        self.gateway.reload().await
+    }
+
+    async fn callback(&self, study: &str) {
+        let url = format!("http://{}/callback/first-hospital", self.gateway.callback.unwrap());
+        // Before the load began: with the time of one of our own questions it would be taken for a reflection.
+        let then = Clock::system().now().as_millis() - 60_000;
+        let sender = CallbackSender::new(&url, &Account::demo()).unwrap();
+        let sender = sender.forge_timestamp(&then.to_string());
+        let delivery = sender.send(&Callback::demo().study(study)).await.unwrap();
+        assert!(delivery.is_received(), "{delivery:?}");
+    }
+}
+
+/// Runs a command line on what is there: its status and what it printed.
+fn cli(directory: &Directory, arguments: &[&str], input: &str) -> (Option<i32>, String) {
+    let config = directory.path().join("gateway.toml").display().to_string();
+    let mut all = arguments[..2].to_vec();
+    all.extend(["--config", &config]);
+    all.extend(&arguments[2..]);
+    let output = run(command(&all), input.as_bytes());
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(told).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_change_under_load_and_what_was_before_still_opens() {
+    let bed = Bed::new().await;
+    let load = Load::start(&bed.gateway, 4);
+    load.more(10).await;
+    bed.callback("before").await;
+
+    bed.change().await.unwrap();
+    // Another reload with the same keys is none.
+    bed.gateway.reload().await.unwrap();
+    load.more(10).await;
+    bed.callback("behind").await;
+
+    let asked = load.end().await;
+    let lines = checked(&bed.gateway.stop());
+    let rotated: Vec<_> = lines
+        .iter()
+        .filter(|line| line["event.name"] == "key_rotated")
+        .collect();
+    let keys: Vec<_> = rotated.iter().map(|line| line["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["audit.key_file", "inbox.key_file"]);
+    assert!(rotated.iter().all(|line| line["key.id"] != line["key.id.before"]));
+
+    let (status, told) = cli(&bed.directory, &["audit", "verify"], "");
+    assert_eq!(status, Some(0), "{told}");
+    let (status, told) = cli(&bed.directory, &["audit", "find", "--json"], ID_NUMBER);
+    assert_eq!(status, Some(0), "{told}");
+    let found: Value = serde_json::from_str(&told).unwrap();
+    let records = found["records"].as_array().unwrap();
+    assert_eq!(records.len(), asked, "each look-up, under whichever key");
+    assert!(records.iter().all(|found| found["sound"] == true));
+    let (status, told) = cli(&bed.directory, &["inbox", "verify"], "");
+    assert!(status == Some(0) && told.contains('2'), "{told}");
+
+    // Each key is needed.
+    for part in ["audit", "inbox"] {
+        let old = bed.directory.path().join(format!("{part}.old.key"));
+        fs::write(&old, NEW).unwrap();
+        let (status, told) = cli(&bed.directory, &[part, "verify"], "");
+        assert!(status == Some(1) && told.contains("key"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_would_lose_a_key_is_refused_and_changes_nothing() {
+    let bed = Bed::new().await;
+    bed.callback("first").await;
+    assert_eq!(bed.gateway.studies().await.code(), 0);
+    for (part, lost) in [("audit", "the trail is"), ("inbox", "events are")] {
+        let name = format!("{part}.key");
+        // The key is replaced, and the one before is named nowhere.
+        bed.directory.file(&name, NEW);
+        let refused = bed.gateway.reload().await.unwrap_err();
+        let told = [format!("{part}.previous_key_files"), lost.to_owned()];
+        assert!(told.iter().all(|told| refused.contains(told)), "{refused}");
+        bed.directory.file(&name, "no key");
+        let refused = bed.gateway.reload().await.unwrap_err();
+        assert!(refused.contains(&name) && refused.contains("is no key"), "{refused}");
+        fs::remove_file(bed.directory.path().join(&name)).unwrap();
+        let refused = bed.gateway.reload().await.unwrap_err();
+        assert!(refused.contains(&name) && refused.contains("put it back"), "{refused}");
+        assert_eq!(bed.gateway.metric(SUCCESSFUL).await, Some(0.0));
+        bed.directory.file(&name, OLD);
+    }
+    bed.gateway.reload().await.unwrap();
+
+    // Changed well, a key is needed for as long as there is something under it.
+    bed.change().await.unwrap();
+    bed.base.write(&bed.directory);
+    let refused = bed.gateway.reload().await.unwrap_err();
+    assert!(refused.contains("gateway-00000001-"), "{refused}");
+    let of_inbox = "previous_key_files = [\"audit.old.key\"]";
+    bed.base.clone().with("audit", of_inbox).write(&bed.directory);
+    let refused = bed.gateway.reload().await.unwrap_err();
+    assert!(refused.contains("1 event is sealed"), "{refused}");
+
+    assert_eq!(bed.gateway.studies().await.code(), 0);
+    bed.callback("second").await;
+    bed.overlap.write(&bed.directory);
+    bed.gateway.reload().await.unwrap();
+    let log = bed.gateway.stop();
+    assert!(![OLD, NEW].iter().any(|key| log.contains(key)));
+    for part in ["audit", "inbox"] {
+        let (status, told) = cli(&bed.directory, &[part, "verify"], "");
+        assert_eq!(status, Some(0), "{told}");
+    }
+}
