@@ -150,6 +150,22 @@ impl Keys {
         Ok(Self::new(&*read(current)?, &retired))
     }
 
+    /// Reads the keys of a store that others share: none is ever made, since the others would not have it.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds no key.
+    pub(super) fn read_shared(current: &Path, previous: &[PathBuf]) -> Result<Self, KeyError> {
+        if !current.try_exists().unwrap_or(true) {
+            return Err(KeyError::NotShared(secrets::in_full(current)));
+        }
+        Self::read(current, previous, false)
+    }
+
+    /// The ids of all of them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = KeyId> {
+        std::iter::once(&self.current).chain(&self.previous).map(SealKey::id)
+    }
+
     pub(super) fn current(&self) -> &SealKey {
         &self.current
     }
@@ -173,6 +189,9 @@ pub enum KeyError {
     /// The database has been sealed, and the key is gone.
     #[error("{}: no such file, but events have been sealed with the key that was in it; put it back. If it is lost for good, so are the events: then move the files of inbox.path away, and a new inbox begins", .0.display())]
     Missing(PathBuf),
+    /// The store is shared, and the key is not here.
+    #[error("{}: no such file; with inbox.database_url all gateways need the same key: make it once (`openssl rand -hex 32`), and bring it to each of them", .0.display())]
+    NotShared(PathBuf),
     /// The first key could not be written.
     #[error("{}: a key could not be written there: {}", .0.display(), .1.kind())]
     NotMade(PathBuf, std::io::Error),

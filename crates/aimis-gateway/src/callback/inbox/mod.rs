@@ -34,6 +34,7 @@
 //! 8. What a study list told of is not told of again by the first callback that says the same: that one is a duplicate.
 //! 9. After a failed commit of unknown outcome nothing more is acknowledged, and the process ends.
 
+pub mod postgres;
 pub mod sqlite;
 
 mod act;
@@ -65,6 +66,7 @@ pub use end::end_process;
 pub use keys::{KeyError, KeyId};
 pub use lease::{Lease, Leased, Leases, Outcome, Reason};
 pub use metrics::InboxMetrics;
+pub use postgres::Postgres;
 pub use receipt::Receipt;
 pub use rules::Sharing;
 pub use sqlite::Sqlite;
