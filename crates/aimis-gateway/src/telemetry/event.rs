@@ -256,6 +256,17 @@ pub enum Event<'a> {
         /// Lines left out since the last.
         left_out: u64,
     },
+    /// A delivery took longer than its lease, and what came of it could not be noted.
+    DeliveryLeaseLost {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        event: EventId,
+        /// Which attempt.
+        attempt: u32,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
     /// A callback is durable; also one that was so before.
     CallbackStored {
         /// Its id.
@@ -315,6 +326,16 @@ pub enum Event<'a> {
     InboxBroken {
         /// What failed.
         what: &'static str,
+    },
+    /// The database of the inbox does not answer any more.
+    InboxLost {
+        /// Why.
+        error: &'static str,
+    },
+    /// It answers again.
+    InboxFound {
+        /// After so long.
+        away: Duration,
     },
     /// A signal to stop came.
     Draining,
@@ -382,6 +403,7 @@ impl Event<'_> {
             | Event::CachePurged(_)
             | Event::Delivered { .. }
             | Event::DeliveryResumed { .. }
+            | Event::InboxFound { .. }
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::CallbackStored {
@@ -394,6 +416,7 @@ impl Event<'_> {
                 ..
             }
             | Event::InboxBroken { .. }
+            | Event::InboxLost { .. }
             | Event::CallbackNotStored { .. } => Level::Error,
             Event::CallbackRefused { .. } | Event::CallbackMissed { .. } | Event::ReconcileFailed { .. } => Level::Warn,
             Event::Request(exchange) => exchange.level(),
@@ -418,6 +441,7 @@ impl Event<'_> {
                 ..
             }
             | Event::DeliveryFailed { .. }
+            | Event::DeliveryLeaseLost { .. }
             | Event::DeliverySuspended { .. }
             | Event::DrainTimedOut { .. }
             | Event::RiskySetting(_)
@@ -478,6 +502,7 @@ impl Event<'_> {
             Event::DeliverySuspended { .. } => "delivery_suspended",
             Event::DeliveryResumed { .. } => "delivery_resumed",
             Event::DeliveryStoreFailed { .. } => "delivery_store_failed",
+            Event::DeliveryLeaseLost { .. } => "delivery_lease_lost",
             Event::CallbackStored {
                 kind: Kind::Quarantined(_),
                 ..
@@ -492,6 +517,8 @@ impl Event<'_> {
             Event::CallbackMissed { .. } => "callback_missed",
             Event::ReconcileFailed { .. } => "reconcile_failed",
             Event::InboxBroken { .. } => "inbox_broken",
+            Event::InboxLost { .. } => "inbox_lost",
+            Event::InboxFound { .. } => "inbox_found",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",

@@ -227,14 +227,14 @@ impl Postgres {
     /// # Errors
     /// [`OpenError`]; nothing is left running then.
     pub fn open(settings: Settings, keys: &KeyFiles, role: Role, parts: Parts) -> Result<Self, OpenError> {
-        let (opened, open) = oneshot::channel();
+        let (opened, open) = std::sync::mpsc::channel();
         let (stop, stopped) = watch::channel(false);
         let keys = keys.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new()
             .name("aimis-inbox".to_owned())
             .spawn(move || runtime.block_on(run(settings, keys, role, parts, opened, stopped)))?;
-        let Ok(ready) = open.blocking_recv() else {
+        let Ok(ready) = open.recv() else {
             return Err(OpenError::Statement("defect"));
         };
         let ready = match ready {
@@ -304,7 +304,7 @@ async fn run(
     keys: KeyFiles,
     role: Role,
     parts: Parts,
-    opened: oneshot::Sender<Result<Ready, OpenError>>,
+    opened: std::sync::mpsc::Sender<Result<Ready, OpenError>>,
     stop: watch::Receiver<bool>,
 ) {
     let patience = match role {

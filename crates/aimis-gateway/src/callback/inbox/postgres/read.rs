@@ -246,7 +246,7 @@ pub(super) async fn verify(session: &mut Session, common: &Common) -> Result<Ver
             verdict.faults.push(format!("{rule}: {broken}"));
         }
     }
-    let mut after = 0;
+    let mut after = 0_i64;
     loop {
         let rows = session.query(PAGES, &[&after, &PAGE]).await?;
         let Some(last) = rows.last() else { break };
