@@ -4,6 +4,7 @@ pub mod binary;
 pub mod client;
 pub mod directory;
 pub mod gateway;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod tls;

@@ -40,6 +40,7 @@ pub mod sqlite;
 
 mod act;
 mod answer;
+mod copy;
 mod end;
 mod keys;
 mod lease;
@@ -64,6 +65,7 @@ use crate::tenant::TenantName;
 
 pub use act::Act;
 pub use answer::{AppendError, Appended, InboxError, Kind, SettleError};
+pub use copy::{Copied, CopyError, Way, copy};
 pub use end::end_process;
 pub use keys::{KeyError, KeyId};
 pub use lease::{Lease, Leased, Leases, Outcome, Reason};

@@ -209,6 +209,12 @@ proptest! {
         compare(&mut InFile { bed, inbox }, steps);
     }
 
+}
+
+proptest! {
+    // A step costs a dozen statements here.
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
     #[test]
     fn the_inbox_in_a_database_does_what_its_model_does(steps in prop::collection::vec(steps(), 1..60)) {
         let bed = DatabaseBed::again();

@@ -13,6 +13,7 @@
 //! | `wake` | what other gateways do; whether the database is there |
 //! | `acts` | what operators did, and what they saw |
 //! | `room` | the budget |
+//! | `whole` | all of it, to be copied |
 //! | `rows` | values as the database has them |
 //!
 //! Everything runs on one thread with five connections: arrivals, ends of leases, other work, long looks, listening.
@@ -54,6 +55,7 @@ pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 mod wake;
+mod whole;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -84,6 +86,7 @@ use session::{Connector, Session, Use};
 pub use open::OpenError;
 pub use session::{Reach, ReachError, Time};
 pub use wake::{Contact, OnContact};
+pub(super) use whole::Whole;
 
 /// What time it is, by the clock of [`Time`].
 const NOW: &str = "SELECT now_ms($1)";

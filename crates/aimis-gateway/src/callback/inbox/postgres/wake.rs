@@ -42,6 +42,8 @@ pub(super) struct Listener {
     done: watch::Receiver<u64>,
     /// Whether the connection listens by now.
     listens: bool,
+    /// Whether others are still to be told of what this gateway changed.
+    untold: bool,
     moves: Option<i64>,
     contact: Contact,
     since: Moment,
@@ -64,6 +66,7 @@ impl Listener {
             notified,
             done,
             listens: false,
+            untold: false,
             moves: None,
             contact: Contact::There,
             since,
@@ -84,7 +87,10 @@ impl Listener {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 Ok(()) = self.notified.changed() => self.common.wake(),
-                Ok(()) = self.done.changed() => tokio::time::sleep(GATHER).await,
+                Ok(()) = self.done.changed() => {
+                    self.untold = true;
+                    tokio::time::sleep(GATHER).await;
+                }
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -95,8 +101,8 @@ impl Listener {
             self.listens = false;
         }
         let (common, listens) = (Arc::clone(&self.common), self.listens);
-        let tell = self.done.has_changed().unwrap_or(false);
         self.done.borrow_and_update();
+        let tell = self.untold;
         let count = self.counted.is_none_or(|at| timer_now().saturating_duration_since(at) >= COUNT_EVERY);
         let known = self.moves;
         let moves = self
@@ -109,7 +115,7 @@ impl Listener {
                 if tell {
                     session.client.batch_execute("NOTIFY aimis_inbox").await?;
                 }
-                let moves: i64 = session.one("SELECT last_value FROM moves", &[]).await?.get(0);
+                let moves: i64 = session.one("SELECT last_value + is_called::int FROM moves", &[]).await?.get(0);
                 if count && known != Some(moves) {
                     let stats = read::counts(session).await?;
                     let bytes = read::disk_bytes(session).await?;
@@ -120,6 +126,7 @@ impl Listener {
             })
             .await?;
         self.listens = true;
+        self.untold = false;
         if count {
             self.counted = Some(timer_now());
         }
