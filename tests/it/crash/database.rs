@@ -210,7 +210,11 @@ async fn nothing_acknowledged_is_lost_when_the_database_fails_over() {
     primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
     primary.sql("postgres", "SELECT pg_reload_conf()");
     let hosts = [&primary, &standby].map(|server| format!("127.0.0.1:{}", server.port()));
-    let fleet = Fleet::new(&format!("postgres://aimis@{}/{database}?sslmode=disable", hosts.join(","))).await;
+    let fleet = Fleet::new(&format!(
+        "postgres://aimis@{}/{database}?sslmode=disable",
+        hosts.join(",")
+    ))
+    .await;
     let gateways = vec![fleet.start(), fleet.start()];
     let senders: Vec<Senders> = gateways.iter().map(|it| fleet.senders(it, &mut chance)).collect();
     for senders in &senders {
@@ -234,7 +238,8 @@ async fn nothing_acknowledged_is_lost_when_the_database_fails_over() {
 async fn a_database_proves_who_it_is_and_the_password_stays_in_its_file() {
     let authority = Authority::new("Database CA");
     let pair = authority.certify_for("localhost", Purpose::Server, 2060);
-    let hba = "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhostssl all aimis 127.0.0.1/32 scram-sha-256\n";
+    let hba =
+        "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhostssl all aimis 127.0.0.1/32 scram-sha-256\n";
     let server = Server::new(
         "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server.key'",
         &[
@@ -252,8 +257,8 @@ async fn a_database_proves_who_it_is_and_the_password_stays_in_its_file() {
         directory.file("other.pem", Authority::new("Another CA").pem()),
     );
     let (right, wrong) = (
-        directory.file("right.password", "geheim\n"),
-        directory.file("wrong.password", "geraten\n"),
+        directory.file("right.password", "geheim"),
+        directory.file("wrong.password", "geraten"),
     );
     let stats = |host: &str, ca: &str, password: &str, mode: &str| {
         let text = format!(
@@ -272,14 +277,29 @@ async fn a_database_proves_who_it_is_and_the_password_stays_in_its_file() {
     };
 
     for (said, expected) in [
-        (stats("localhost", &own, &right, ""), "there is no inbox in this database"),
-        (stats("localhost", &own, &wrong, ""), "does not take this user and password"),
+        (
+            stats("localhost", &own, &right, ""),
+            "there is no inbox in this database",
+        ),
+        (
+            stats("localhost", &own, &wrong, ""),
+            "does not take this user and password",
+        ),
         (stats("localhost", &other, &right, ""), "the certificate is not trusted"),
         (stats("127.0.0.1", &own, &right, ""), "the certificate is not trusted"),
         // Without TLS this server takes nobody.
-        (stats("localhost", &own, &right, "?sslmode=disable"), "does not take this user"),
-        (stats("localhost", &own, &right, "?sslmode=require"), "does not make sure who answers"),
-        (stats("db.example", &own, &right, "?sslmode=disable"), "database_allow_plaintext"),
+        (
+            stats("localhost", &own, &right, "?sslmode=disable"),
+            "does not take this user",
+        ),
+        (
+            stats("localhost", &own, &right, "?sslmode=require"),
+            "does not make sure who answers",
+        ),
+        (
+            stats("db.example", &own, &right, "?sslmode=disable"),
+            "database_allow_plaintext",
+        ),
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }

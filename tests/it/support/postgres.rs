@@ -32,7 +32,10 @@ impl Server {
     /// A new server with these lines in its configuration, and these files, as (name, content), beside it.
     pub(crate) fn new(configuration: &str, files: &[(&str, &str)]) -> Self {
         let server = Self::place();
-        let output = server.run("initdb", &["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"]);
+        let output = server.run(
+            "initdb",
+            &["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"],
+        );
         assert!(output.is_ok(), "initdb: {output:?}");
         for (name, content) in files {
             let path = server.data().join(name);
@@ -49,9 +52,15 @@ impl Server {
     /// A standby of this one, which follows it.
     pub(crate) fn standby(&self, name: &str) -> Self {
         let server = Self::place();
-        let from = format!("host=127.0.0.1 port={} user=postgres application_name={name}", self.port);
+        let from = format!(
+            "host=127.0.0.1 port={} user=postgres application_name={name}",
+            self.port
+        );
         let target = server.data();
-        let output = server.program("pg_basebackup", &["-d", &from, "-D", target.to_str().unwrap(), "-R", "-X", "stream"]);
+        let output = server.program(
+            "pg_basebackup",
+            &["-d", &from, "-D", target.to_str().unwrap(), "-R", "-X", "stream"],
+        );
         assert!(output.is_ok(), "pg_basebackup: {output:?}");
         server.configure("");
         server.start();
@@ -145,7 +154,18 @@ impl Server {
     /// The same, where it may fail.
     pub(crate) fn try_sql(&self, database: &str, statement: &str) -> Result<String, String> {
         let port = self.port.to_string();
-        let arguments = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", database, "-XAtqc", statement];
+        let arguments = [
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "postgres",
+            "-d",
+            database,
+            "-XAtqc",
+            statement,
+        ];
         self.program("psql", &arguments)
     }
 
@@ -165,7 +185,10 @@ impl Server {
 
     fn program(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
         // A server that starts keeps what it inherits open, so pipes would never end.
-        let (out, err) = (self.dir.join(format!("{program}.out")), self.dir.join(format!("{program}.err")));
+        let (out, err) = (
+            self.dir.join(format!("{program}.out")),
+            self.dir.join(format!("{program}.err")),
+        );
         let file = |path: &Path| std::fs::File::create(path).unwrap();
         let status = as_nobody(&binaries().join(program))
             .args(arguments)
@@ -185,7 +208,9 @@ impl Server {
 /// The server's programs.
 fn binaries() -> PathBuf {
     let found = std::fs::read_dir("/usr/lib/postgresql").ok().and_then(|versions| {
-        let paths = versions.filter_map(Result::ok).map(|version| version.path().join("bin"));
+        let paths = versions
+            .filter_map(Result::ok)
+            .map(|version| version.path().join("bin"));
         paths.filter(|path| path.join("initdb").exists()).max()
     });
     let in_path = || {
@@ -212,6 +237,8 @@ fn as_nobody(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+        .arg(program);
     command
 }

@@ -20,7 +20,11 @@ pub(super) async fn examine(chart: &mut Chart) {
         return findings.skipped(None, "there is no section callback: none are taken");
     }
     let metrics = Arc::clone(&Metrics::new(&[], &[], &Codes::builtin()).inbox);
-    let opened = open(&config.inbox, Role::Command, Parts::of_command(findings.clock.clone(), metrics));
+    let opened = open(
+        &config.inbox,
+        Role::Command,
+        Parts::of_command(findings.clock.clone(), metrics),
+    );
     let place = match &config.inbox.database_url {
         Some(_) => "inbox.database_url",
         None => "inbox.path",

@@ -72,9 +72,11 @@ impl Telemetry {
             // That this answers is the proof: the loop turns.
             "/livez" => response(StatusCode::OK, PLAIN, "ok\n".to_owned()),
             "/startupz" => verdict(self.health.started(), &self.bad_checks()),
-            "/readyz" if self.health.ready() && self.health.is_inbox_away() => {
-                response(StatusCode::OK, PLAIN, "ok, but the inbox is out of reach: callbacks are refused\n".to_owned())
-            }
+            "/readyz" if self.health.ready() && self.health.is_inbox_away() => response(
+                StatusCode::OK,
+                PLAIN,
+                "ok, but the inbox is out of reach: callbacks are refused\n".to_owned(),
+            ),
             "/readyz" => verdict(self.health.ready(), &self.bad_checks()),
             _ => self.healthz(),
         }

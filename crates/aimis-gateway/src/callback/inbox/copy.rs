@@ -193,8 +193,7 @@ pub fn copy(
 }
 
 fn transfer(from: &mut dyn Store, to: &mut dyn Store) -> Result<Copied, CopyError> {
-    let is_empty =
-        to.events(0)?.is_empty() && to.signatures(None)?.is_empty() && to.notes(0)?.is_empty();
+    let is_empty = to.events(0)?.is_empty() && to.signatures(None)?.is_empty() && to.notes(0)?.is_empty();
     if !is_empty {
         return Err(CopyError::NotEmpty);
     }

@@ -44,7 +44,9 @@ impl OpenError {
         matches!(
             self,
             Self::File(sqlite::OpenError::System(_))
-                | Self::Database(Database::System(_) | Database::Away { .. } | Database::Statement(_) | Database::Copied)
+                | Self::Database(
+                    Database::System(_) | Database::Away { .. } | Database::Statement(_) | Database::Copied
+                )
         )
     }
 }

@@ -110,7 +110,11 @@ impl Check<'_> {
     fn inbox(&mut self, config: &Config) {
         let inbox = &config.inbox;
         if let Some(url) = &inbox.database_url {
-            if self.origins.get("inbox.path").is_some_and(|origin| !matches!(origin, Origin::Default)) {
+            if self
+                .origins
+                .get("inbox.path")
+                .is_some_and(|origin| !matches!(origin, Origin::Default))
+            {
                 let reason = "is named beside database_url; an inbox is in a file or in a database, not in both";
                 self.refuse("inbox.path", quoted(&inbox.path.display().to_string()), reason);
             }

@@ -138,12 +138,23 @@ mod tests {
     fn a_url_names_hosts_user_and_database_and_nothing_secret() {
         for (good, tls, local) in [
             ("postgres://aimis@db.hospital/aimis", true, false),
-            ("postgresql://aimis@db1:5432,db2:5433/aimis?sslmode=verify-full", true, false),
+            (
+                "postgresql://aimis@db1:5432,db2:5433/aimis?sslmode=verify-full",
+                true,
+                false,
+            ),
             ("postgres://aimis@127.0.0.1:5432/aimis?sslmode=disable", false, true),
-            ("postgres://aimis@%2Frun%2Fpostgresql/aimis?sslmode=disable", false, true),
+            (
+                "postgres://aimis@%2Frun%2Fpostgresql/aimis?sslmode=disable",
+                false,
+                true,
+            ),
         ] {
             let url = DatabaseUrl::parse(good).unwrap();
-            assert_eq!((url.tls(), url.is_local(), url.to_string()), (tls, local, good.to_owned()));
+            assert_eq!(
+                (url.tls(), url.is_local(), url.to_string()),
+                (tls, local, good.to_owned())
+            );
         }
         for (wrong, why) in [
             ("postgres://aimis:geheim@db/aimis", "password"),
@@ -155,7 +166,10 @@ mod tests {
             ("mysql://aimis@db/aimis", "postgres://"),
         ] {
             let refusal = DatabaseUrl::parse(wrong).unwrap_err();
-            assert!(refusal.contains(why) && !refusal.contains("geheim"), "{wrong}: {refusal}");
+            assert!(
+                refusal.contains(why) && !refusal.contains("geheim"),
+                "{wrong}: {refusal}"
+            );
         }
     }
 }

@@ -78,7 +78,9 @@ impl Desk<'_> {
     /// bad arrival harms no other. Whoever gets no answer of the database is told that nothing was stored.
     async fn take(&mut self, line: &mut Line, batch: &mut Vec<Arrival>) {
         let sealed: Vec<&Sealed> = batch.iter().map(|arrival| &arrival.sealed).collect();
-        let stored = line.run(async |session: &mut Session| self.store(session, &sealed).await).await;
+        let stored = line
+            .run(async |session: &mut Session| self.store(session, &sealed).await)
+            .await;
         match stored {
             Ok(answers) => {
                 self.common.changed();
@@ -87,7 +89,9 @@ impl Desk<'_> {
             Err(fault) if fault.database().is_some() && batch.len() > 1 => {
                 for arrival in batch.drain(..) {
                     let one = [&arrival.sealed];
-                    let stored = line.run(async |session: &mut Session| self.store(session, &one).await).await;
+                    let stored = line
+                        .run(async |session: &mut Session| self.store(session, &one).await)
+                        .await;
                     let answers = stored.unwrap_or_else(|fault| vec![Err(refused(&fault))]);
                     answer(&mut vec![arrival], answers);
                 }
@@ -107,7 +111,10 @@ impl Desk<'_> {
         keys.dedup();
         session.begin().await?;
         session
-            .query("SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key", &[&keys])
+            .query(
+                "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key",
+                &[&keys],
+            )
             .await?;
         let now: i64 = session.one(NOW, &[&self.common.time.given()]).await?.get(0);
 
@@ -172,7 +179,9 @@ impl Desk<'_> {
             if let Some(same) = same {
                 if judgement.releases {
                     let head = !found.waited.contains(event.study.as_bytes());
-                    write.released.push((same.seq, judgement.verified, found.numbers[index], head));
+                    write
+                        .released
+                        .push((same.seq, judgement.verified, found.numbers[index], head));
                     answers.push(taken(same.id, judgement.verified));
                     continue;
                 }
@@ -228,7 +237,11 @@ impl Desk<'_> {
         self.write_signatures(session, sealed, &write.signatures).await?;
         if !write.released.is_empty() {
             let seqs: Vec<i64> = write.released.iter().map(|(seq, ..)| *seq).collect();
-            let verified: Vec<i16> = write.released.iter().map(|(_, verified, ..)| *verified as i16).collect();
+            let verified: Vec<i16> = write
+                .released
+                .iter()
+                .map(|(_, verified, ..)| *verified as i16)
+                .collect();
             let places: Vec<i64> = write.released.iter().map(|(_, _, place, _)| *place).collect();
             let heads: Vec<bool> = write.released.iter().map(|(.., head)| *head).collect();
             session
@@ -241,10 +254,7 @@ impl Desk<'_> {
                 )
                 .await?;
         }
-        for (changes, sql) in [
-            (&write.let_go, LET_GO),
-            (&write.taken_for, TAKE_FOR),
-        ] {
+        for (changes, sql) in [(&write.let_go, LET_GO), (&write.taken_for, TAKE_FOR)] {
             if !changes.is_empty() {
                 let (seqs, bodies): (Vec<i64>, Vec<&[u8]>) =
                     changes.iter().map(|(seq, body)| (*seq, body.as_slice())).unzip();
@@ -298,7 +308,8 @@ impl Desk<'_> {
             };
             rows.seq.push(found.numbers[*index]);
             rows.id.push(sealed.id.as_bytes());
-            rows.tenant.push(*self.tenants.get(event.tenant.as_str()).ok_or(Fault::Row)?);
+            rows.tenant
+                .push(*self.tenants.get(event.tenant.as_str()).ok_or(Fault::Row)?);
             rows.study.push(event.study.as_bytes());
             rows.identity.push(event.identity.as_bytes());
             rows.body.push(event.body.as_bytes());
@@ -306,7 +317,8 @@ impl Desk<'_> {
             rows.verified.push(judgement.verified as i16);
             rows.reason.push(reason);
             rows.received_at.push(millis(event.received_at));
-            rows.head.push(state.is_live() && !found.waited.contains(event.study.as_bytes()));
+            rows.head
+                .push(state.is_live() && !found.waited.contains(event.study.as_bytes()));
             rows.bytes.push(sealed.payload.len() as i64);
             rows.gist.push(match &event.origin {
                 Origin::Callback { .. } => None,
@@ -359,7 +371,9 @@ impl Desk<'_> {
 
 /// A tenant's number; it has one from now on.
 pub(super) async fn tenant_number(session: &mut Session, name: &str) -> Result<i32, Fault> {
-    let known = session.query("SELECT number FROM tenants WHERE name = $1", &[&name]).await?;
+    let known = session
+        .query("SELECT number FROM tenants WHERE name = $1", &[&name])
+        .await?;
     if let Some(row) = known.first() {
         return Ok(row.get(0));
     }
@@ -443,7 +457,10 @@ impl Found {
     async fn of(session: &mut Session, sealed: &[&Sealed]) -> Result<Self, Fault> {
         let number = |index: usize| i32::try_from(index).unwrap_or(i32::MAX);
         let at: Vec<i32> = (0..sealed.len()).map(number).collect();
-        let identities: Vec<&[u8]> = sealed.iter().map(|sealed| &sealed.event.identity.as_bytes()[..]).collect();
+        let identities: Vec<&[u8]> = sealed
+            .iter()
+            .map(|sealed| &sealed.event.identity.as_bytes()[..])
+            .collect();
         let bodies: Vec<&[u8]> = sealed.iter().map(|sealed| &sealed.event.body.as_bytes()[..]).collect();
         let studies: Vec<&[u8]> = sealed.iter().map(|sealed| &sealed.event.study.as_bytes()[..]).collect();
         let triples: Vec<Option<&[u8]>> = sealed
@@ -480,7 +497,10 @@ impl Found {
         let mut numbers: Vec<i64> = numbers.iter().map(|row| row.get(0)).collect();
         numbers.sort_unstable();
         Ok(Self {
-            same: same.iter().map(|row| Ok((index(row)?, kept(row, 1)?))).collect::<Result<_, Fault>>()?,
+            same: same
+                .iter()
+                .map(|row| Ok((index(row)?, kept(row, 1)?)))
+                .collect::<Result<_, Fault>>()?,
             others: others
                 .iter()
                 .map(|row| Ok((index(row)?, (row.get(1), row.get(2)))))
@@ -517,7 +537,9 @@ impl Found {
         match event.origin {
             Origin::Callback { gist } => {
                 let last = self.last.get(event.identity.as_bytes()).filter(|_| same.is_none());
-                let listed = last.filter(|(_, of)| *of == Some(*gist.as_bytes())).map(|(kept, _)| *kept);
+                let listed = last
+                    .filter(|(_, of)| *of == Some(*gist.as_bytes()))
+                    .map(|(kept, _)| *kept);
                 let others = self.others.get(&index);
                 let (sharers, first_at, repeated) = self.sharers.get(&index).copied().unwrap_or_default();
                 let known = Known {

@@ -49,8 +49,13 @@ impl Endings {
 pub(super) async fn serve(mut line: Line, mut endings: mpsc::Receiver<Ending>, common: &Common) {
     let mut batch = Vec::with_capacity(common.settings.batch);
     while endings.recv_many(&mut batch, common.settings.batch).await > 0 {
-        let all: Vec<(Lease, Outcome)> = batch.iter().map(|ending| (ending.lease, ending.outcome.clone())).collect();
-        let ended = line.run(async |session: &mut Session| end(session, common, &all).await).await;
+        let all: Vec<(Lease, Outcome)> = batch
+            .iter()
+            .map(|ending| (ending.lease, ending.outcome.clone()))
+            .collect();
+        let ended = line
+            .run(async |session: &mut Session| end(session, common, &all).await)
+            .await;
         if ended.is_ok() {
             common.changed();
         }
@@ -80,7 +85,10 @@ async fn end(
 ) -> Result<Vec<Result<(), SettleError>>, Fault> {
     let ids: Vec<&[u8]> = endings.iter().map(|(lease, _)| &lease.event.as_bytes()[..]).collect();
     let studies = session
-        .query("SELECT DISTINCT study FROM events WHERE id = ANY ($1::bytea[])", &[&ids])
+        .query(
+            "SELECT DISTINCT study FROM events WHERE id = ANY ($1::bytea[])",
+            &[&ids],
+        )
         .await?;
     let studies: Vec<[u8; 16]> = studies.iter().map(|row| tag(row, 0)).collect::<Result<_, _>>()?;
     session.begin().await?;
@@ -123,7 +131,10 @@ async fn end(
     }
     if !parks.is_empty() {
         session
-            .execute("UPDATE tenants SET parked = true WHERE number = ANY ($1::int[]) AND NOT parked", &[&parks])
+            .execute(
+                "UPDATE tenants SET parked = true WHERE number = ANY ($1::int[]) AND NOT parked",
+                &[&parks],
+            )
             .await?;
     }
     session.commit().await?;
@@ -160,7 +171,15 @@ impl Settled {
                  FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::int[], $5::text[], $6::boolean[])
                    AS u (seq, state, due_at, attempts, reason, live)
                  WHERE e.seq = u.seq",
-                &[&self.seq, &self.state, &self.due_at, &self.attempts, &self.reason, &self.live, &now],
+                &[
+                    &self.seq,
+                    &self.state,
+                    &self.due_at,
+                    &self.attempts,
+                    &self.reason,
+                    &self.live,
+                    &now,
+                ],
             )
             .await?;
         Ok(())
@@ -171,16 +190,15 @@ const HELD: &str = "
     SELECT seq, id, state, leases, attempts, tenant FROM events WHERE id = ANY ($1::bytea[]) ORDER BY seq FOR UPDATE";
 
 /// Locks studies, in one order, and tells what time it is then.
-pub(super) async fn lock_studies(
-    session: &mut Session,
-    common: &Common,
-    studies: &[[u8; 16]],
-) -> Result<i64, Fault> {
+pub(super) async fn lock_studies(session: &mut Session, common: &Common, studies: &[[u8; 16]]) -> Result<i64, Fault> {
     let mut keys: Vec<i64> = studies.iter().map(lock_key).collect();
     keys.sort_unstable();
     keys.dedup();
     session
-        .query("SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key", &[&keys])
+        .query(
+            "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key",
+            &[&keys],
+        )
         .await?;
     Ok(session.one(NOW, &[&common.time.given()]).await?.get(0))
 }
@@ -340,7 +358,10 @@ const NEXT: &str = "
 pub(super) async fn park(session: &mut Session, common: &Common, tenant: &TenantName) -> Result<bool, Fault> {
     let number = super::arrive::tenant_number(session, tenant.as_str()).await?;
     let parked = session
-        .execute("UPDATE tenants SET parked = true WHERE number = $1 AND NOT parked", &[&number])
+        .execute(
+            "UPDATE tenants SET parked = true WHERE number = $1 AND NOT parked",
+            &[&number],
+        )
         .await?;
     touch(session, number).await?;
     // Whoever delivers learns of it when it asks.
@@ -366,7 +387,10 @@ pub(super) async fn resume(session: &mut Session, common: &Common, tenant: &Tena
 /// Leaves a trace for gateways that look for changes.
 async fn touch(session: &mut Session, tenant: i32) -> Result<(), Fault> {
     session
-        .execute("INSERT INTO tally (tenant, state, items, bytes) VALUES ($1, 0, 0, 0)", &[&tenant])
+        .execute(
+            "INSERT INTO tally (tenant, state, items, bytes) VALUES ($1, 0, 0, 0)",
+            &[&tenant],
+        )
         .await?;
     Ok(())
 }

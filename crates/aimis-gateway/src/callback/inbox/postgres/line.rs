@@ -75,7 +75,10 @@ impl Line {
 
     /// Does `work` on the connection, within its time. A connection that is in doubt afterwards is not used again, and
     /// the database undoes what was not committed on it.
-    pub(super) async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Session) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub(super) async fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let limit = self.connector.limit(self.usage);
         let session = self.session().await?;
         match tokio::time::timeout(limit, work(session)).await {

@@ -53,7 +53,10 @@ impl Hands {
             ..Touched::default()
         };
         touched.wiped = found.iter().filter(|event| event.wiped).count() as u64;
-        let chosen: Vec<Chosen> = found.into_iter().filter(|event| fits(event.state, event.wiped)).collect();
+        let chosen: Vec<Chosen> = found
+            .into_iter()
+            .filter(|event| fits(event.state, event.wiped))
+            .collect();
         if run == Run::Preview {
             touched.changed = chosen.len() as u64;
             return Ok(touched);

@@ -38,13 +38,17 @@ pub enum OpenError {
     )]
     Unsafe(&'static str),
     /// There is nothing to look at.
-    #[error("inbox.database_url: there is no inbox in this database; the gateway makes it when it starts with a callback listener")]
+    #[error(
+        "inbox.database_url: there is no inbox in this database; the gateway makes it when it starts with a callback listener"
+    )]
     NotThere,
     /// Somebody else's tables.
     #[error("inbox.database_url: the schema aimis_inbox is there, and it is no inbox")]
     NotAnInbox,
     /// Made by a newer gateway.
-    #[error("the inbox in the database has version {found}, and this gateway knows versions up to {known}: it was opened by a newer one")]
+    #[error(
+        "the inbox in the database has version {found}, and this gateway knows versions up to {known}: it was opened by a newer one"
+    )]
     Newer {
         /// Its version.
         found: i32,
@@ -52,7 +56,9 @@ pub enum OpenError {
         known: i32,
     },
     /// Made by an older gateway.
-    #[error("the inbox in the database has version {found}, and this program works on version {known}: start this gateway once, which brings it up to date, or use the command of the gateway that runs")]
+    #[error(
+        "the inbox in the database has version {found}, and this program works on version {known}: start this gateway once, which brings it up to date, or use the command of the gateway that runs"
+    )]
     Older {
         /// Its version.
         found: i32,
@@ -66,7 +72,9 @@ pub enum OpenError {
     #[error("inbox.key_file: {0}")]
     Key(#[from] KeyError),
     /// Events were sealed with a key that is not there.
-    #[error("the inbox has {rows} events sealed with the key {key}, which none of inbox.key_file and inbox.previous_key_files holds: all gateways on one database need the same files")]
+    #[error(
+        "the inbox has {rows} events sealed with the key {key}, which none of inbox.key_file and inbox.previous_key_files holds: all gateways on one database need the same files"
+    )]
     KeyMissing {
         /// The key's id.
         key: KeyId,
@@ -140,7 +148,10 @@ async fn reached(connector: &Connector, patience: Duration) -> Result<Session, O
 
 /// Whether waiting helps nothing.
 fn is_final(fault: &Fault) -> bool {
-    matches!(fault.word(), "authentication" | "no_such_database" | "not_permitted" | "tls")
+    matches!(
+        fault.word(),
+        "authentication" | "no_such_database" | "not_permitted" | "tls"
+    )
 }
 
 fn away(connector: &Connector, fault: &Fault) -> OpenError {
@@ -169,10 +180,7 @@ fn away(connector: &Connector, fault: &Fault) -> OpenError {
 /// Refuses a server that acknowledges what it may lose.
 async fn safe(session: &mut Session) -> Result<(), OpenError> {
     for setting in ["fsync", "full_page_writes"] {
-        let value: String = session
-            .one("SELECT current_setting($1)", &[&setting])
-            .await?
-            .get(0);
+        let value: String = session.one("SELECT current_setting($1)", &[&setting]).await?.get(0);
         if value == "off" {
             return Err(OpenError::Unsafe(setting));
         }
@@ -188,7 +196,9 @@ async fn unlock(session: &mut Session, files: &KeyFiles) -> Result<Opened, OpenE
             &[&TAG_KEY],
         )
         .await?;
-    let kept = kept.first().map(|row| (row.get::<_, Vec<u8>>(0), row.get::<_, Vec<u8>>(1)));
+    let kept = kept
+        .first()
+        .map(|row| (row.get::<_, Vec<u8>>(0), row.get::<_, Vec<u8>>(1)));
     // Never made here: what one gateway makes the others would not have.
     let keys = Keys::read_shared(&files.current, &files.previous)?;
     let needed = session

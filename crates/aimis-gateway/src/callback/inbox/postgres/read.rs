@@ -228,7 +228,9 @@ pub(super) async fn stats(session: &mut Session, max_bytes: u64) -> Result<Stats
         let rows = row.get::<_, i64>(1).unsigned_abs();
         stats.keys.push((KeyId::from_bytes(id).to_string(), rows));
     }
-    let parked = session.query("SELECT name FROM tenants WHERE parked ORDER BY name", &[]).await?;
+    let parked = session
+        .query("SELECT name FROM tenants WHERE parked ORDER BY name", &[])
+        .await?;
     stats.parked = parked.iter().map(|row| TenantName::new(row.get(0))).collect();
     Ok(stats)
 }

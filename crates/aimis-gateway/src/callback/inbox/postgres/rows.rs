@@ -15,7 +15,9 @@ pub(super) fn state(number: i16) -> Result<State, Fault> {
 
 /// What is known of a signature, as the store has it; of an unknown number, nothing good.
 pub(super) fn verified(number: i16) -> Verified {
-    let known = usize::try_from(number).ok().and_then(|number| Verified::ALL.get(number));
+    let known = usize::try_from(number)
+        .ok()
+        .and_then(|number| Verified::ALL.get(number));
     known.copied().unwrap_or(Verified::Unsigned)
 }
 

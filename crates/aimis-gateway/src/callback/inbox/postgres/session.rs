@@ -115,7 +115,11 @@ pub(super) fn word(error: &tokio_postgres::Error) -> &'static str {
             }
             source = cause.source();
         }
-        return if error.is_closed() { "connection_lost" } else { "connection" };
+        return if error.is_closed() {
+            "connection_lost"
+        } else {
+            "connection"
+        };
     };
     match database.code() {
         code if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {

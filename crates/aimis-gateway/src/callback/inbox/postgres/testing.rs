@@ -40,7 +40,10 @@ impl DatabaseBed {
         static DATABASE: OnceLock<Mutex<(String, String)>> = OnceLock::new();
         let database = DATABASE.get_or_init(|| Mutex::new(server::shared().database()));
         let (database, url) = database.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        server::shared().sql(&database, "SET client_min_messages = error; DROP SCHEMA IF EXISTS aimis_inbox CASCADE");
+        server::shared().sql(
+            &database,
+            "SET client_min_messages = error; DROP SCHEMA IF EXISTS aimis_inbox CASCADE",
+        );
         Self::at(database, &url)
     }
 

@@ -63,7 +63,9 @@ fn gateways_that_lease_at_once_share_no_study() {
     let mut delivered: Vec<Vec<u32>> = vec![Vec::new(); 20];
     loop {
         let leases = wait(futures_util::future::join_all(
-            inboxes.iter().map(|inbox| inbox.lease(&north(), 9, Duration::from_secs(60))),
+            inboxes
+                .iter()
+                .map(|inbox| inbox.lease(&north(), 9, Duration::from_secs(60))),
         ));
         let leased: Vec<_> = leases.into_iter().flat_map(|leases| leases.unwrap().events).collect();
         let numbers: Vec<u32> = leased

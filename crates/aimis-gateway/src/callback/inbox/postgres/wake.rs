@@ -52,12 +52,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(
-        common: Arc<Common>,
-        line: Line,
-        notified: watch::Receiver<u64>,
-        on_contact: OnContact,
-    ) -> Self {
+    pub(super) fn new(common: Arc<Common>, line: Line, notified: watch::Receiver<u64>, on_contact: OnContact) -> Self {
         let done = common.done.subscribe();
         let since = common.clock.moment();
         Self {
@@ -103,7 +98,9 @@ impl Listener {
         let (common, listens) = (Arc::clone(&self.common), self.listens);
         self.done.borrow_and_update();
         let tell = self.untold;
-        let count = self.counted.is_none_or(|at| timer_now().saturating_duration_since(at) >= COUNT_EVERY);
+        let count = self
+            .counted
+            .is_none_or(|at| timer_now().saturating_duration_since(at) >= COUNT_EVERY);
         let known = self.moves;
         let moves = self
             .line
@@ -115,7 +112,10 @@ impl Listener {
                 if tell {
                     session.client.batch_execute("NOTIFY aimis_inbox").await?;
                 }
-                let moves: i64 = session.one("SELECT last_value + is_called::int FROM moves", &[]).await?.get(0);
+                let moves: i64 = session
+                    .one("SELECT last_value + is_called::int FROM moves", &[])
+                    .await?
+                    .get(0);
                 if count && known != Some(moves) {
                     let stats = read::counts(session).await?;
                     let bytes = read::disk_bytes(session).await?;

@@ -65,7 +65,11 @@ impl Whole {
         self.runtime.block_on(async {
             let statement = session.statement(sql).await?;
             let (client, statement, params) = (&session.client, &statement, &params);
-            try_join_all(rows.iter().map(async |row| client.execute(statement, &params(row)).await)).await?;
+            try_join_all(
+                rows.iter()
+                    .map(async |row| client.execute(statement, &params(row)).await),
+            )
+            .await?;
             Ok::<_, Fault>(())
         })?;
         Ok(())
@@ -193,10 +197,17 @@ impl Store for Whole {
     }
 
     fn write_events(&mut self, events: &[Event]) -> Result<(), CopyError> {
-        let mut keys: Vec<&Vec<u8>> = events.iter().filter_map(|event| Some(&event.payload.as_ref()?.0)).collect();
+        let mut keys: Vec<&Vec<u8>> = events
+            .iter()
+            .filter_map(|event| Some(&event.payload.as_ref()?.0))
+            .collect();
         keys.sort_unstable();
         keys.dedup();
-        self.each("INSERT INTO keys (id) VALUES ($1) ON CONFLICT DO NOTHING", &keys, |key| vec![*key])?;
+        self.each(
+            "INSERT INTO keys (id) VALUES ($1) ON CONFLICT DO NOTHING",
+            &keys,
+            |key| vec![*key],
+        )?;
         let rows: Vec<(&Event, Option<&Vec<u8>>)> = events
             .iter()
             .map(|event| (event, event.payload.as_ref().map(|(key, _)| key)))
@@ -243,14 +254,18 @@ impl Store for Whole {
     }
 
     fn write_signatures(&mut self, signatures: &[Signature]) -> Result<(), CopyError> {
-        self.each("INSERT INTO signatures VALUES ($1, $2, $3, $4)", signatures, |signature| {
-            vec![
-                &signature.triple,
-                &signature.body,
-                &signature.first_at,
-                &signature.forget_at,
-            ]
-        })
+        self.each(
+            "INSERT INTO signatures VALUES ($1, $2, $3, $4)",
+            signatures,
+            |signature| {
+                vec![
+                    &signature.triple,
+                    &signature.body,
+                    &signature.first_at,
+                    &signature.forget_at,
+                ]
+            },
+        )
     }
 
     fn write_notes(&mut self, notes: &[Note]) -> Result<(), CopyError> {
