@@ -181,6 +181,7 @@ pub fn copy(
             time: postgres::Time::Database,
             metrics: database_parts.metrics,
             on_contact: database_parts.on_contact,
+            abort: database_parts.abort,
         },
     )?);
     let mut file = sqlite::Whole::open(&file)?;

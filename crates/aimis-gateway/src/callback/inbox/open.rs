@@ -93,6 +93,7 @@ pub fn open(config: &config::Inbox, role: Role, parts: Parts) -> Result<Arc<dyn 
             time: postgres::Time::Database,
             metrics,
             on_contact,
+            abort,
         };
         return Ok(Arc::new(postgres::Postgres::open(settings, &keys, role, parts)?));
     }

@@ -84,7 +84,8 @@ impl Line {
         match tokio::time::timeout(limit, work(session)).await {
             Ok(Ok(made)) => Ok(made),
             Ok(Err(fault)) => {
-                let sound = fault.database().is_some() && session.undo().await.is_ok();
+                let sound = fault.database().is_some()
+                    && matches!(tokio::time::timeout(limit, session.undo()).await, Ok(Ok(())));
                 if !sound {
                     self.session = None;
                 }

@@ -69,7 +69,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::keys::{KeyId, Keys, Unopened, bound_to};
 use super::metrics::InboxMetrics;
 use super::rules::Sharing;
-use super::sqlite::{KeyFiles, Role};
+use super::sqlite::{Abort, KeyFiles, Role};
 use super::{
     Act, AppendError, Appended, Filter, Inbox, InboxError, Lease, Leases, Outcome, Pace, Receipt, Retained, Run,
     SettleError, Shown, Stats, Summary, Touched, Verdict,
@@ -163,6 +163,8 @@ pub struct Parts {
     pub metrics: Arc<InboxMetrics>,
     /// Hears when the database is lost and found.
     pub on_contact: OnContact,
+    /// Ends the process when the thread of the inbox panics: nobody would get an answer any more.
+    pub abort: Abort,
 }
 
 /// What all connections share.
@@ -236,7 +238,10 @@ impl Postgres {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new()
             .name("aimis-inbox".to_owned())
-            .spawn(move || runtime.block_on(run(settings, keys, role, parts, opened, stopped)))?;
+            .spawn(move || {
+                let _on_panic = OnPanic(Arc::clone(&parts.abort));
+                runtime.block_on(run(settings, keys, role, parts, opened, stopped));
+            })?;
         let Ok(ready) = open.recv() else {
             return Err(OpenError::Statement("defect"));
         };
@@ -290,6 +295,16 @@ impl Drop for Postgres {
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has been told by then.
             let _ = thread.join();
+        }
+    }
+}
+
+struct OnPanic(Abort);
+
+impl Drop for OnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)("the thread of the inbox panicked");
         }
     }
 }

@@ -11,6 +11,7 @@ use super::session::{Connector, Fault, ReachError, Session, Use};
 use crate::callback::event::Tags;
 use crate::callback::inbox::keys::{KeyError, KeyId, Keys, bound_to};
 use crate::callback::inbox::sqlite::{KeyFiles, Role};
+use crate::clock::timer_now;
 use crate::secrets;
 
 /// What the tags' own key is bound to.
@@ -118,9 +119,14 @@ pub(super) async fn open(
     let mut session = reached(connector, patience).await?;
     safe(&mut session).await?;
     session.begin().await?;
+    if role == Role::Gateway {
+        // Whoever came first may have much to change, and so may we.
+        let patient = patience.max(connector.reach().statement_timeout).as_millis();
+        let patient = format!("SET LOCAL lock_timeout = {patient}; SET LOCAL statement_timeout = {patient}");
+        session.client.batch_execute(&patient).await.map_err(Fault::from)?;
+    }
     schema::migrate(&mut session, role).await?;
-    // Two that start at once must not both make the tags' key; a command only reads.
-    if role == Role::Command && !schema::share(&mut session, schema::IN_USE).await? {
+    if !schema::share_now(&mut session, schema::IN_USE).await? {
         return Err(OpenError::Copied);
     }
     let opened = unlock(&mut session, files).await?;
@@ -131,17 +137,16 @@ pub(super) async fn open(
 /// A first connection, within the time that is given.
 async fn reached(connector: &Connector, patience: Duration) -> Result<Session, OpenError> {
     let mut pause = Duration::from_millis(50);
-    let mut left = patience;
+    let end = timer_now() + patience;
     loop {
         let fault = match connector.connect(Use::Work, watch::channel(0).0).await {
             Ok(session) => return Ok(session),
             Err(fault) => fault,
         };
-        if left.is_zero() || is_final(&fault) {
+        if timer_now() + pause > end || is_final(&fault) {
             return Err(away(connector, &fault));
         }
-        tokio::time::sleep(pause.min(left)).await;
-        left = left.saturating_sub(pause.max(connector.reach().connect_timeout / 8));
+        tokio::time::sleep(pause).await;
         pause = (pause * 2).min(connector.reach().reconnect_max);
     }
 }

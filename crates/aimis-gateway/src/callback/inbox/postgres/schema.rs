@@ -163,6 +163,17 @@ pub(super) async fn try_lock(session: &mut Session, which: i32) -> Result<bool, 
     Ok(row.get(0))
 }
 
+/// Shares a lock until the transaction ends, if nobody has it alone.
+pub(super) async fn share_now(session: &mut Session, which: i32) -> Result<bool, Fault> {
+    let row = session
+        .one(
+            "SELECT pg_try_advisory_xact_lock_shared($1, $2)",
+            &[&LOCK_CLASS, &which],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
 /// Shares a lock for as long as the connection lasts, if nobody has it alone.
 pub(super) async fn share(session: &mut Session, which: i32) -> Result<bool, Fault> {
     let row = session

@@ -100,6 +100,7 @@ impl DatabaseBed {
         let parts = Parts {
             clock: self.clock.clone(),
             time: Time::Given(self.clock.clone()),
+            abort: Arc::new(|_| {}),
             metrics: Arc::clone(&Metrics::new(&["north"], &[], &Codes::builtin()).inbox),
             on_contact: Arc::new(move |contact, _| {
                 let counter = if contact == Contact::There { &found } else { &lost };

@@ -1,6 +1,7 @@
 //! The inbox in a database as a whole, for copying it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::runtime::Runtime;
@@ -12,6 +13,10 @@ use super::schema::{self, IN_USE};
 use super::session::{Connector, Fault, Params, Session, Use};
 use super::{Reach, Settings};
 use crate::callback::inbox::copy::{CopyError, Event, Head, Note, PAGE, Signature, Store, Tenant};
+use crate::clock::timer_now;
+
+/// The pause between looks whether a gateway is still there.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// See the module's text. No gateway works on it meanwhile.
 pub(in crate::callback::inbox) struct Whole {
@@ -30,13 +35,21 @@ impl Whole {
         };
         let connector = Connector::new(Arc::new(reach)).map_err(OpenError::from)?;
         let mut session = runtime.block_on(connector.connect(Use::Read, watch::channel(0).0))?;
+        let end = timer_now() + settings.reach.connect_timeout;
         let alone = runtime.block_on(async {
             session
                 .client
                 .batch_execute("SET idle_in_transaction_session_timeout = 0")
                 .await?;
             session.begin().await?;
-            schema::try_lock(&mut session, IN_USE).await
+            // The connection of whoever has just gone may take a moment to go, too.
+            while !schema::try_lock(&mut session, IN_USE).await? {
+                if timer_now() > end {
+                    return Ok(false);
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Ok::<_, Fault>(true)
         })?;
         if alone {
             Ok(Self { runtime, session })
