@@ -369,7 +369,7 @@ async fn an_inbox_that_is_not_there_is_told() {
 async fn an_inbox_is_copied_into_a_database_and_back_as_it_is() {
     let mut bed = Bed::with_events(3).await;
     let ids = bed.ids();
-    bed.json(&["redeliver", &ids[0], "--yes"]);
+    bed.json(&["show", &ids[0], "--reveal"]);
     bed.json(&["park", TENANT]);
     let seen = |bed: &Bed| {
         (

@@ -59,7 +59,17 @@ impl Server {
         let target = server.data();
         let output = server.program(
             "pg_basebackup",
-            &["-d", &from, "-D", target.to_str().unwrap(), "-R", "-X", "stream"],
+            &[
+                "-d",
+                &from,
+                "-D",
+                target.to_str().unwrap(),
+                "-R",
+                "-X",
+                "stream",
+                "-c",
+                "fast",
+            ],
         );
         assert!(output.is_ok(), "pg_basebackup: {output:?}");
         server.configure("");
