@@ -110,11 +110,13 @@ impl Check<'_> {
     fn inbox(&mut self, config: &Config) {
         let inbox = &config.inbox;
         if let Some(url) = &inbox.database_url {
-            if self
-                .origins
-                .get("inbox.path")
-                .is_some_and(|origin| !matches!(origin, Origin::Default))
-            {
+            let said = |key| {
+                self.origins
+                    .get(key)
+                    .is_some_and(|origin| !matches!(origin, Origin::Default))
+            };
+            // The default, written out, says nothing.
+            if said("inbox.path") && !inbox.path.ends_with("data/inbox.db") {
                 let reason = "is named beside database_url; an inbox is in a file or in a database, not in both";
                 self.refuse("inbox.path", quoted(&inbox.path.display().to_string()), reason);
             }
