@@ -324,7 +324,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "[inbox]\ndatabase_url = \"postgres://a:geheim@db/b\"\n",
-        "gateway.toml:2: inbox.database_url: has a password in it; it belongs into the file that `database_password_file` names",
+        "gateway.toml:2: inbox.database_url: the value, not shown here, has a password in it; it belongs into the file that `database_password_file` names",
     ),
     (
         "[inbox]\ndatabase_ca_file = \"ca.pem\"\n",
