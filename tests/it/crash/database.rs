@@ -317,6 +317,29 @@ async fn a_database_proves_who_it_is_and_the_password_stays_in_its_file() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_without_the_database_ends_so_that_it_is_tried_again() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let fleet = Fleet::new(&format!("postgres://aimis@{free}/aimis?sslmode=disable")).await;
+    let text = std::fs::read_to_string(&fleet.config).unwrap();
+    let hasty = text.replace("[inbox]\n", "[inbox]\ndatabase_start_timeout_ms = 100\n");
+    std::fs::write(&fleet.config, hasty).unwrap();
+
+    let process = Process::start(binary::command(&["serve", "--config", &fleet.config]));
+    let ended = block_in_place(|| process.ended());
+
+    // Not 78, behind which a service manager does not start it again.
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("see whether the database runs"),
+        "{}",
+        ended.stderr
+    );
+}
+
 /// What becomes of bytes on their way.
 #[derive(Clone, Copy, PartialEq)]
 enum Conduct {
