@@ -1,6 +1,6 @@
 //! From the inbox to the HIS: what it gets, and what becomes of what it does not take.
 
-mod bed;
+pub mod bed;
 mod store;
 mod trouble;
 mod trust;

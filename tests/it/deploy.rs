@@ -24,7 +24,7 @@ fn read(name: &str) -> String {
 
 /// A program of the environment that judges; a panic that says how to get it, where it is missing.
 #[track_caller]
-fn judge(name: &str) -> Command {
+pub fn judge(name: &str) -> Command {
     let program = path("target/deploy-tools/bin").join(name);
     assert!(
         program.exists(),

@@ -8,6 +8,7 @@ use aimis_simulator::{Fault, Platform, PlatformOptions};
 use serde_json::Value;
 
 use crate::support::client::{self, request};
+use crate::support::collector::{Collector, Manner};
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, ID_NUMBER, PHONE, Settings, studies_query};
 
@@ -179,7 +180,9 @@ fn the_validator_sees_what_departs() {
 #[tokio::test]
 async fn every_line_of_every_event_is_what_the_contract_says() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
+    let collector = Collector::start(Manner::Takes);
     let gateway = Settings::calling(&platform)
+        .with("traces", &format!("endpoint = \"{}\"", collector.endpoint()))
         .with("log", "level = \"debug\"\nclient_address = true")
         .with("drain", "timeout_ms = 50")
         .with("lan", "max_failed_sign_ins = 1")

@@ -15,6 +15,7 @@ use aimis_simulator::{Platform, PlatformOptions};
 
 use crate::support::binary;
 use crate::support::client;
+use crate::support::collector::{Collector, Manner};
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, ID_NUMBER, PHONE, Settings, studies_query};
 use crate::support::process::{Process, Serve, run};
@@ -72,6 +73,8 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
         let settings = settings
             .audited(&directory)
             .with("audit", &format!("syslog = \"udp://{}\"", syslog.local_addr().unwrap()));
+        let collector = Collector::start(Manner::Takes);
+        let settings = settings.with("traces", &format!("endpoint = \"{}\"", collector.endpoint()));
         let gateway = settings.with("log", "level = \"debug\"").start();
         drive.good_queries(&gateway).await;
         drive.odd_places(&gateway).await;
@@ -81,6 +84,7 @@ async fn p1_no_sink_holds_a_value_after_every_road_was_driven() {
         drive.telemetry(&gateway).await;
         drive.stop(gateway);
         drive.trail(&directory, &syslog);
+        drive.spans(&collector);
     }
     let by_key = Settings::calling(&platform).client(&format!("name = \"his\"\nkey_sha256 = \"{CLIENT_KEY_SHA256}\""));
     let gateway = by_key.with("log", "level = \"debug\"\nclient_address = true").start();

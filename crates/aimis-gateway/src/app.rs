@@ -53,6 +53,7 @@ use crate::telemetry::log::{Log, LogGuard};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tenants::TenantLabels;
 use crate::telemetry::throttle::Throttles;
+use crate::telemetry::traces::{Exporter, Tracer};
 use crate::upstream::addresses::Resolver;
 use crate::worker::{self, Worker};
 
@@ -173,6 +174,14 @@ impl Gateway {
             .map(|settings| Audit::start(settings, &clock, &log, &metrics.audit))
             .transpose()?;
         let (audit, audit_guard) = audit.unzip();
+        let traces = prepared.traces.take().map(|destination| {
+            let (settings, counted) = (&config.traces, &metrics.traces);
+            let (tracer, queue) = Tracer::new(settings, &clock, counted)?;
+            let resolver = resolver.clone();
+            let exporter = Exporter::new(queue, destination, settings, instance, resolver, counted, log.clone())?;
+            Ok::<_, io::Error>((tracer, exporter))
+        });
+        let (tracer, exporter) = traces.transpose()?.unzip();
         let lane = || audit.as_ref().map(Audit::lane);
         let operator = lane();
         let health = Health::new(Arc::clone(&metrics));
@@ -241,6 +250,7 @@ impl Gateway {
             let (clock, log) = (clock.clone(), log.own_lane());
             let (health, draining) = (health.clone(), Arc::clone(&controls.refuse));
             let ids = RequestIds::new(clock.clone())?;
+            let tracer = tracer.clone();
             let audited = lane().zip(config.audit.as_ref().map(|audit| audit.operator_header.name.clone()));
             let parts = worker::Parts {
                 bounds: lan_bounds(config),
@@ -255,7 +265,7 @@ impl Gateway {
                 abort: controls.abort.subscribe(),
                 service: Box::new(move || {
                     let roads = Roads::new(in_force, cache, clock.clone(), log.clone());
-                    let service = RoadService::new(roads, ids, clock, log, health, draining);
+                    let service = RoadService::new(roads, ids, clock, log, health, draining).traced(tracer);
                     match audited {
                         Some((auditor, header)) => service.audited(auditor, header),
                         None => service,
@@ -287,6 +297,7 @@ impl Gateway {
                     repeat_interval: config.log.repeat_interval,
                     resolver,
                     auditor: lane(),
+                    tracer: tracer.clone(),
                 },
             )?;
             threads.push(deliverer.start(controls.stop.subscribe(), controls.abort.subscribe())?);
@@ -324,6 +335,7 @@ impl Gateway {
                         draining: Arc::clone(&controls.refuse),
                         log_client_address: config.log.client_address,
                         repeat_interval: config.log.repeat_interval,
+                        tracer,
                     },
                 },
             )?;
@@ -390,6 +402,7 @@ impl Gateway {
             config: config.clone(),
             controls: controls.clone(),
             emptiness,
+            exporter,
             clock: clock.clone(),
             live: Arc::clone(&in_force),
             reloaders,

@@ -128,6 +128,18 @@ impl Clock {
         Timestamp::from_millis(millis.saturating_add_signed(self.shift))
     }
 
+    /// Wall time since 1970-01-01 UTC, as fine as the machine has it. May jump, as the machine's clock may.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the machine's clock is read"
+    )]
+    pub fn wall(&self) -> Duration {
+        match &self.kind {
+            Kind::System { .. } => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            _ => Duration::from_millis(self.now().as_millis()),
+        }
+    }
+
     /// Monotonic time, for durations.
     #[expect(
         clippy::disallowed_methods,

@@ -39,6 +39,7 @@ use crate::telemetry::event::Event;
 use crate::telemetry::http::Telemetry;
 use crate::telemetry::labels::{ListenerName, Origin, RefusedConnection};
 use crate::telemetry::throttle::{Throttle, Throttles};
+use crate::telemetry::traces::Exporter;
 use crate::worker::Worker;
 
 /// Shortest time between the signal and the close of connections that wait for a request. In it every
@@ -112,6 +113,8 @@ pub(crate) struct Parts {
     /// Has them look at once.
     pub(crate) look: watch::Receiver<u64>,
     pub(crate) emptiness: emptiness::Watch,
+    /// Takes spans to the collector, where there is one.
+    pub(crate) exporter: Option<Exporter>,
     pub(crate) beat: Beat,
     pub(crate) reload: Reload,
     pub(crate) reload_orders: mpsc::UnboundedReceiver<Order>,
@@ -150,6 +153,7 @@ async fn run(parts: Parts, ids: RequestIds) {
         reloaders,
         look,
         emptiness,
+        exporter,
         beat,
         reload,
         reload_orders,
@@ -162,6 +166,7 @@ async fn run(parts: Parts, ids: RequestIds) {
     tokio::task::spawn_local(Rotation::new(live, clock.clone(), served.log.clone()).run());
     let accept_more = watch::Sender::new(false);
     let end_telemetry = watch::Sender::new(false);
+    let exporting = exporter.map(|exporter| tokio::task::spawn_local(exporter.run(end_telemetry.subscribe())));
     let ids = Rc::new(RefCell::new(ids));
     let group = |listener, all, most, per_source, refused: &IntCounter| {
         Rc::new(Workers {
@@ -283,6 +288,13 @@ async fn run(parts: Parts, ids: RequestIds) {
         () = aborted(&controls) => {}
     }
     end_telemetry.send_replace(true);
+    if let Some(exporting) = exporting {
+        // What came last is worth a moment, and no more than `traces.flush_ms`.
+        tokio::select! {
+            _ = exporting => {}
+            () = aborted(&controls) => {}
+        }
+    }
 }
 
 async fn aborted(controls: &Controls) {

@@ -56,6 +56,8 @@ pub mod live;
 pub mod local;
 mod nobody;
 pub mod notify;
+pub mod openapi;
+mod post;
 pub mod prepare;
 pub mod pull;
 pub mod pulse;

@@ -33,6 +33,7 @@ use crate::sent::Sent;
 use crate::snapshot::{MergeBounds, Snapshot};
 use crate::telemetry::labels::ListenerName;
 use crate::telemetry::patient_tag::PatientTagger;
+use crate::telemetry::traces::{Destination, TracesError};
 use crate::tenant::{Tenant, TenantName, Tenants};
 use crate::upstream::connect::{Bounds, Connector};
 use crate::upstream::multiplexed::Http2;
@@ -90,6 +91,9 @@ pub enum PrepareError {
         /// The host.
         host: String,
     },
+    /// What it takes to reach the collector of traces is not usable.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The system gave no randomness.
     #[error("the system denied a resource: {}", .0.kind())]
     System(#[from] std::io::Error),
@@ -112,6 +116,8 @@ pub struct Prepared {
     pub callbacks: Option<callback::prepare::Prepared>,
     /// Where events are delivered to, where callbacks are taken.
     pub targets: Vec<Target>,
+    /// Where spans go to, if there are any.
+    pub traces: Option<Destination>,
     /// Tenants, by position, that use another token than before.
     pub switches: Vec<(usize, Switch)>,
 }
@@ -175,6 +181,7 @@ pub fn prepare_after(config: &Config, before: Option<Before<'_>>) -> Result<Prep
         connector: way_out.connector,
         callbacks: callback::prepare::prepare(config, &tenants)?,
         targets: targets(config)?,
+        traces: Destination::read(&config.traces)?,
         lan_tls: lan_tls(&config.lan)?,
         switches,
         snapshot: Snapshot {

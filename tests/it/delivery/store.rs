@@ -109,6 +109,7 @@ async fn deliver(
         repeat_interval: Duration::ZERO,
         resolver: Resolver::system(),
         auditor: None,
+        tracer: None,
     };
     let target = Target::read(&config.tenants[0]).unwrap().unwrap();
     let (_targets, targets) = watch::channel(vec![Arc::new(target)]);

@@ -53,6 +53,11 @@ fn events_of_bad_days_are_what_the_contract_says() {
             left_out,
         },
         Event::UnaskedAnswer,
+        Event::TracesFailing {
+            reason: "status",
+            status: Some(503),
+        },
+        Event::TracesWork,
         Event::InboxBroken { what: "write" },
         Event::Panicked {
             file: CodePath::of(std::panic::Location::caller()),
@@ -66,6 +71,7 @@ fn events_of_bad_days_are_what_the_contract_says() {
         not_stored(AppendError::QuarantineFull),
         not_stored(AppendError::Inbox(InboxError::Failed)),
         Event::DeliveryFailed {
+            trace: None,
             tenant,
             event: id,
             attempt,
@@ -74,6 +80,7 @@ fn events_of_bad_days_are_what_the_contract_says() {
             left_out,
         },
         Event::DeliveryDead {
+            trace: None,
             tenant,
             event: id,
             attempt,

@@ -8,6 +8,7 @@ use aimis_simulator::{Canned, Fault, PATIENT_STUDIES, Platform};
 use super::canary::Sinks;
 use super::{CLIENT_KEY, Gateway, HIS_ID, ID_NUMBER, NAME, PHONE, Settings, TOKEN};
 use crate::support::client::{self, Answer, Connection, request};
+use crate::support::collector::Collector;
 use crate::support::directory::Directory;
 use crate::support::gateway::studies_query;
 
@@ -53,6 +54,16 @@ impl Drive {
             );
         }
         assert!(self.sinks.len() > 5000, "{}", self.sinks.len());
+    }
+
+    /// What a collector of traces got; also the ids in hex, as whoever looks at traces sees them.
+    pub fn spans(&mut self, collector: &Collector) {
+        let exported = collector.requests();
+        assert!(!exported.is_empty(), "nothing was traced");
+        for request in exported {
+            self.sinks.text("spans in hex", hex::encode(&request));
+            self.sinks.text("spans", request);
+        }
     }
 
     /// Keeps an answer.

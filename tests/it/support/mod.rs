@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod client;
+pub mod collector;
 pub mod directory;
 pub mod gateway;
 pub mod postgres;

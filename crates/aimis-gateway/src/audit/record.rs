@@ -15,6 +15,7 @@ use crate::client::ClientName;
 use crate::edge::request_id::RequestId;
 use crate::telemetry::labels::{CodeClass, Origin};
 use crate::telemetry::log::{Line, Loggable};
+use crate::telemetry::traces::TraceId;
 use crate::tenant::TenantName;
 
 /// What was done.
@@ -53,6 +54,8 @@ pub struct Record {
     pub at: Timestamp,
     /// The request's id, also in the log and in the answer.
     pub request: Option<RequestId>,
+    /// The trace it belongs to, where there are traces.
+    pub trace: Option<TraceId>,
     /// Whose patient.
     pub tenant: Option<TenantName>,
     /// Which system asked.
@@ -105,6 +108,7 @@ impl Record {
             kind,
             at,
             request: None,
+            trace: None,
             tenant: None,
             client: None,
             operator: None,
@@ -130,6 +134,7 @@ impl Record {
         };
         line.field("kind", self.kind.as_str())
             .maybe("request", self.request.as_ref())
+            .maybe("trace", self.trace)
             .maybe("tenant", self.tenant.as_ref())
             .maybe("client", self.client.as_ref())
             .maybe("operator", plain)

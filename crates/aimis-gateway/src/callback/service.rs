@@ -24,6 +24,7 @@ use crate::telemetry::labels::{CallbackRefusal, CallbackResult};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::throttle::{Throttle, Throttles};
+use crate::telemetry::traces::{Came, Tracer};
 use crate::worker::Service;
 
 /// How often the inbox forgets what it has kept for long enough.
@@ -51,6 +52,8 @@ pub struct Surroundings {
     pub log_client_address: bool,
     /// `log.repeat_interval_ms`.
     pub repeat_interval: Duration,
+    /// Makes traces, where there is a collector.
+    pub tracer: Option<Tracer>,
 }
 
 /// The callback thread's service: what hyper calls for each request.
@@ -73,6 +76,7 @@ struct Around {
     log_client_address: bool,
     refusals: Throttles,
     failures: Throttle,
+    tracer: Option<Tracer>,
 }
 
 impl CallbackService {
@@ -87,6 +91,7 @@ impl CallbackService {
             draining,
             log_client_address,
             repeat_interval,
+            tracer,
         } = surroundings;
         Self {
             road: Rc::new(road),
@@ -102,6 +107,7 @@ impl CallbackService {
                 health,
                 draining,
                 log_client_address,
+                tracer,
             },
         }
     }
@@ -175,6 +181,8 @@ impl Around {
         id: RequestId,
         address: Option<IpAddr>,
     ) -> Response<Body> {
+        let traced = course.stored.zip(self.tracer.as_ref());
+        let traced = traced.map(|((event, kind, _), tracer)| tracer.of_callback(event, kind == Kind::Duplicate));
         let metrics = &self.metrics.callbacks;
         for repair in &course.repairs {
             metrics.repair(*repair).inc();
@@ -185,6 +193,7 @@ impl Around {
                 metrics.shared.inc();
             }
             let line = Event::CallbackStored {
+                trace: traced,
                 request: id,
                 tenant: course.tenant.as_ref(),
                 event,
@@ -194,7 +203,7 @@ impl Around {
             };
             self.log.write(&line);
         }
-        match outcome {
+        let answer = match outcome {
             Ok(receipt) => {
                 metrics
                     .ack_seconds
@@ -238,7 +247,20 @@ impl Around {
                     _ => answer::refused(false),
                 }
             }
+        };
+        if let (Some(tracer), Some(trace), Some((event, kind, verified))) = (&self.tracer, traced, course.stored) {
+            tracer.callback(&Came {
+                trace,
+                start,
+                request: id,
+                tenant: course.tenant.as_ref(),
+                event,
+                result: result_of(kind).as_str(),
+                verified,
+                status: answer.status().as_u16(),
+            });
         }
+        answer
     }
 }
 

@@ -74,6 +74,7 @@ impl From<PrepareError> for Failure {
             | PrepareError::ProxyPassword { .. }
             | PrepareError::LanTls(_)
             | PrepareError::Target(_)
+            | PrepareError::Traces(_)
             | PrepareError::Callback(CallbackError::Secret { .. } | CallbackError::Tls(_))
             | PrepareError::HostName { .. } => Self::Config(error.to_string()),
         }

@@ -9,7 +9,7 @@ use super::problem::{Problem, shown};
 use super::section::{Field, Form, Section};
 use super::suggest::nearest;
 use super::tree::{Node, Value};
-use super::{Config, credentials, read_json, sidecar};
+use super::{Config, credentials, otel, read_json, sidecar};
 
 /// What every variable begins with.
 pub(super) const PREFIX: &str = "AIMIS_";
@@ -17,7 +17,7 @@ pub(super) const PREFIX: &str = "AIMIS_";
 /// Variables that the command line reads itself.
 const RESERVED: [&str; 2] = ["AIMIS_CONFIG", crate::concealed::MARK];
 
-/// The `AIMIS_` variables of this process, those that it took out of its environment among them, and where its
+/// The `AIMIS_` variables of this process, OpenTelemetry's about traces, those that it took out of its environment among them, and where its
 /// credentials are; for [`Sources::env`](super::Sources::env).
 ///
 /// The one place that reads settings from the environment. It uses `vars_os`, because `vars` panics when any variable
@@ -29,7 +29,10 @@ pub fn environment() -> Vec<(String, String)> {
         Some((name, value.to_string_lossy().into_owned()))
     };
     std::env::vars_os()
-        .filter(|(name, _)| name.to_string_lossy().starts_with(PREFIX) || name == credentials::DIRECTORY)
+        .filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            name.starts_with(PREFIX) || name == credentials::DIRECTORY || otel::is_known(&name)
+        })
         .filter_map(text)
         .chain(crate::concealed::taken())
         .collect()
@@ -42,7 +45,7 @@ pub(crate) fn is_secret(name: &str, value: &str) -> bool {
         let name = name.strip_prefix(PREFIX)?;
         resolve(&fields, name).map(|target| target.secret)
     };
-    !value.is_empty() && (sidecar::is_secret(name) || of_a_tenant().unwrap_or(false))
+    !value.is_empty() && (sidecar::is_secret(name) || otel::is_secret(name) || of_a_tenant().unwrap_or(false))
 }
 
 /// Puts the variables `env` over the tree `root`, and complains about those that are no key.

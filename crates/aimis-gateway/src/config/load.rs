@@ -8,14 +8,14 @@ use super::origin::Origin;
 use super::problem::{ConfigError, Problem};
 use super::section::{Field, Form, Origins, Reader, Section, Setting};
 use super::tree::{Node, Value};
-use super::{Config, credentials, environment, sidecar};
+use super::{Config, credentials, environment, otel, sidecar};
 
 /// Where a configuration comes from.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// The file; without one, the environment has to make a tenant.
     pub file: Option<SourceFile>,
-    /// Variables; those that do not begin with `AIMIS_` are passed over. [`environment`](super::environment())
+    /// Variables; those that do not begin with `AIMIS_` are passed over, but for the `OTEL_` ones about traces. [`environment`](super::environment())
     /// gives those of the process.
     pub env: Vec<(String, String)>,
 }
@@ -104,6 +104,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 
     let fields = Config::fields();
     let mut problems = Vec::new();
+    otel::overlay(&mut root, &sources.env, &mut problems);
     environment::overlay(&mut root, &fields, &sources.env, &mut problems);
     let is_sidecar = sidecar::overlay(&mut root, &sources.env, &mut problems);
     inherit(&mut root, &fields);

@@ -255,6 +255,7 @@ impl Asker {
             upstream_time: sent.took,
             limit_time,
             resigned: sent.resigned,
+            tries: sent.tries,
         }
     }
 }
@@ -302,15 +303,18 @@ impl Asker {
             again.attempts += sent.attempts;
             again.took += sent.took;
             again.resigned |= sent.resigned;
+            again.tries.splice(0..0, std::mem::take(&mut sent.tries));
             let verdict = Verdict::of(&again, api, snapshot);
             if verdict == Verdict::Refused {
                 sent.attempts = again.attempts;
+                sent.tries = again.tries;
                 sent.took = again.took;
                 continue;
             }
             refused_all = false;
             if again.result.is_err() {
                 sent.attempts = again.attempts;
+                sent.tries = again.tries;
                 sent.took = again.took;
                 break;
             }
@@ -391,6 +395,7 @@ mod tests {
                 resigned: false,
                 timed_out,
                 slow_down: None,
+                tries: Vec::new(),
             };
             assert_eq!(outcome(&sent, 0), told);
         }

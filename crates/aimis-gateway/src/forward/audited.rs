@@ -58,6 +58,7 @@ pub async fn recorded(
     };
     let mut record = Box::new(Record::new(Kind::Lookup, auditor.clock().now()));
     record.request = Some(notes.exchange.request_id);
+    record.trace = notes.exchange.trace.map(|trace| trace.trace);
     record.tenant = notes.exchange.tenant.as_ref().map(|(_, name)| name.clone());
     record.client.clone_from(&notes.exchange.client);
     record.operator = notes.audited.operator;

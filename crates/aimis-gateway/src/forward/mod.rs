@@ -174,7 +174,8 @@ impl Road {
         said: Directives,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
-        let asked = self.asker.ask(order, api, tenant, said).await;
+        let mut asked = self.asker.ask(order, api, tenant, said).await;
+        notes.exchange.tries = std::mem::take(&mut asked.fetched.tries);
         notes.exchange.attempts = asked.fetched.attempts;
         notes.exchange.upstream_time = asked.fetched.upstream_time;
         notes.exchange.limit_time = asked.fetched.limit_time;
@@ -205,7 +206,9 @@ impl Road {
         let types = orders.iter().filter_map(|order| order.integer(STUDY_TYPE)).collect();
         let bounds = self.snapshot.merge_bounds;
         let start = self.clock.moment();
-        let asked = self.asker.ask_each(orders, api, tenant, said, bounds.at_once).await;
+        let mut asked = self.asker.ask_each(orders, api, tenant, said, bounds.at_once).await;
+        let tries = asked.iter_mut().map(|asked| std::mem::take(&mut asked.fetched.tries));
+        notes.exchange.tries = tries.flatten().collect();
         let waited = asked.iter().map(|asked| asked.fetched.limit_time).max();
         notes.exchange.limit_time = waited.unwrap_or_default();
         notes.exchange.upstream_time = self

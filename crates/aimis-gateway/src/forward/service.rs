@@ -32,6 +32,7 @@ use crate::telemetry::health::Health;
 use crate::telemetry::labels::{CodeClass, Origin};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Tracer;
 use crate::worker::Service;
 
 const X_AIMIS_ORIGIN: HeaderName = HeaderName::from_static("x-aimis-origin");
@@ -54,6 +55,8 @@ pub struct RoadService {
     /// Keeps the audit trail; `None` where there is none.
     auditor: Option<Auditor>,
     operator_header: Option<HeaderName>,
+    /// Makes traces, where there is a collector.
+    tracer: Option<Tracer>,
 }
 
 impl RoadService {
@@ -75,7 +78,14 @@ impl RoadService {
             draining,
             auditor: None,
             operator_header: None,
+            tracer: None,
         }
+    }
+
+    /// The same with traces, where there is a collector.
+    #[must_use]
+    pub fn traced(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The same with an audit trail; `header` may name the user who asks.
@@ -107,7 +117,7 @@ impl RoadService {
         let wanted = language(request.headers());
         let exchange = Exchange::new(id, method(request.method()));
         let mut notes = Notes::new(exchange, road.snapshot.clients.anybody().answers);
-
+        notes.exchange.trace = self.tracer.as_ref().map(|tracer| tracer.begin(request.headers()));
         notes.audited.operator = self.operator(request.headers());
 
         let origin = road.snapshot.cors.origin(request.headers());
@@ -256,6 +266,9 @@ impl RoadService {
             .exact()
             .and_then(|n| n.try_into().ok())
             .unwrap_or(0);
+        if let Some(tracer) = &self.tracer {
+            tracer.request(exchange, &made.generation.config.platform.base_url);
+        }
         exchange.count(&made.generation.metrics);
         if !exchange.quiet {
             self.log.write(&Event::Request(exchange));

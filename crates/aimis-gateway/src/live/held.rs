@@ -1,6 +1,6 @@
 //! Keys that a running process cannot change: what was in force stays, and whoever changed them is told.
 //!
-//! These are the listeners and what is made once with them, threads, the audit trail, and the inbox with its deliveries.
+//! These are the listeners and what is made once with them, threads, the audit trail, traces, and the inbox with its deliveries.
 //! Everything else is taken up while requests go on.
 
 use std::collections::BTreeMap;
@@ -32,6 +32,7 @@ fn keep(old: &Config, new: &mut Config) {
     new.emptiness = old.emptiness.clone();
     new.audit.clone_from(&old.audit);
     new.drain = old.drain.clone();
+    new.traces = old.traces.clone();
     new.clock = old.clock.clone();
     new.cache.max_bytes = old.cache.max_bytes;
     new.cache.max_entry = old.cache.max_entry;

@@ -165,6 +165,7 @@ impl Pull {
         for event in &held.leases.unopened {
             self.metrics(tenant.index)?.count(DeliveryResult::Dead);
             log.write(&Event::DeliveryDead {
+                trace: None,
                 tenant: &tenant.name,
                 event: *event,
                 attempt: 1,
@@ -191,6 +192,7 @@ impl Pull {
             if self.inbox.settle(lease, dead).await.is_ok() {
                 self.metrics(tenant.index)?.count(DeliveryResult::Dead);
                 log.write(&Event::DeliveryDead {
+                    trace: None,
                     tenant: &tenant.name,
                     event: lease.event,
                     attempt,

@@ -127,6 +127,7 @@ impl Pull {
                 metrics.count(DeliveryResult::Ok);
                 metrics.lag(lag);
                 log.write(&Event::Delivered {
+                    trace: None,
                     tenant,
                     event,
                     attempt,
@@ -136,6 +137,7 @@ impl Pull {
             Outcome::Retry { at, reason } => {
                 metrics.count(DeliveryResult::Retry);
                 log.write(&Event::DeliveryFailed {
+                    trace: None,
                     tenant,
                     event,
                     attempt,
@@ -147,6 +149,7 @@ impl Pull {
             Outcome::Dead { reason } => {
                 metrics.count(DeliveryResult::Dead);
                 log.write(&Event::DeliveryDead {
+                    trace: None,
                     tenant,
                     event,
                     attempt,

@@ -19,6 +19,7 @@ use super::empty_share::Jump;
 use super::exchange::Exchange;
 use super::labels::{CallbackRefusal, ListenerName, RefusedConnection, SwitchReason};
 use super::log::Level;
+use super::traces::Trace;
 use crate::audit::told::Told;
 use crate::callback::event::{EventId, Verified};
 use crate::callback::inbox::{AppendError, Kind, Reason};
@@ -195,10 +196,21 @@ pub enum Event<'a> {
     },
     /// An operator dropped kept answers.
     CachePurged(Purge<'a>),
+    /// The collector takes no spans.
+    TracesFailing {
+        /// Why.
+        reason: &'static str,
+        /// Status of its answer, if there was one.
+        status: Option<u16>,
+    },
+    /// It does again.
+    TracesWork,
     /// Something about the audit trail.
     Audit(Told<'a>),
     /// The HIS has an event.
     Delivered {
+        /// Its place in a trace, where there are traces.
+        trace: Option<Trace>,
         /// Whose.
         tenant: &'a TenantName,
         /// Which.
@@ -210,6 +222,8 @@ pub enum Event<'a> {
     },
     /// The HIS does not have an event; it is tried again.
     DeliveryFailed {
+        /// Its place in a trace, where there are traces.
+        trace: Option<Trace>,
         /// Whose.
         tenant: &'a TenantName,
         /// Which.
@@ -225,6 +239,8 @@ pub enum Event<'a> {
     },
     /// An event is a dead letter.
     DeliveryDead {
+        /// Its place in a trace, where there are traces.
+        trace: Option<Trace>,
         /// Whose.
         tenant: &'a TenantName,
         /// Which.
@@ -269,6 +285,8 @@ pub enum Event<'a> {
     },
     /// A callback is durable; also one that was so before.
     CallbackStored {
+        /// Its place in a trace, where there are traces.
+        trace: Option<Trace>,
         /// Its id.
         request: RequestId,
         /// Whose.
@@ -401,6 +419,7 @@ impl Event<'_> {
                 ..
             }
             | Event::CachePurged(_)
+            | Event::TracesWork
             | Event::Delivered { .. }
             | Event::DeliveryResumed { .. }
             | Event::InboxFound { .. }
@@ -422,6 +441,7 @@ impl Event<'_> {
             Event::Request(exchange) => exchange.level(),
             Event::Audit(told) => told.level(),
             Event::UnaskedAnswer
+            | Event::TracesFailing { .. }
             | Event::RestartNeeded { .. }
             | Event::TokenNotTaken { .. }
             | Event::BreakerOpened { .. }
@@ -495,6 +515,8 @@ impl Event<'_> {
             Event::AddressEjected { .. } => "address_ejected",
             Event::CachePurged(_) => "cache_purged",
             Event::Audit(told) => told.name(),
+            Event::TracesFailing { .. } => "traces_failing",
+            Event::TracesWork => "traces_work",
             Event::Delivered { .. } => "delivered",
             Event::DeliveryFailed { .. } => "delivery_failed",
             Event::DeliveryDead { .. } => "delivery_dead",

@@ -3,20 +3,31 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::exemplars::Named;
 use super::labels::{CodeClass, NO_API, Origin, PullOperation, RejectReason};
 use super::log::{self, Level, Line, Loggable};
 use super::metrics::Metrics;
 use super::patient_tag::PatientTag;
+use super::traces::{Trace, Tried};
 use crate::client::ClientName;
 use crate::edge::request_id::RequestId;
 use crate::forward::cache::status::Passage;
 use crate::tenant::TenantName;
 use aimis_core::order::{FieldProblem, Reason, RepairKind, Warning};
 
+/// Where questions come to.
+pub(super) const FORWARD_ROUTE: &str = "/thirdparty/{api}/{appId}";
+/// Where events are fetched.
+pub(super) const PULL_ROUTE: &str = "/inbox/v1/{tenant}/events";
+
 /// The facts of one request. The road fills it in as it learns; nothing in it can name a person.
 pub struct Exchange {
     /// The id that the caller sees in `X-Request-Id`.
     pub request_id: RequestId,
+    /// Its place in a trace; `None` where nothing is traced.
+    pub trace: Option<Trace>,
+    /// The attempts at the platform that were made for it; none where nothing is traced.
+    pub tries: Vec<Tried>,
     /// `POST`, another known method, or `_OTHER`.
     pub method: &'static str,
     /// Which API: its position and its name.
@@ -167,6 +178,8 @@ impl Exchange {
     pub fn new(request_id: RequestId, method: &'static str) -> Self {
         Self {
             request_id,
+            trace: None,
+            tries: Vec::new(),
             method,
             api: None,
             tenant: None,
@@ -217,7 +230,11 @@ impl Exchange {
         let tenant = self.tenant.as_ref().map(|(index, _)| *index);
         let api = self.api.map(|(index, _)| index);
         metrics.requests(tenant, api, self.class, self.origin).inc();
-        metrics.request_seconds(api, self.origin, self.total_time.as_secs_f64(), self.request_id);
+        let named = match self.trace.filter(|trace| trace.sampled) {
+            Some(trace) => Named::Trace(trace.trace),
+            None => Named::Request(self.request_id),
+        };
+        metrics.request_seconds(api, self.origin, self.total_time.as_secs_f64(), named);
         let ours = self
             .total_time
             .saturating_sub(self.upstream_time + self.limit_time + self.caller_time);
@@ -277,13 +294,20 @@ impl Exchange {
     }
 
     /// The route, never the path.
-    fn route(&self) -> Option<&'static str> {
-        let of_pull = self.pull.map(|_| "/inbox/v1/{tenant}/events");
-        of_pull.or(self.api.map(|_| "/thirdparty/{api}/{appId}"))
+    pub(super) fn route(&self) -> Option<&'static str> {
+        let of_pull = self.pull.map(|_| PULL_ROUTE);
+        of_pull.or(self.api.map(|_| FORWARD_ROUTE))
+    }
+
+    /// Codes have six digits at most; a longer number that a platform puts there could be a person's.
+    pub(super) fn short_code(&self) -> Option<i64> {
+        self.code.filter(|code| code.unsigned_abs() < 1_000_000)
     }
 
     pub(super) fn fields(&self, line: &mut Line<'_>) {
         line.field("request.id", &self.request_id)
+            .maybe("trace_id", self.trace.map(|trace| trace.trace))
+            .maybe("span_id", self.trace.map(|trace| trace.span))
             .maybe("tenant", self.tenant.as_ref().map(|(_, name)| name))
             .maybe("client.id", self.client.as_ref())
             .maybe("client.address", self.client_address)
@@ -299,11 +323,7 @@ impl Exchange {
             .field("attempts", self.attempts)
             .maybe("events", self.events)
             .maybe("partial", self.parts.map(|parts| parts.failed))
-            // Codes have six digits at most; a longer number that a platform puts there could be a person's.
-            .maybe(
-                "business.code",
-                self.code.filter(|code| code.unsigned_abs() < 1_000_000),
-            )
+            .maybe("business.code", self.short_code())
             .field("code_class", self.class.as_str())
             .maybe("error.type", self.error)
             .maybe("error.detail", self.error_detail)

@@ -1,11 +1,13 @@
 //! One request for each bucket of the durations: the last that fell into it.
 //!
-//! A request leaves its id where no other is just leaving one, and waits for nobody. There are as many places as there
+//! A request leaves its id, or that of its trace where its spans are exported, where no other is just leaving one, and waits for nobody. There are as many places as there
 //! are buckets, so the memory is bounded and never grows. An id is no label: it makes no series.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use super::traces::TraceId;
 use crate::edge::request_id::RequestId;
 
 /// The exemplars of a family of histograms with the same bounds.
@@ -17,8 +19,26 @@ pub(super) struct Exemplars {
 
 #[derive(Clone, Copy)]
 struct Exemplar {
-    request_id: RequestId,
+    named: Named,
     value: f64,
+}
+
+/// What a request is found by.
+#[derive(Clone, Copy)]
+pub enum Named {
+    /// In the log.
+    Request(RequestId),
+    /// Where traces are kept.
+    Trace(TraceId),
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(id) => write!(f, "request_id=\"{}\"", id.as_str()),
+            Self::Trace(id) => write!(f, "trace_id=\"{}\"", String::from_utf8_lossy(&id.text())),
+        }
+    }
 }
 
 impl Exemplars {
@@ -32,11 +52,11 @@ impl Exemplars {
     }
 
     /// Notes that a request was counted with `value` in a histogram.
-    pub(super) fn note(&self, histogram: usize, value: f64, request_id: RequestId) {
+    pub(super) fn note(&self, histogram: usize, value: f64, named: Named) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         let place = &self.places[histogram * (self.bounds.len() + 1) + bucket];
         if let Ok(mut place) = place.try_lock() {
-            *place = Some(Exemplar { request_id, value });
+            *place = Some(Exemplar { named, value });
         }
     }
 
@@ -46,11 +66,11 @@ impl Exemplars {
         for (at, place) in self.places.iter().enumerate() {
             let (histogram, bucket) = (at / (self.bounds.len() + 1), at % (self.bounds.len() + 1));
             let held = *place.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(Exemplar { request_id, value }) = held else {
+            let Some(Exemplar { named, value }) = held else {
                 continue;
             };
             let bound = self.bounds.get(bucket).map_or("+Inf".to_owned(), f64::to_string);
-            let exemplar = format!("{{request_id=\"{}\"}} {value}", request_id.as_str());
+            let exemplar = format!("{{{named}}} {value}");
             all.insert(series(histogram, &bound), exemplar);
         }
         all
@@ -66,17 +86,17 @@ mod tests {
     #[test]
     fn the_last_request_of_each_bucket_is_kept() {
         let exemplars = Exemplars::new(2, &[0.5, 1.0]);
-        let id = |text: &'static str| RequestId::from_caller(&HeaderValue::from_static(text)).unwrap();
+        let id = |text: &'static str| Named::Request(RequestId::from_caller(&HeaderValue::from_static(text)).unwrap());
         exemplars.note(0, 0.5, id("on-the-edge"));
         exemplars.note(1, 0.6, id("first"));
         exemplars.note(1, 0.7, id("second"));
-        exemplars.note(1, 9.0, id("beyond"));
+        exemplars.note(1, 9.0, Named::Trace(TraceId::new([0x1f; 16]).unwrap()));
 
         let all = exemplars.by_series(|histogram, bound| format!("{histogram}/{bound}"));
         let expected = [
             ("0/0.5", "{request_id=\"on-the-edge\"} 0.5"),
             ("1/1", "{request_id=\"second\"} 0.7"),
-            ("1/+Inf", "{request_id=\"beyond\"} 9"),
+            ("1/+Inf", "{trace_id=\"1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f\"} 9"),
         ];
         assert_eq!(
             all,

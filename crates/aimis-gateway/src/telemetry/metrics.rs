@@ -20,7 +20,7 @@ use super::audit::AuditMetrics;
 use super::cache::CacheMetrics;
 use super::callbacks::CallbackMetrics;
 use super::deliveries::DeliveryMetrics;
-use super::exemplars::Exemplars;
+use super::exemplars::{Exemplars, Named};
 use super::labels::{
     AttemptResult, BreakerState, CodeClass, HandshakeFailure, ListenerName, NO_API, NO_TENANT, OTHER_CODE, Origin,
     ReadyCheck, RejectReason, ReloadResult, RetryReason,
@@ -31,8 +31,8 @@ use super::pulls::PullMetrics;
 use super::reconcile::ReconcileMetrics;
 use super::reloads::ReloadMetrics;
 use super::tenants::TenantLabels;
+use super::traces::TraceMetrics;
 use crate::callback::inbox::InboxMetrics;
-use crate::edge::request_id::RequestId;
 use crate::telemetry::log::Level;
 
 /// Bounds of request and attempt durations in seconds, as the OpenTelemetry HTTP conventions advise.
@@ -106,6 +106,8 @@ pub struct Metrics {
     pub reloads: ReloadMetrics,
     /// What becomes of audit records.
     pub audit: Arc<AuditMetrics>,
+    /// What becomes of spans.
+    pub traces: Arc<TraceMetrics>,
     /// What came from the platform.
     pub callbacks: CallbackMetrics,
     /// What the inbox holds.
@@ -392,6 +394,7 @@ impl Metrics {
             reconcile: ReconcileMetrics::new(maker, &tenants),
             reloads: ReloadMetrics::new(maker, &tenants),
             audit: Arc::new(AuditMetrics::new(maker)),
+            traces: Arc::new(TraceMetrics::new(maker)),
             callbacks: CallbackMetrics::new(maker),
             inbox: Arc::new(InboxMetrics::new(maker)),
             active_requests: maker.int_gauge("http_server_active_requests", "Requests being answered now."),
@@ -437,10 +440,10 @@ impl Metrics {
     }
 
     /// Counts a request's duration as the caller feels it.
-    pub fn request_seconds(&self, api: ApiIndex, origin: Origin, seconds: f64, request_id: RequestId) {
+    pub fn request_seconds(&self, api: ApiIndex, origin: Origin, seconds: f64, named: Named) {
         let histogram = self.api(api) * Origin::ALL.len() + origin.index();
         self.request_seconds[histogram].observe(seconds);
-        self.request_exemplars.note(histogram, seconds, request_id);
+        self.request_exemplars.note(histogram, seconds, named);
     }
 
     /// The gateway's own share of a request.

@@ -23,3 +23,4 @@ pub mod reconcile;
 pub mod reloads;
 pub mod tenants;
 pub mod throttle;
+pub mod traces;

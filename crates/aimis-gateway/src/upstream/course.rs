@@ -2,13 +2,18 @@
 //!
 //! A deadline drops everything below it at once, so what has to be known afterwards is kept outside of it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use aimis_core::sign::Timestamp;
 use tokio::time::Instant;
 
+use super::error::AttemptError;
+use super::reply::Reply;
+use crate::clock::{Clock, Moment};
 use crate::limit::Repeats;
+use crate::telemetry::labels::AttemptResult;
+use crate::telemetry::traces::Tried;
 
 /// The course of one question.
 #[derive(Default)]
@@ -22,6 +27,57 @@ pub struct Course {
     end: Cell<Option<Instant>>,
     brief: Cell<bool>,
     over: Cell<bool>,
+    /// Where attempts are traced.
+    clock: Option<Clock>,
+    tries: RefCell<Vec<Tried>>,
+}
+
+/// An attempt that is under way. Dropped untold it was ended by the deadline.
+pub(super) struct Try<'a> {
+    course: &'a Course,
+    clock: &'a Clock,
+    begun: Moment,
+    told: bool,
+}
+
+impl Try<'_> {
+    /// Notes what came of it.
+    pub(super) fn end(mut self, outcome: &Result<Reply, AttemptError>) {
+        self.told = true;
+        match outcome {
+            Ok(reply) => {
+                let code = reply.envelope().code();
+                let result = if code == Some(0) {
+                    AttemptResult::Ok
+                } else {
+                    AttemptResult::Business
+                };
+                self.note(result, Some(reply.status().as_u16()), code);
+            }
+            Err(failed) => {
+                let status = failed.head.map(|head| head.status.as_u16());
+                self.note(failed.error.attempt_result(), status, None);
+            }
+        }
+    }
+
+    fn note(&self, result: AttemptResult, status: Option<u16>, code: Option<i64>) {
+        self.course.tries.borrow_mut().push(Tried {
+            begun: self.begun,
+            ended: self.clock.moment(),
+            result,
+            status,
+            code,
+        });
+    }
+}
+
+impl Drop for Try<'_> {
+    fn drop(&mut self) {
+        if !self.told {
+            self.note(AttemptResult::Timeout, None, None);
+        }
+    }
 }
 
 impl Course {
@@ -31,6 +87,27 @@ impl Course {
             repeats: Some(repeats),
             ..Self::default()
         }
+    }
+
+    /// The same, with its attempts traced by `clock`.
+    pub(super) fn traced(self, clock: Option<Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Begins to trace an attempt, where they are.
+    pub(super) fn begin(&self) -> Option<Try<'_>> {
+        let clock = self.clock.as_ref()?;
+        Some(Try {
+            course: self,
+            clock,
+            begun: clock.moment(),
+            told: false,
+        })
+    }
+
+    /// The attempts that were traced.
+    pub(super) fn into_tries(self) -> Vec<Tried> {
+        self.tries.into_inner()
     }
 
     /// Whether the platform may be asked for the tenant at all.

@@ -47,6 +47,7 @@ use crate::limit::Repeats;
 use crate::snapshot::Snapshot;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Tried;
 
 use breaker::{BreakerGate, BreakerLayer, Breakers};
 use budget::RetryBudget;
@@ -91,6 +92,8 @@ pub struct Shared {
     watch: Arc<ClockWatch>,
     metrics: Arc<Metrics>,
     settings: Settings,
+    /// Attempts are traced.
+    traced: bool,
 }
 
 impl Shared {
@@ -147,6 +150,7 @@ impl Shared {
             watch: before.map_or_else(watch, |before| Arc::clone(&before.watch)),
             metrics: Arc::clone(metrics),
             settings: config.platform.clone(),
+            traced: config.traces.target().is_some(),
         };
         shared.show();
         Ok(Arc::new(shared))
@@ -174,6 +178,8 @@ pub struct Sent {
     /// The platform said that too much is asked (status 429, or a code with `brake`): how long it asks to be left
     /// alone, zero if it did not say.
     pub slow_down: Option<Duration>,
+    /// The attempts, where they are traced.
+    pub tries: Vec<Tried>,
 }
 
 /// One try to get an answer.
@@ -244,7 +250,7 @@ impl Platform {
     /// Asks the platform, until `deadline` at most, which several questions may share; again as far as `repeats` let.
     pub async fn send(&self, request: ProtectedRequest, repeats: Repeats, deadline: Instant) -> Sent {
         let start = self.clock.moment();
-        let course = Course::bounded(repeats);
+        let course = Course::bounded(repeats).traced(self.shared.traced.then(|| self.clock.clone()));
         // One whose turn comes too late is not asked at all: nobody would wait for its answer.
         let result = if clock::timer_now() >= deadline {
             Err(UpstreamError::Deadline)
@@ -258,6 +264,7 @@ impl Platform {
             resigned: course.resigned(),
             timed_out: course.timed_out(),
             slow_down: course.slow_down(),
+            tries: course.into_tries(),
         }
     }
 

@@ -151,7 +151,11 @@ where
 
     async fn ask(&self, attempt: Attempt<'a>) -> Result<Reply, AttemptError> {
         let at = self.moment(attempt).await;
+        let traced = attempt.course.begin();
         let outcome = self.inner.ask(Self::sign(attempt, at)).await;
+        if let Some(traced) = traced {
+            traced.end(&outcome);
+        }
         if let Some(dated) = outcome.as_ref().ok().and_then(Reply::dated) {
             self.watch.learn(dated);
         }

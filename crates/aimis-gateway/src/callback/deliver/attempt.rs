@@ -9,17 +9,19 @@ use super::body;
 use super::judge::{Verdict, judge};
 use super::pacing::End;
 use super::schedule::Schedule;
-use super::send::{Bounds, Letter, send};
+use super::send::{Letter, send};
 use super::target::Target;
 use crate::audit::{Auditor, Kind, Record};
 use crate::callback::event::EventId;
 use crate::callback::inbox::{Inbox, Lease, Leased, Outcome, Reason, SettleError};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
+use crate::post::Bounds;
 use crate::telemetry::deliveries::TargetMetrics;
 use crate::telemetry::event::Event;
 use crate::telemetry::labels::DeliveryResult;
 use crate::telemetry::log::Log;
 use crate::telemetry::throttle::Throttle;
+use crate::telemetry::traces::{Brought, Trace, Tracer};
 use crate::upstream::addresses::Resolver;
 
 /// The attempt panicked.
@@ -45,6 +47,8 @@ pub(super) struct Desk {
     pub(super) log: Log,
     /// Keeps the audit trail, where there is one.
     pub(super) auditor: Option<Auditor>,
+    /// Makes traces, where there is a collector.
+    pub(super) tracer: Option<Tracer>,
     /// Of lines about failures of the target.
     pub(super) failures: Throttle,
     /// Of lines about failures of the store.
@@ -65,11 +69,20 @@ pub(super) struct Attempt {
     leased: Leased,
     /// It tries whether a suspended target is back.
     probe: bool,
+    /// Its place in a trace, where there are traces.
+    trace: Option<Trace>,
 }
 
 impl Attempt {
     pub(super) fn new(desk: Arc<Desk>, leased: Leased, probe: bool) -> Self {
-        Self { desk, leased, probe }
+        let tracer = desk.tracer.as_ref();
+        let trace = tracer.map(|tracer| tracer.of_delivery(leased.lease.event, leased.verified));
+        Self {
+            desk,
+            leased,
+            probe,
+            trace,
+        }
     }
 
     /// Delivers, settles and tells.
@@ -100,10 +113,13 @@ impl Attempt {
         };
         let letter = Letter {
             id: event.to_string(),
+            trace: self.trace.filter(|trace| trace.sampled),
             timestamp: (desk.clock.now().as_millis() / 1000).to_string(),
             body,
         };
+        let start = desk.clock.moment();
         let sent = send(&desk.target, &desk.resolver, &letter, desk.bounds).await;
+        let status = sent.as_ref().ok().map(|answer| answer.status);
         let (verdict, unreachable) = match sent {
             Ok(answer) => (judge(&answer, &desk.target.success_codes), false),
             Err(fault) => {
@@ -111,6 +127,7 @@ impl Attempt {
                 (Verdict::Failed { reason, silence: None }, fault.before_sending())
             }
         };
+        self.record_span(start, status, &verdict);
         match verdict {
             Verdict::Taken => {
                 self.record().await;
@@ -131,6 +148,28 @@ impl Attempt {
                 }
             }
         }
+    }
+
+    /// Before anything is made durable, so that the span is the HIS's time and not the disk's.
+    fn record_span(&self, start: Moment, status: Option<u16>, verdict: &Verdict) {
+        let (Some(tracer), Some(trace)) = (&self.desk.tracer, self.trace) else {
+            return;
+        };
+        let (result, reason) = match verdict {
+            Verdict::Taken => (DeliveryResult::Ok, None),
+            Verdict::Gone => (DeliveryResult::Retry, Some(GONE)),
+            Verdict::Failed { reason, .. } => (DeliveryResult::Retry, Some(reason.clone())),
+        };
+        tracer.delivery(Brought {
+            trace,
+            start,
+            tenant: &self.desk.target.tenant,
+            event: self.leased.lease.event,
+            attempt: self.leased.attempt,
+            result: result.as_str(),
+            status,
+            reason,
+        });
     }
 
     /// Records that the HIS has the event: it has, so whatever comes of the record, it is not sent again for that.
@@ -193,6 +232,7 @@ impl Attempt {
                 return;
             }
         }
+        let trace = self.trace;
         match told {
             Told::Delivered => {
                 let now = desk.clock.now().as_millis();
@@ -200,6 +240,7 @@ impl Attempt {
                 desk.metrics.count(DeliveryResult::Ok);
                 desk.metrics.lag(lag);
                 desk.log.write(&Event::Delivered {
+                    trace,
                     tenant,
                     event,
                     attempt,
@@ -210,6 +251,7 @@ impl Attempt {
                 desk.metrics.count(DeliveryResult::Retry);
                 if let Some(left_out) = desk.failures.pass() {
                     desk.log.write(&Event::DeliveryFailed {
+                        trace,
                         tenant,
                         event,
                         attempt,
@@ -222,6 +264,7 @@ impl Attempt {
             Told::Dead { reason } => {
                 desk.metrics.count(DeliveryResult::Dead);
                 desk.log.write(&Event::DeliveryDead {
+                    trace,
                     tenant,
                     event,
                     attempt,
@@ -249,6 +292,7 @@ impl Desk {
     pub(super) fn unopened(&self, event: EventId) {
         self.metrics.count(DeliveryResult::Dead);
         self.log.write(&Event::DeliveryDead {
+            trace: None,
             tenant: &self.target.tenant,
             event,
             attempt: 1,

@@ -11,8 +11,8 @@ use encoding_rs::{Encoding, GB18030};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::send::Answer;
 use crate::callback::inbox::Reason;
+use crate::post::Answer;
 
 /// What every gzip begins with, whether a header says so or not.
 const GZIP: &[u8] = b"\x1f\x8b";

@@ -50,14 +50,15 @@ use self::attempt::Desk;
 use self::courier::Courier;
 use self::pacing::Pacing;
 use self::schedule::Schedule;
-use self::send::Bounds;
 use super::inbox::Inbox;
 use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::config;
+use crate::post::Bounds;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::throttle::Throttle;
+use crate::telemetry::traces::Tracer;
 use crate::upstream::addresses::Resolver;
 use crate::upstream::jitter::Jitter;
 
@@ -79,6 +80,8 @@ pub struct Surroundings {
     pub resolver: Resolver,
     /// Keeps the audit trail, where there is one.
     pub auditor: Option<Auditor>,
+    /// Makes traces, where there is a collector.
+    pub tracer: Option<Tracer>,
 }
 
 /// Where events go at present. A target that stays is the same `Arc`.
@@ -177,6 +180,7 @@ impl Deliverer {
             clock: around.clock.clone(),
             log: around.log.clone(),
             auditor: around.auditor.clone(),
+            tracer: around.tracer.clone(),
             failures: throttle(),
             store_failures: throttle(),
         };

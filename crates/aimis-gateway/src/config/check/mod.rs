@@ -55,6 +55,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.callbacks(config);
     check.reconcile(config);
     check.delivery(config);
+    check.traces(config);
     check.targets(config);
     check.problems
 }
@@ -156,6 +157,18 @@ impl Check<'_> {
         if audit.max_file_bytes > audit.max_bytes / 4 {
             let reason = format!("is more than a quarter of max_bytes, which is {}", audit.max_bytes);
             self.refuse("audit.max_file_bytes", audit.max_file_bytes.to_string(), &reason);
+        }
+    }
+
+    fn traces(&mut self, config: &Config) {
+        let traces = &config.traces;
+        if traces.headers.is_some() && traces.headers_file.is_some() && traces.target().is_some() {
+            let reason = "is set beside headers of the environment (OTEL_EXPORTER_OTLP_HEADERS): one of them is enough";
+            self.refuse("traces.headers_file", "a file".to_owned(), reason);
+        }
+        if traces.batch > traces.queue {
+            let reason = format!("is more than queue, which is {}: so many never wait", traces.queue);
+            self.refuse("traces.batch", traces.batch.to_string(), &reason);
         }
     }
 

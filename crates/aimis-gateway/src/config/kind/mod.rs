@@ -2,6 +2,7 @@
 
 pub(super) mod address;
 pub(super) mod alias;
+pub(super) mod attribute;
 pub(super) mod choice;
 pub(super) mod database;
 pub(super) mod digest;
@@ -12,7 +13,9 @@ pub(super) mod network;
 pub(super) mod number;
 pub(super) mod origin;
 pub(super) mod path;
+pub(super) mod percent;
 pub(super) mod proxy;
+pub(super) mod secret;
 pub(super) mod syslog;
 pub(super) mod target;
 pub(super) mod text;

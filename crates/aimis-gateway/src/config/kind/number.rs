@@ -181,6 +181,52 @@ impl Kind for RateKind {
     }
 }
 
+/// A share of a whole, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    thousandths: u64,
+}
+
+impl Share {
+    /// From 0 to 1000.
+    pub fn thousandths(self) -> u64 {
+        self.thousandths
+    }
+}
+
+/// A share of a whole: 0 to 1, with at most three decimals.
+pub(in crate::config) struct ShareKind;
+
+/// A share of a whole.
+pub(in crate::config) fn share() -> ShareKind {
+    ShareKind
+}
+
+impl Kind for ShareKind {
+    type Value = Share;
+
+    fn read(&self, node: &Node, _directory: &Path) -> Result<Share, Refusal> {
+        let found = node.decimal().and_then(|text| thousandths(&text));
+        match found.filter(|found| *found <= 1_000) {
+            Some(thousandths) => Ok(Share { thousandths }),
+            None => Err(Refusal::new(
+                "is not a share from 0 to 1 with at most three decimals, like 0.1",
+            )),
+        }
+    }
+
+    fn show(&self, value: &Share) -> Plain {
+        Plain::Thousandths(value.thousandths)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::new(
+            json!({"type": "number", "minimum": 0, "maximum": 1}),
+            "0 to 1, also 0.1",
+        )
+    }
+}
+
 /// Reads `10` and `0.5` as 10 000 and 500.
 fn thousandths(text: &str) -> Option<u64> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));

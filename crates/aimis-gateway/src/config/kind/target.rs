@@ -26,23 +26,37 @@ impl fmt::Display for TargetUrl {
     }
 }
 
-/// A URL that events are posted to.
-pub(in crate::config) struct Target;
+/// A URL that something is posted to.
+pub(in crate::config) struct Target {
+    example: &'static str,
+    /// Where a key for it belongs.
+    key: &'static str,
+}
 
 /// `https://host/path`, `http://host:port/path?query`.
 pub(in crate::config) fn target_url() -> Target {
-    Target
+    Target {
+        example: "https://his.hospital.example/imaging-events",
+        key: "a key for the HIS belongs into target_bearer_file",
+    }
+}
+
+/// The same, of a collector of traces.
+pub(in crate::config) fn collector_url() -> Target {
+    Target {
+        example: "http://127.0.0.1:4318/v1/traces",
+        key: "a key for the collector belongs into headers_file",
+    }
 }
 
 impl Kind for Target {
     type Value = TargetUrl;
 
     fn read(&self, node: &Node, _directory: &Path) -> Result<TargetUrl, Refusal> {
-        let wrong = || Refusal::not("a URL, like https://his.hospital.example/imaging-events", node);
+        let wrong = || Refusal::not(&format!("a URL, like {}", self.example), node);
         let text = node.text().ok_or_else(wrong)?;
         if text.contains('@') {
-            let reason = "has a user or password in it; a key for the HIS belongs into target_bearer_file";
-            return Err(Refusal::hidden(reason));
+            return Err(Refusal::hidden(format!("has a user or password in it; {}", self.key)));
         }
         if text.contains('#') {
             return Err(Refusal::new("has a fragment (#), which is never sent"));

@@ -18,7 +18,11 @@ use crate::config::tree::Node;
 pub struct SecretText(Arc<Zeroizing<String>>);
 
 impl SecretText {
-    /// The secret itself: for the parser of the token, and nothing else.
+    pub(super) fn new(text: &str) -> Self {
+        Self(Arc::new(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The secret itself: for who parses it, and nothing else.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -97,9 +101,7 @@ impl Kind for Token {
             ));
         }
         let text = node.text().ok_or_else(|| Refusal::new("is not a text"))?;
-        Ok(TokenSource::Inline(SecretText(Arc::new(Zeroizing::new(
-            text.to_owned(),
-        )))))
+        Ok(TokenSource::Inline(SecretText::new(text)))
     }
 
     fn show(&self, _value: &TokenSource) -> Plain {

@@ -23,6 +23,7 @@ pub(super) mod reconcile;
 pub(super) mod reload;
 pub(super) mod tenant;
 pub(super) mod tls;
+pub(super) mod traces;
 
 use super::entry::{any_tables, optional_table, table, tables};
 use super::section::section;
@@ -45,6 +46,7 @@ use pull::Pull;
 use reconcile::Reconcile;
 use reload::{Reload, Rotation};
 use tenant::Tenant;
+use traces::Traces;
 
 /// A bound against a file that was made by a program gone wrong. What tenants cost is linear: memory for each, and
 /// no search through them on the way of a request. Metric series are bounded by `telemetry.tenant_labels`.
@@ -107,6 +109,8 @@ section! {
         drain: Drain = table();
         /// The log on standard output.
         log: Log = table();
+        /// Traces for a collector.
+        traces: Traces = table();
         /// The hospitals that are served; at least one.
         tenants: Vec<Tenant> = tables(MOST_TENANTS);
         /// The systems of the hospital that may ask; without any, only programs on this machine can.

@@ -91,7 +91,7 @@ const FILES: &[(&str, &str)] = &[
     (
         "[lan]\nlisten = \"unix:lan.sock\"",
         "gateway.toml:2: lan.listen: \"unix:lan.sock\" is not a unix socket with an absolute path, like \
-         unix:/run/aimis/lan.sock",
+         unix:/run/aimis-gateway/lan.sock",
     ),
     (
         "[lan]\nlisten = \"0.0.0.0:8080\"",
@@ -355,7 +355,7 @@ fn all_faults_are_told_at_once() {
     let expected = "\
 gateway.toml:2: runtime.workers: 999 is out of range, allowed is 0 to 256
 gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, callback, telemetry, admin, platform, breaker, limits, cache, crypto, sign, identity, dates, \
-clock, emptiness, delivery, pull, reconcile, inbox, reload, rotation, audit, drain, log, tenants, clients, codes
+clock, emptiness, delivery, pull, reconcile, inbox, reload, rotation, audit, drain, log, traces, tenants, clients, codes
 gateway.toml:5: platform.base_url: 5 is not a URL
 gateway.toml:6: platform.max_body: \"1B\" is out of range, allowed is 64KiB to 256MiB
 gateway.toml:7: tenants[0].app_id: is missing
@@ -649,7 +649,10 @@ fn a_callback_listener_that_others_reach_asks_for_something_that_others_have_not
         (format!("{open}{tls}{ca}"), ""),
         (open.to_owned(), "callback = { secret_file = \"x\" }"),
         ("[callback]".to_owned(), ""),
-        ("[callback]\nlisten = \"unix:/run/aimis/callback.sock\"".to_owned(), ""),
+        (
+            "[callback]\nlisten = \"unix:/run/aimis-gateway/callback.sock\"".to_owned(),
+            "",
+        ),
     ] {
         assert!(told(&callback, tenant).is_ok(), "{callback} {tenant}");
     }

@@ -6,6 +6,7 @@ mod files;
 mod properties;
 mod secrecy;
 mod sources;
+mod traces;
 
 use super::{Config, ConfigError, Content, Loaded, Setting, Sources, load};
 

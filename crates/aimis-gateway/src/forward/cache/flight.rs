@@ -25,6 +25,7 @@ use super::status::Passage;
 use super::terms::{Terms, contradicts, is_failure};
 use crate::clock::Moment;
 use crate::forward::ask::NoReply;
+use crate::telemetry::traces::Tried;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::reply::Reply;
 
@@ -44,6 +45,8 @@ pub struct Fetched {
     pub limit_time: Duration,
     /// An attempt was signed by the platform's clock, since ours is off.
     pub resigned: bool,
+    /// The attempts, where they are traced.
+    pub tries: Vec<Tried>,
 }
 
 /// What became of one question.
@@ -78,6 +81,7 @@ impl Fetched {
             upstream_time: Duration::ZERO,
             limit_time: Duration::ZERO,
             resigned: false,
+            tries: Vec::new(),
         }
     }
 }
@@ -132,9 +136,13 @@ impl Leader {
         let life = rule.and_then(|rule| self.terms.life(reply.status(), &rule, envelope.is_empty()));
         match life {
             // One of unknown age would look new.
-            Some(life) if self.cache.takes(reply) && !reply.was_cached() => {
-                Verdict::Keep(Arc::new(Entry::new(reply, self.subject.clone(), self.began, life)))
-            }
+            Some(life) if self.cache.takes(reply) && !reply.was_cached() => Verdict::Keep(Arc::new(Entry::new(
+                reply,
+                &self.cache.buffers,
+                self.subject.clone(),
+                self.began,
+                life,
+            ))),
             None if !contradicts(reply.status(), rule.as_ref()) => Verdict::Leave,
             _ => Verdict::Forget,
         }
@@ -227,6 +235,8 @@ impl Cache {
                         Ok(None) => continue,
                         Err(_elapsed) => (Fetched::without(UpstreamError::Deadline.into()), false),
                     };
+                    // They are in the trace of the one who began it.
+                    fetched.tries = Vec::new();
                     fetched.attempts = 0;
                     fetched.upstream_time = self.now().since(start);
                     fetched.resigned = false;
@@ -327,6 +337,7 @@ fn kept(entry: &Entry, now: Moment, stale: bool, behind: Option<(&'static str, O
             upstream_time: Duration::ZERO,
             limit_time: Duration::ZERO,
             resigned: false,
+            tries: Vec::new(),
         },
         passage: Passage::Kept {
             age: entry.age(now),

@@ -130,17 +130,21 @@ impl Event<'_> {
                     .field("entries", *dropped);
             }
             Event::Delivered {
+                trace,
                 tenant,
                 event,
                 attempt,
                 lag,
             } => {
                 line.field("tenant", *tenant)
+                    .maybe("trace_id", trace.map(|trace| trace.trace))
+                    .maybe("span_id", trace.map(|trace| trace.span))
                     .field("event.id", *event)
                     .field("attempt", *attempt)
                     .field("lag_s", *lag);
             }
             Event::DeliveryFailed {
+                trace,
                 tenant,
                 event,
                 attempt,
@@ -149,6 +153,8 @@ impl Event<'_> {
                 left_out,
             } => {
                 line.field("tenant", *tenant)
+                    .maybe("trace_id", trace.map(|trace| trace.trace))
+                    .maybe("span_id", trace.map(|trace| trace.span))
                     .field("event.id", *event)
                     .field("attempt", *attempt)
                     .field("error.type", *reason)
@@ -156,12 +162,15 @@ impl Event<'_> {
                     .field("suppressed", *left_out);
             }
             Event::DeliveryDead {
+                trace,
                 tenant,
                 event,
                 attempt,
                 reason,
             } => {
                 line.field("tenant", *tenant)
+                    .maybe("trace_id", trace.map(|trace| trace.trace))
+                    .maybe("span_id", trace.map(|trace| trace.span))
                     .field("event.id", *event)
                     .field("attempt", *attempt)
                     .field("error.type", *reason);
@@ -186,6 +195,7 @@ impl Event<'_> {
                 line.field("tenant", *tenant).field("suppressed", *left_out);
             }
             Event::CallbackStored {
+                trace,
                 request,
                 tenant,
                 event,
@@ -194,6 +204,8 @@ impl Event<'_> {
                 duration,
             } => {
                 line.field("request.id", request)
+                    .maybe("trace_id", trace.map(|trace| trace.trace))
+                    .maybe("span_id", trace.map(|trace| trace.span))
                     .maybe("tenant", *tenant)
                     .field("event.id", *event)
                     .field("verified", verified.as_str());
@@ -255,7 +267,12 @@ impl Event<'_> {
             Event::Panicked { file, line: at } => {
                 line.field("code.file.path", *file).field("code.line.number", *at);
             }
+            Event::TracesFailing { reason, status } => {
+                line.field("error.type", *reason)
+                    .maybe("http.response.status_code", *status);
+            }
             Event::UnaskedAnswer
+            | Event::TracesWork
             | Event::InboxBroken { .. }
             | Event::Draining
             | Event::Stopped

@@ -79,6 +79,10 @@ impl Event<'_> {
                 "an address on the way to the platform takes no connections: it is left out for platform.eject_ms"
             }
             Event::Audit(told) => told.message(),
+            Event::TracesFailing { .. } => {
+                "the collector of traces takes no spans: they are tried again for a while, then given up; requests go on. See traces.endpoint"
+            }
+            Event::TracesWork => "the collector of traces takes spans again",
             Event::CachePurged(_) => "kept answers were dropped by order of an operator",
             Event::Delivered { .. } => "an event was delivered",
             Event::DeliveryFailed { .. } => "the HIS did not take an event: it is tried again",
