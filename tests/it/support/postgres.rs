@@ -84,7 +84,9 @@ impl Server {
         std::fs::create_dir_all(&dir).unwrap();
         owned(&dir);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let script = "read -r _; \"$1\" -D \"$2/data\" -m immediate stop >/dev/null 2>&1; rm -rf \"$2\"";
+        // A signal that ends this process may be meant for its whole group.
+        let script =
+            "trap '' TERM INT HUP; read -r _; \"$1\" -D \"$2/data\" -m immediate stop >/dev/null 2>&1; rm -rf \"$2\"";
         let mut end = as_nobody(Path::new("sh"))
             .args(["-c", script, "end"])
             .arg(binaries().join("pg_ctl"))
