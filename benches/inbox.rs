@@ -1,6 +1,7 @@
 //! What the inbox costs: durable acknowledgements a second, and the time of one beside a sync of the same disk.
 //!
 //! `cargo bench --bench inbox [-- DIRECTORY]`; the directory decides which disk is measured (default: the target's).
+//! Behind it the same in PostgreSQL, if it is installed: a server of the bench's own, on the disk of the temporary directory.
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::io::Write;
@@ -17,6 +18,9 @@ use aimis_gateway::clock::Clock;
 use aimis_gateway::telemetry::metrics::Metrics;
 use aimis_gateway::tenant::TenantName;
 use zeroize::Zeroizing;
+
+#[path = "../tests/it/support/postgres.rs"]
+mod server;
 
 /// Bytes of a callback's fields, as the platform's examples have them.
 const PAYLOAD: usize = 1024;
@@ -35,7 +39,7 @@ fn main() {
         .build()
         .expect("a runtime");
     let clock = Clock::system();
-    let inbox = Arc::new(open(&directory, &clock));
+    let inbox: Arc<dyn Inbox> = Arc::new(open(&directory, &clock));
 
     let sync = syncs(&directory, &clock);
     let fresh = runtime.block_on(singles(&inbox, &clock, 0));
@@ -60,7 +64,40 @@ fn main() {
     );
     println!("leased and settled, 64 at a time: {drained:.0}/s");
     drop(inbox);
+    if std::path::Path::new("/usr/lib/postgresql").exists() {
+        in_postgresql(&runtime, &directory, &clock);
+    } else {
+        println!("PostgreSQL is not installed: not measured");
+    }
     std::fs::remove_dir_all(&directory).expect("the bench's own directory");
+}
+
+/// The same against a server on this machine.
+fn in_postgresql(runtime: &tokio::runtime::Runtime, directory: &Path, clock: &Clock) {
+    let server = server::Server::new("", &[]);
+    let (_, url) = server.database();
+    let lines = format!(
+        "[callback]\n[inbox]\ndatabase_url = \"{url}\"\nkey_file = \"{}\"\nmax_bytes = \"4GiB\"\n\
+         [[tenants]]\nname = \"north\"\napp_id = \"900001\"\ntoken_file = \"none\"\n",
+        directory.join("inbox.key").display()
+    );
+    let sources = aimis_gateway::config::Sources::text("bench.toml", lines);
+    let config = aimis_gateway::config::load(&sources).expect("a configuration").config;
+    let parts = aimis_gateway::callback::inbox::Parts::of_command(
+        clock.clone(),
+        Arc::clone(&Metrics::new(&["north"], &[], &Codes::builtin()).inbox),
+    );
+    let inbox =
+        aimis_gateway::callback::inbox::open(&config.inbox, Role::Gateway, parts).expect("an inbox in a database");
+    let single = runtime.block_on(singles(&inbox, clock, 0));
+    let (rate, crowd) = runtime.block_on(crowd(&inbox, clock));
+    let drained = runtime.block_on(drain(&inbox, clock));
+    println!("PostgreSQL: one append alone:    {}", told(&single));
+    println!(
+        "{IN_FLIGHT} appends in flight:         {}  {rate:.0} acknowledged/s",
+        told(&crowd)
+    );
+    println!("leased and settled, 64 at a time: {drained:.0}/s");
 }
 
 fn open(directory: &Path, clock: &Clock) -> Sqlite {
@@ -95,7 +132,7 @@ fn open(directory: &Path, clock: &Clock) -> Sqlite {
 }
 
 /// A callback of its own study; its signature is its own, too.
-fn event(inbox: &Sqlite, clock: &Clock, number: usize) -> NewEvent {
+fn event(inbox: &dyn Inbox, clock: &Clock, number: usize) -> NewEvent {
     let (tenant, tags, now) = (TenantName::new("north"), inbox.tags(), clock.now());
     let study = format!("S{number}");
     let mut json = format!("{{\"studyId\":\"{study}\",\"fill\":\"");
@@ -140,10 +177,10 @@ fn syncs(directory: &Path, clock: &Clock) -> Vec<Duration> {
     times
 }
 
-async fn singles(inbox: &Sqlite, clock: &Clock, first: usize) -> Vec<Duration> {
+async fn singles(inbox: &Arc<dyn Inbox>, clock: &Clock, first: usize) -> Vec<Duration> {
     let mut times = Vec::with_capacity(SINGLE);
     for number in first..first + SINGLE {
-        let event = event(inbox, clock, number);
+        let event = event(&**inbox, clock, number);
         let start = clock.moment();
         let appended = inbox.append(event).await.expect("durable");
         times.push(clock.moment().since(start));
@@ -153,7 +190,7 @@ async fn singles(inbox: &Sqlite, clock: &Clock, first: usize) -> Vec<Duration> {
     times
 }
 
-async fn crowd(inbox: &Arc<Sqlite>, clock: &Clock) -> (f64, Vec<Duration>) {
+async fn crowd(inbox: &Arc<dyn Inbox>, clock: &Clock) -> (f64, Vec<Duration>) {
     let start = clock.moment();
     let tasks: Vec<_> = (0..IN_FLIGHT)
         .map(|task| {
@@ -162,7 +199,7 @@ async fn crowd(inbox: &Arc<Sqlite>, clock: &Clock) -> (f64, Vec<Duration>) {
                 let mut times = Vec::new();
                 for number in (SINGLE + task..SINGLE + APPENDS).step_by(IN_FLIGHT) {
                     let start = clock.moment();
-                    let event = event(&inbox, &clock, number);
+                    let event = event(&*inbox, &clock, number);
                     let _ = inbox.append(event).await.expect("durable");
                     times.push(clock.moment().since(start));
                 }
@@ -180,7 +217,7 @@ async fn crowd(inbox: &Arc<Sqlite>, clock: &Clock) -> (f64, Vec<Duration>) {
     (rate, times)
 }
 
-async fn drain(inbox: &Arc<Sqlite>, clock: &Clock) -> f64 {
+async fn drain(inbox: &Arc<dyn Inbox>, clock: &Clock) -> f64 {
     let tenant = TenantName::new("north");
     let start = clock.moment();
     let mut settled = 0_u32;

@@ -9,6 +9,7 @@
 //! | `syncs` | syncs that fail, and the order of sync and answer as the kernel saw it |
 //! | `clock` | clocks that jump, by `clock.c` |
 //! | `full` | a disk that is full |
+//! | `database` | several gateways on one database: killed, cut off, the database restarted and failing over |
 //! | `chance` | the seed, which is printed, and the number of rounds |
 //!
 //! A round: the binary starts on what the last one left, senders send, the process is killed at a moment that is a number
@@ -31,6 +32,7 @@
 mod bed;
 mod chance;
 mod clock;
+mod database;
 mod full;
 mod ledger;
 mod power;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::binary::command;
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, ID_NUMBER, PHONE, Settings};
+use crate::support::postgres;
 use crate::support::process::run;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -362,4 +363,43 @@ async fn an_inbox_that_is_not_there_is_told() {
         assert_eq!((status, out.as_str()), (78, ""), "{name}");
         assert!(err.contains("inbox.db: no such file"), "{err}");
     }
+}
+
+#[tokio::test]
+async fn an_inbox_is_copied_into_a_database_and_back_as_it_is() {
+    let mut bed = Bed::with_events(3).await;
+    let ids = bed.ids();
+    bed.json(&["show", &ids[0], "--reveal"]);
+    bed.json(&["park", TENANT]);
+    let seen = |bed: &Bed| {
+        (
+            bed.events(),
+            bed.json(&["acts"]),
+            bed.json(&["stats"])["parked"].clone(),
+        )
+    };
+    let before = seen(&bed);
+    let file = bed.directory.path().join("inbox.db").display().to_string();
+    let text = std::fs::read_to_string(&bed.config).unwrap();
+    let in_file = bed.config.clone();
+    let (_, url) = postgres::shared().database();
+    let database = text.replace(&format!("path = \"{file}\""), &format!("database_url = \"{url}\""));
+    bed.config = bed.directory.file("database.toml", database);
+
+    let copied = bed.json(&["copy", "--from", &file]);
+    assert_eq!((&copied["events"], &copied["with_content"]), (&json!(3), &json!(3)));
+    assert_eq!(seen(&bed), before);
+    assert_eq!(bed.json(&["verify"])["ok"], true);
+
+    // Not over anything, and not under a gateway.
+    let (status, _, told) = bed.inbox(&["copy", "--from", &file]);
+    assert!(status == 1 && told.contains("an empty one only"), "{status} {told}");
+
+    let back = bed.directory.path().join("back.db").display().to_string();
+    bed.json(&["copy", "--to", &back]);
+    bed.config = bed.directory.file("back.toml", text.replace(&file, &back));
+    assert_eq!(seen(&bed), before);
+    assert_eq!(bed.json(&["verify"])["ok"], true);
+    bed.config = in_file;
+    assert_eq!(seen(&bed), before, "the source is as it was");
 }

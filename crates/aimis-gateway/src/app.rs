@@ -23,8 +23,9 @@ use crate::audit::{self, Audit, AuditGuard};
 use crate::cache_truth::CacheTruth;
 use crate::callback;
 use crate::callback::deliver::{self, Deliverer};
-use crate::callback::inbox::sqlite::{self, KeyFiles, OpenError, Role};
-use crate::callback::inbox::{Inbox, Sqlite, end_process};
+use crate::callback::inbox::postgres::Contact;
+use crate::callback::inbox::sqlite::Role;
+use crate::callback::inbox::{self, Inbox, OpenError, end_process};
 use crate::clock::Clock;
 use crate::config::{Config, FileMode, ListenAddr, Sources};
 use crate::control;
@@ -225,7 +226,7 @@ impl Gateway {
         let inbox = config
             .callback
             .as_ref()
-            .map(|_| open_inbox(config, &clock, &metrics, &log))
+            .map(|_| open_inbox(config, &clock, &metrics, &log, &health))
             .transpose()?;
         // Also where nothing is taken: then nothing is to be kept.
         health.set(ReadyCheck::Inbox, true);
@@ -532,15 +533,29 @@ impl Drop for Gateway {
 }
 
 /// Opens the inbox. When its state becomes unknown the process ends, and the next one recovers it.
-fn open_inbox(config: &Config, clock: &Clock, metrics: &Arc<Metrics>, log: &Log) -> Result<Arc<dyn Inbox>, OpenError> {
-    let parts = sqlite::Parts {
+fn open_inbox(
+    config: &Config,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+    log: &Log,
+    health: &Health,
+) -> Result<Arc<dyn Inbox>, OpenError> {
+    let told = (Arc::clone(&metrics.inbox), health.clone(), log.clone());
+    let parts = inbox::Parts {
         clock: clock.clone(),
         metrics: Arc::clone(&metrics.inbox),
         abort: end_process(log.clone()),
+        on_contact: Arc::new(move |contact, lasted| {
+            let (metrics, health, log) = &told;
+            metrics.show_contact(contact == Contact::There);
+            health.inbox_away(contact != Contact::There);
+            log.write(&match contact {
+                Contact::There => Event::InboxFound { away: lasted },
+                Contact::Lost(error) => Event::InboxLost { error },
+            });
+        }),
     };
-    let settings = sqlite::Settings::from(&config.inbox);
-    let keys = KeyFiles::from(&config.inbox);
-    Ok(Arc::new(Sqlite::open(settings, &keys, Role::Gateway, parts)?))
+    inbox::open(&config.inbox, Role::Gateway, parts)
 }
 
 /// Binds the addresses of one listener.

@@ -142,6 +142,15 @@ const TOOLS: &[Tool] = &[
         brew: &[],
     },
     Tool {
+        program: "initdb",
+        needed_for: "makes the PostgreSQL servers that gateways share an inbox on",
+        debian: &["postgresql"],
+        fedora: &["postgresql-server", "postgresql-contrib"],
+        arch: &["postgresql"],
+        alpine: &["postgresql"],
+        brew: &["postgresql"],
+    },
+    Tool {
         program: "setpriv",
         needed_for: "runs the gateway as a user without rights",
         debian: &["util-linux"],
@@ -256,8 +265,15 @@ fn find(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path)
         // Where servers are; an ordinary user's path does not lead there, and the tests add it.
         .chain([PathBuf::from("/usr/sbin")])
+        .chain(postgresql())
         .map(|directory| directory.join(name))
         .find(|file| file.is_file())
+}
+
+/// Where Debian keeps the programs of each version of PostgreSQL.
+fn postgresql() -> Vec<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    versions.flatten().map(|version| version.path().join("bin")).collect()
 }
 
 fn this_system() -> System {

@@ -5,6 +5,7 @@ pub mod client;
 pub mod collector;
 pub mod directory;
 pub mod gateway;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod tls;

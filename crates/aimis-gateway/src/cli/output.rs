@@ -48,6 +48,8 @@ impl From<StartError> for Failure {
         match error {
             StartError::Bind(error) => Self::Bind(error.to_string()),
             StartError::System(_) => Self::Problem(error.to_string()),
+            // A database that is away comes back: whoever supervises us should start us again.
+            StartError::Inbox(inbox) if inbox.is_outside() => Self::Problem(inbox.to_string()),
             StartError::Inbox(_) | StartError::Inherited(_) | StartError::Audit(_) => Self::Config(error.to_string()),
             StartError::Prepare(error) => error.into(),
         }

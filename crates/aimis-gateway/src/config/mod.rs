@@ -42,6 +42,7 @@ pub use full::full_toml;
 pub use kind::address::ListenAddr;
 pub use kind::alias::Alias;
 pub use kind::attribute::Attribute;
+pub use kind::database::DatabaseUrl;
 pub use kind::digest::{CertificateMatch, Sha256Digest};
 pub use kind::header::HeaderKey;
 pub use kind::link_host::LinkHost;

@@ -6,8 +6,8 @@ use aimis_core::codes::Codes;
 
 use super::chart::Chart;
 use super::finding::Findings;
-use crate::callback::inbox::sqlite::{KeyFiles, OpenError, Parts, Role, Settings};
-use crate::callback::inbox::{Inbox, Sqlite, State, Stats};
+use crate::callback::inbox::sqlite::Role;
+use crate::callback::inbox::{Parts, State, Stats, open};
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::TenantName;
 
@@ -19,14 +19,16 @@ pub(super) async fn examine(chart: &mut Chart) {
     if config.callback.is_none() {
         return findings.skipped(None, "there is no section callback: none are taken");
     }
-    let parts = Parts {
-        clock: findings.clock.clone(),
-        metrics: Arc::clone(&Metrics::new(&[], &[], &Codes::builtin()).inbox),
-        // The call that failed says so; there is nothing here to protect by an end at once.
-        abort: Arc::new(|_| {}),
+    let metrics = Arc::clone(&Metrics::new(&[], &[], &Codes::builtin()).inbox);
+    let opened = open(
+        &config.inbox,
+        Role::Command,
+        Parts::of_command(findings.clock.clone(), metrics),
+    );
+    let place = match &config.inbox.database_url {
+        Some(_) => "inbox.database_url",
+        None => "inbox.path",
     };
-    let keys = KeyFiles::from(&config.inbox);
-    let opened = Sqlite::open(Settings::from(&config.inbox), &keys, Role::Command, parts);
     match opened {
         Ok(inbox) => match inbox.stats().await {
             Ok(stats) => {
@@ -35,15 +37,15 @@ pub(super) async fn examine(chart: &mut Chart) {
             }
             Err(error) => findings.fail(
                 None,
-                format!("inbox.path: {error}"),
-                "Look at the disk that inbox.path is on, then run inbox verify.",
+                format!("{place}: {error}"),
+                "Look at the disk that inbox.path is on, or at the log of the database, then run inbox verify.",
             ),
         },
-        Err(error @ OpenError::NotThere(_)) => findings.ok(None, error.to_string()),
+        Err(error) if error.is_not_there() => findings.ok(None, error.to_string()),
         Err(error) => findings.fail(
             None,
             error.to_string(),
-            "Correct what this names (inbox.path, inbox.key_file, inbox.previous_key_files): without its inbox the \
+            "Correct what this names (inbox.path or inbox.database_url, inbox.key_file, inbox.previous_key_files): without its inbox the \
              gateway does not start.",
         ),
     }

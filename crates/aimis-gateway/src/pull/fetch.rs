@@ -162,6 +162,16 @@ impl Pull {
                 reader.record(tenant, leased.lease.event, &leased.payload).await?;
             }
         }
+        for event in &held.leases.unopened {
+            self.metrics(tenant.index)?.count(DeliveryResult::Dead);
+            log.write(&Event::DeliveryDead {
+                trace: None,
+                tenant: &tenant.name,
+                event: *event,
+                attempt: 1,
+                reason: &UNREADABLE,
+            });
+        }
         let mut items = Vec::with_capacity(held.leases.events.len());
         let mut broken = Vec::new();
         for leased in &held.leases.events {

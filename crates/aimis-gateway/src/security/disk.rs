@@ -105,7 +105,7 @@ pub(super) fn examine(config: &Config, file: Option<&Path>, found: &mut Found) {
             found.check(mode & GROUP_WRITES != 0, &CHANGED_BY_GROUP, about);
         }
     }
-    if config.callback.is_some() {
+    if config.callback.is_some() && config.inbox.database_url.is_none() {
         let (key, data) = (in_full(&config.inbox.key_file), in_full(&config.inbox.path));
         found.check(
             key.parent() == data.parent(),
@@ -165,6 +165,7 @@ fn secrets(config: &Config) -> Vec<PathBuf> {
     }
     if config.callback.is_some() {
         files.push(Some(&config.inbox.key_file));
+        files.push(config.inbox.database_password_file.as_ref());
         files.extend(config.inbox.previous_key_files.iter().flatten().map(Some));
     }
     let mut files: Vec<PathBuf> = files.into_iter().flatten().cloned().collect();

@@ -275,6 +275,17 @@ pub enum Event<'a> {
         /// Lines left out since the last.
         left_out: u64,
     },
+    /// A delivery took longer than its lease, and what came of it could not be noted.
+    DeliveryLeaseLost {
+        /// Whose.
+        tenant: &'a TenantName,
+        /// Which.
+        event: EventId,
+        /// Which attempt.
+        attempt: u32,
+        /// Lines left out since the last.
+        left_out: u64,
+    },
     /// A callback is durable; also one that was so before.
     CallbackStored {
         /// Its place in a trace, where there are traces.
@@ -336,6 +347,16 @@ pub enum Event<'a> {
     InboxBroken {
         /// What failed.
         what: &'static str,
+    },
+    /// The database of the inbox does not answer any more.
+    InboxLost {
+        /// Why.
+        error: &'static str,
+    },
+    /// It answers again.
+    InboxFound {
+        /// After so long.
+        away: Duration,
     },
     /// A signal to stop came.
     Draining,
@@ -405,6 +426,7 @@ impl Event<'_> {
             | Event::TracesWork
             | Event::Delivered { .. }
             | Event::DeliveryResumed { .. }
+            | Event::InboxFound { .. }
             | Event::Draining
             | Event::Stopped => Level::Info,
             Event::CallbackStored {
@@ -417,6 +439,7 @@ impl Event<'_> {
                 ..
             }
             | Event::InboxBroken { .. }
+            | Event::InboxLost { .. }
             | Event::CallbackNotStored { .. } => Level::Error,
             Event::CallbackRefused { .. } | Event::CallbackMissed { .. } | Event::ReconcileFailed { .. } => Level::Warn,
             Event::Request(exchange) => exchange.level(),
@@ -442,6 +465,7 @@ impl Event<'_> {
                 ..
             }
             | Event::DeliveryFailed { .. }
+            | Event::DeliveryLeaseLost { .. }
             | Event::DeliverySuspended { .. }
             | Event::DrainTimedOut { .. }
             | Event::RiskySetting(_)
@@ -505,6 +529,7 @@ impl Event<'_> {
             Event::DeliverySuspended { .. } => "delivery_suspended",
             Event::DeliveryResumed { .. } => "delivery_resumed",
             Event::DeliveryStoreFailed { .. } => "delivery_store_failed",
+            Event::DeliveryLeaseLost { .. } => "delivery_lease_lost",
             Event::CallbackStored {
                 kind: Kind::Quarantined(_),
                 ..
@@ -519,6 +544,8 @@ impl Event<'_> {
             Event::CallbackMissed { .. } => "callback_missed",
             Event::ReconcileFailed { .. } => "reconcile_failed",
             Event::InboxBroken { .. } => "inbox_broken",
+            Event::InboxLost { .. } => "inbox_lost",
+            Event::InboxFound { .. } => "inbox_found",
             Event::Draining => "draining",
             Event::DrainTimedOut { .. } => "drain_timed_out",
             Event::Stopped => "stopped",

@@ -16,6 +16,7 @@ pub struct Health(Arc<Inner>);
 struct Inner {
     checks: Vec<AtomicBool>,
     draining: AtomicBool,
+    inbox_away: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
@@ -26,6 +27,7 @@ impl Health {
         Self(Arc::new(Inner {
             checks,
             draining: AtomicBool::new(false),
+            inbox_away: AtomicBool::new(false),
             metrics,
         }))
     }
@@ -34,6 +36,18 @@ impl Health {
     pub fn set(&self, check: ReadyCheck, good: bool) {
         self.0.checks[check.index()].store(good, Ordering::Relaxed);
         self.0.metrics.ready(check).set(i64::from(good));
+    }
+
+    /// Says that the database of the inbox does not answer, or does again. Readiness stays as it is: queries need no
+    /// inbox, and all replicas on one database would be taken out at once.
+    pub fn inbox_away(&self, away: bool) {
+        self.0.inbox_away.store(away, Ordering::Relaxed);
+        self.0.metrics.ready(ReadyCheck::Inbox).set(i64::from(!away));
+    }
+
+    /// Whether the database of the inbox does not answer.
+    pub fn is_inbox_away(&self) -> bool {
+        self.0.inbox_away.load(Ordering::Relaxed)
     }
 
     /// From now on readiness says no.

@@ -72,6 +72,11 @@ impl Telemetry {
             // That this answers is the proof: the loop turns.
             "/livez" => response(StatusCode::OK, PLAIN, "ok\n".to_owned()),
             "/startupz" => verdict(self.health.started(), &self.bad_checks()),
+            "/readyz" if self.health.ready() && self.health.is_inbox_away() => response(
+                StatusCode::OK,
+                PLAIN,
+                "ok, but the inbox is out of reach: callbacks are refused\n".to_owned(),
+            ),
             "/readyz" => verdict(self.health.ready(), &self.bad_checks()),
             _ => self.healthz(),
         }
@@ -88,7 +93,10 @@ impl Telemetry {
     fn healthz(&self) -> Response<Body> {
         let checks: serde_json::Map<_, _> = ReadyCheck::ALL
             .iter()
-            .map(|c| (c.as_str().to_owned(), json!(self.health.good(*c))))
+            .map(|c| {
+                let away = *c == ReadyCheck::Inbox && self.health.is_inbox_away();
+                (c.as_str().to_owned(), json!(self.health.good(*c) && !away))
+            })
             .collect();
         let ready = self.health.ready();
         let body = json!({

@@ -12,7 +12,8 @@ use super::schedule::Schedule;
 use super::send::{Letter, send};
 use super::target::Target;
 use crate::audit::{Auditor, Kind, Record};
-use crate::callback::inbox::{Inbox, Lease, Leased, Outcome, Reason};
+use crate::callback::event::EventId;
+use crate::callback::inbox::{Inbox, Lease, Leased, Outcome, Reason, SettleError};
 use crate::clock::{Clock, Moment};
 use crate::post::Bounds;
 use crate::telemetry::deliveries::TargetMetrics;
@@ -207,11 +208,30 @@ impl Attempt {
     /// Makes it durable, then tells it.
     async fn settle(&self, outcome: Outcome, told: Told) {
         let desk = &self.desk;
-        if desk.inbox.settle(self.leased.lease, outcome).await.is_err() {
-            // The lease runs out, or has, and the event is delivered again under the same id.
-            desk.store_failed();
-        }
         let (tenant, event, attempt) = (&desk.target.tenant, self.leased.lease.event, self.leased.attempt);
+        match desk.inbox.settle(self.leased.lease, outcome).await {
+            Ok(()) => {}
+            // Nothing of this attempt is in the store: the lease runs out, and the event is delivered again under the
+            // same id. Only then it may count as delivered, or as dead.
+            Err(SettleError::Inbox(_)) => {
+                desk.metrics.count(DeliveryResult::Retry);
+                desk.store_failed();
+                return;
+            }
+            // It took longer than the lease, and the event has been leased again, or an operator acted. The store works.
+            Err(SettleError::Lost) => {
+                desk.metrics.count(DeliveryResult::Retry);
+                if let Some(left_out) = desk.failures.pass() {
+                    desk.log.write(&Event::DeliveryLeaseLost {
+                        tenant,
+                        event,
+                        attempt,
+                        left_out,
+                    });
+                }
+                return;
+            }
+        }
         let trace = self.trace;
         match told {
             Told::Delivered => {
@@ -266,6 +286,18 @@ impl Desk {
                 left_out,
             });
         }
+    }
+
+    /// Tells that an event is a dead letter since its content does not open; the store has noted it.
+    pub(super) fn unopened(&self, event: EventId) {
+        self.metrics.count(DeliveryResult::Dead);
+        self.log.write(&Event::DeliveryDead {
+            trace: None,
+            tenant: &self.target.tenant,
+            event,
+            attempt: 1,
+            reason: &UNREADABLE,
+        });
     }
 
     /// Settles an attempt that ended in a defect.

@@ -102,6 +102,9 @@ impl Courier {
             Ok(leases) => {
                 let next = leases.next_at;
                 self.note_parked(&leases);
+                for event in leases.unopened {
+                    self.desk.unopened(event);
+                }
                 for leased in leases.events {
                     self.start(leased);
                 }

@@ -4,49 +4,15 @@
 //! start can tell which key is missing. Tags (`callback::event`) are made under a further key that belongs to the
 //! database: it is kept there, sealed, and stays when the sealing key changes, or duplicates would not be known any more.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::key_file::{self, Fault};
-use crate::secrets::{self, SecretError};
-use crate::telemetry::log::Loggable;
+use crate::key_file::{self, NoKeys};
+use crate::secrets;
 
-/// Names a key without telling it: 8 bytes of a digest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyId([u8; 8]);
-
-impl KeyId {
-    pub(super) fn from_bytes(bytes: [u8; 8]) -> Self {
-        Self(bytes)
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8; 8] {
-        &self.0
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Loggable for KeyId {
-    fn write_json(&self, out: &mut Vec<u8>) {
-        crate::telemetry::log::write_string(out, &self.to_string());
-    }
-}
+pub use crate::key_file::KeyId;
 
 /// One key, ready to seal and open.
 pub(super) struct SealKey {
@@ -64,16 +30,9 @@ pub(super) const OVERHEAD: usize = NONCE_LEN + 16;
 
 impl SealKey {
     fn new(bytes: &[u8; 32]) -> Self {
-        let mut mac = Hmac::<Sha256>::new_from_slice(bytes).expect("HMAC takes keys of every length");
-        mac.update(b"aimis inbox: seal, version 1");
-        let key = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
-        let mut id = [0; 8];
-        let digest = Sha256::new_with_prefix(b"aimis inbox: key id")
-            .chain_update(*key)
-            .finalize();
-        id.copy_from_slice(&digest[..8]);
+        let key = key_file::derived(bytes, b"aimis inbox: seal, version 1");
         Self {
-            id: KeyId(id),
+            id: KeyId::of(&key, b"aimis inbox: key id"),
             key: RandomizedNonceKey::new(&AES_256_GCM, &*key).expect("32 bytes are a key of AES-256"),
         }
     }
@@ -143,18 +102,28 @@ impl Keys {
     /// # Errors
     /// When a file cannot be read or made, or holds no key.
     pub(super) fn read(current: &Path, previous: &[PathBuf], make: bool) -> Result<Self, KeyError> {
-        let missing = !current.try_exists().unwrap_or(true);
-        if missing && !make {
-            return Err(KeyError::Missing(secrets::in_full(current)));
+        let (current, previous) = key_file::read_all(current, previous, make).map_err(|none| match none {
+            NoKeys::Missing(path) => KeyError::Missing(path),
+            NoKeys::NotMade(path, error) => KeyError::NotMade(path, error),
+            NoKeys::Fault(fault) => KeyError::File(fault),
+        })?;
+        Ok(Self::new(&current, &previous))
+    }
+
+    /// Reads the keys of a store that others share: none is ever made, since the others would not have it.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds no key.
+    pub(super) fn read_shared(current: &Path, previous: &[PathBuf]) -> Result<Self, KeyError> {
+        if !current.try_exists().unwrap_or(true) {
+            return Err(KeyError::NotShared(secrets::in_full(current)));
         }
-        if missing {
-            key_file::generate(current).map_err(|error| KeyError::NotMade(secrets::in_full(current), error))?;
-        }
-        let mut retired = Zeroizing::new(Vec::with_capacity(previous.len()));
-        for path in previous {
-            retired.push(*read(path)?);
-        }
-        Ok(Self::new(&*read(current)?, &retired))
+        Self::read(current, previous, false)
+    }
+
+    /// The ids of all of them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = KeyId> {
+        std::iter::once(&self.current).chain(&self.previous).map(SealKey::id)
     }
 
     pub(super) fn current(&self) -> &SealKey {
@@ -174,15 +143,15 @@ impl Keys {
 /// Why the keys are not there.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// A file cannot be read.
-    #[error("{}: {}", .0.display(), .1)]
-    Unreadable(PathBuf, SecretError),
-    /// The file holds something else.
-    #[error("{} is no key: it needs 32 bytes, or their 64 hex digits (`openssl rand -hex 32`)", .0.display())]
-    NoKey(PathBuf),
+    /// A file gives none.
+    #[error(transparent)]
+    File(#[from] key_file::Fault),
     /// The database has been sealed, and the key is gone.
     #[error("{}: no such file, but events have been sealed with the key that was in it; put it back. If it is lost for good, so are the events: then move the files of inbox.path away, and a new inbox begins", .0.display())]
     Missing(PathBuf),
+    /// The store is shared, and the key is not here.
+    #[error("{}: no such file; with inbox.database_url all gateways need the same key: make it once (`openssl rand -hex 32`), and bring it to each of them", .0.display())]
+    NotShared(PathBuf),
     /// The first key could not be written.
     #[error("{}: a key could not be written there: {}", .0.display(), .1.kind())]
     NotMade(PathBuf, std::io::Error),
@@ -225,16 +194,6 @@ fn sealed(rows: u64) -> String {
         1 => "1 event is".to_owned(),
         _ => format!("{rows} events are"),
     }
-}
-
-fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-    key_file::read(path).map_err(|fault| {
-        let path = secrets::in_full(path);
-        match fault {
-            Fault::Unreadable(error) => KeyError::Unreadable(path, error),
-            Fault::NoKey => KeyError::NoKey(path),
-        }
-    })
 }
 
 #[cfg(test)]

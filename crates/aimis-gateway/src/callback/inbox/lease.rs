@@ -40,6 +40,8 @@ impl Lease {
 pub struct Leases {
     /// The events to deliver now.
     pub events: Vec<Leased>,
+    /// Events that became dead letters instead, since their content does not open.
+    pub unopened: Vec<EventId>,
     /// When to ask again at the latest: the next retry is due then, or the next lease runs out. `None` when there is nothing to wait for but
     /// [`super::Inbox::changes`]; also when the limit was reached, so ask again once there is room.
     pub next_at: Option<Timestamp>,

@@ -25,6 +25,7 @@ pub struct InboxMetrics {
     oldest: Gauge,
     disk_bytes: IntGauge,
     disk_limit: IntGauge,
+    store_up: IntGauge,
     /// Time of a commit: one write and one sync.
     pub(super) fsync_seconds: Histogram,
 }
@@ -43,6 +44,10 @@ impl InboxMetrics {
             ),
             disk_bytes: maker.int_gauge("inbox_disk_bytes", "Bytes of the inbox on the disk."),
             disk_limit: maker.int_gauge("inbox_disk_limit_bytes", "Bytes that the inbox may take; 0 without an inbox."),
+            store_up: maker.int_gauge(
+                "inbox_store_up",
+                "1 while the store of the inbox answers; 0 while it does not, or without an inbox.",
+            ),
             fsync_seconds: maker.histogram(
                 "inbox_fsync_duration_seconds",
                 "Time of a commit of the inbox: one write, and one sync of the disk.",
@@ -63,8 +68,14 @@ impl InboxMetrics {
         self.disk_bytes.set(disk_bytes.cast_signed());
     }
 
-    /// Shows what the store may take.
+    /// Shows whether the store answers.
+    pub(crate) fn show_contact(&self, up: bool) {
+        self.store_up.set(i64::from(up));
+    }
+
+    /// Shows what the store may take, and that it is there.
     pub(super) fn show_limit(&self, bytes: u64) {
         self.disk_limit.set(bytes.cast_signed());
+        self.store_up.set(1);
     }
 }

@@ -32,18 +32,22 @@
 //! 7. Payloads are sealed under a key that is not in the store, each bound to its tenant and event id. Outside are
 //!    only states, times, the tenant's name and keyed tags.
 //! 8. What a study list told of is not told of again by the first callback that says the same: that one is a duplicate.
-//! 9. After a failed commit of unknown outcome nothing more is acknowledged, and the process ends.
+//! 9. A commit of unknown outcome acknowledges nothing. What follows from it each store says: that in a file ends the
+//!    process, that in a database has somebody to ask.
 
+pub mod postgres;
 pub mod sqlite;
 
 mod act;
 mod answer;
+mod copy;
 mod end;
 mod keys;
 mod lease;
 mod metrics;
 #[cfg(test)]
 mod model;
+mod open;
 mod receipt;
 mod rules;
 #[cfg(test)]
@@ -61,10 +65,13 @@ use crate::tenant::TenantName;
 
 pub use act::Act;
 pub use answer::{AppendError, Appended, InboxError, Kind, SettleError};
+pub use copy::{Copied, CopyError, Way, copy};
 pub use end::end_process;
 pub use keys::{KeyError, KeyId, RekeyError, Rekeyed};
 pub use lease::{Lease, Leased, Leases, Outcome, Reason};
 pub use metrics::InboxMetrics;
+pub use open::{OpenError, Parts, open};
+pub use postgres::Postgres;
 pub use receipt::Receipt;
 pub use rules::Sharing;
 pub use sqlite::{KeyFiles, Sqlite};

@@ -197,11 +197,11 @@ pub(super) fn wait<T>(answer: impl Future<Output = T>) -> T {
         .block_on(answer)
 }
 
-pub(super) fn append(bed: &Bed, inbox: &Sqlite, arrival: &Arrival) -> super::Appended {
+pub(super) fn append(bed: &Bed, inbox: &dyn Inbox, arrival: &Arrival) -> super::Appended {
     wait(inbox.append(arrival.event(inbox.tags(), bed.now()))).unwrap()
 }
 
-pub(super) fn lease(inbox: &Sqlite, limit: usize) -> Vec<(Lease, String)> {
+pub(super) fn lease(inbox: &dyn Inbox, limit: usize) -> Vec<(Lease, String)> {
     let leases = wait(inbox.lease(&north(), limit, Duration::from_secs(60))).unwrap();
     let text = |payload: Payload| String::from_utf8(payload.as_bytes().to_vec()).unwrap();
     leases
@@ -211,7 +211,7 @@ pub(super) fn lease(inbox: &Sqlite, limit: usize) -> Vec<(Lease, String)> {
         .collect()
 }
 
-pub(super) fn settle(inbox: &Sqlite, lease: Lease, outcome: Outcome) {
+pub(super) fn settle(inbox: &dyn Inbox, lease: Lease, outcome: Outcome) {
     wait(inbox.settle(lease, outcome)).unwrap();
 }
 

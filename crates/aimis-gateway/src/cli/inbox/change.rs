@@ -10,7 +10,7 @@ use super::choice::Choice;
 use super::store::Store;
 use super::when;
 use crate::callback::event::EventId;
-use crate::callback::inbox::{Filter, Inbox, InboxError, Pace, Run, Sqlite, State, Summary, Touched};
+use crate::callback::inbox::{Filter, Inbox, InboxError, Pace, Run, State, Summary, Touched};
 use crate::cli::output::{self, Failure};
 use crate::cli::sources::ConfigArguments;
 
@@ -126,7 +126,7 @@ fn run(
     arguments: &Arguments,
     change: &Change,
     pace: Pace,
-    ask: impl Fn(&Sqlite, Filter, Run) -> BoxFuture<'static, Result<Touched, InboxError>>,
+    ask: impl Fn(&dyn Inbox, Filter, Run) -> BoxFuture<'static, Result<Touched, InboxError>>,
 ) -> Result<(), Failure> {
     let choice = &arguments.choice;
     if choice.is_everything() && !arguments.all {

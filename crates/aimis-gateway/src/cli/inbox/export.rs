@@ -11,7 +11,7 @@ use super::choice::Choice;
 use super::shown;
 use super::store::Store;
 use crate::callback::event::{EventId, Payload};
-use crate::callback::inbox::{Inbox, InboxError, Shown, Summary};
+use crate::callback::inbox::{InboxError, Shown, Summary};
 use crate::cli::output::{self, Failure};
 use crate::cli::sources::ConfigArguments;
 

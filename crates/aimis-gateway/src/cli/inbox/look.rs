@@ -6,7 +6,7 @@ use super::choice::Choice;
 use super::store::Store;
 use super::{shown, when};
 use crate::callback::event::EventId;
-use crate::callback::inbox::{Act, Filter, Inbox, InboxError, Shown, Stats};
+use crate::callback::inbox::{Act, Filter, InboxError, Shown, Stats};
 use crate::cli::output::{self, Failure};
 use crate::cli::sources::ConfigArguments;
 

@@ -13,10 +13,12 @@
 //! | `change` | `redeliver`, `release`, `drop`, `purge`: first shown, then done |
 //! | `park` | `park`, `resume` |
 //! | `export` | everything, line by line |
+//! | `copy` | the whole of it from a file into a database, or back |
 //! | `verify` | whether all of it is sound |
 
 mod change;
 mod choice;
+mod copy;
 mod export;
 mod look;
 mod park;
@@ -54,6 +56,8 @@ pub(super) enum Command {
     Stats(look::StatsArguments),
     /// Read everything and open every event: finds damage, and keys that are missing.
     Verify(verify::Arguments),
+    /// Copy the whole inbox from a file into a database, or back, while no gateway works on either.
+    Copy(copy::Arguments),
     /// Show who changed events here, or looked into them.
     Acts(look::ActsArguments),
 }
@@ -71,6 +75,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Export(arguments) => export::run(arguments),
         Command::Stats(arguments) => look::stats(arguments),
         Command::Verify(arguments) => verify::run(arguments),
+        Command::Copy(arguments) => copy::run(arguments),
         Command::Acts(arguments) => look::acts(arguments),
     }
 }

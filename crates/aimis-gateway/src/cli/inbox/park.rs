@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::store::Store;
-use crate::callback::inbox::Inbox;
 use crate::cli::output::{self, Failure};
 use crate::cli::sources::ConfigArguments;
 

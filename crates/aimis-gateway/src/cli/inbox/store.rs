@@ -11,8 +11,8 @@ use crate::audit::acts::Acts;
 use crate::audit::record::{Record, Who};
 use crate::audit::{self, tags::Tagger};
 use crate::callback::event::{EventId, Payload};
-use crate::callback::inbox::sqlite::{KeyFiles, OpenError, Parts, Role, Settings};
-use crate::callback::inbox::{Act, Filter, Inbox, InboxError, Sqlite, Summary};
+use crate::callback::inbox::sqlite::Role;
+use crate::callback::inbox::{Act, Filter, Inbox, InboxError, OpenError, Parts, Summary, open};
 use crate::cli::output::Failure;
 use crate::cli::sources::ConfigArguments;
 use crate::clock::Clock;
@@ -30,7 +30,7 @@ const ACTS: [&str; 6] = ["redeliver", "release", "drop", "purge", "park", "resum
 /// An open inbox.
 pub(super) struct Store {
     runtime: Runtime,
-    inbox: Sqlite,
+    inbox: Arc<dyn Inbox>,
     pub(super) config: Config,
     pub(super) clock: Clock,
     /// The audit trail of command lines, once there is something to record.
@@ -40,9 +40,12 @@ pub(super) struct Store {
 impl Store {
     /// Opens the inbox that a configuration names.
     pub(super) fn open(source: &ConfigArguments) -> Result<Self, Failure> {
-        Self::try_open(source)?.map_err(|error| match error {
-            OpenError::System(_) => Failure::Problem(error.to_string()),
-            _ => Failure::Config(error.to_string()),
+        Self::try_open(source)?.map_err(|error| {
+            if error.is_outside() {
+                Failure::Problem(error.to_string())
+            } else {
+                Failure::Config(error.to_string())
+            }
         })
     }
 
@@ -51,14 +54,8 @@ impl Store {
         let config = source.load()?.config;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let clock = Clock::system();
-        let parts = Parts {
-            clock: clock.clone(),
-            metrics: Arc::clone(&Metrics::new(&[], &[], &Codes::builtin()).inbox),
-            // The call that failed says so; there is nothing here to protect by an end at once.
-            abort: Arc::new(|_| {}),
-        };
-        let keys = KeyFiles::from(&config.inbox);
-        let opened = Sqlite::open(Settings::from(&config.inbox), &keys, Role::Command, parts);
+        let metrics = Arc::clone(&Metrics::new(&[], &[], &Codes::builtin()).inbox);
+        let opened = open(&config.inbox, Role::Command, Parts::of_command(clock.clone(), metrics));
         Ok(opened.map(|inbox| Self {
             runtime,
             inbox,
@@ -71,18 +68,18 @@ impl Store {
     /// Asks the inbox, and waits.
     pub(super) fn ask<T>(
         &self,
-        question: impl FnOnce(&Sqlite) -> futures_util::future::BoxFuture<'static, Result<T, InboxError>>,
+        question: impl FnOnce(&dyn Inbox) -> futures_util::future::BoxFuture<'static, Result<T, InboxError>>,
     ) -> Result<T, Failure> {
-        let answer = self.runtime.block_on(question(&self.inbox));
+        let answer = self.runtime.block_on(question(&*self.inbox));
         answer.map_err(|error| Failure::Problem(format!("inbox: {error}")))
     }
 
     /// As [`Self::ask`], where the kind of the failure matters.
     pub(super) fn try_ask<T>(
         &self,
-        question: impl FnOnce(&Sqlite) -> futures_util::future::BoxFuture<'static, Result<T, InboxError>>,
+        question: impl FnOnce(&dyn Inbox) -> futures_util::future::BoxFuture<'static, Result<T, InboxError>>,
     ) -> Result<T, InboxError> {
-        self.runtime.block_on(question(&self.inbox))
+        self.runtime.block_on(question(&*self.inbox))
     }
 
     /// A tenant that the configuration or the inbox has.

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::store::Store;
-use crate::callback::inbox::sqlite::OpenError;
-use crate::callback::inbox::{Inbox, Verdict};
+use crate::callback::inbox::Verdict;
 use crate::cli::output::{self, Failure};
 use crate::cli::sources::ConfigArguments;
 
@@ -21,13 +20,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let store = match Store::try_open(&arguments.source)? {
         Ok(store) => store,
         // Just what this command is asked for.
-        Err(error @ (OpenError::KeyMissing { .. } | OpenError::Damaged | OpenError::Sqlite(_))) => {
+        Err(error) if error.is_unsound() => {
             if arguments.json {
                 output::json(&json!({ "ok": false, "faults": [error.to_string()] }))?;
             }
             return Err(Failure::Problem(error.to_string()));
         }
-        Err(error @ OpenError::System(_)) => return Err(Failure::Problem(error.to_string())),
+        Err(error) if error.is_outside() => return Err(Failure::Problem(error.to_string())),
         Err(error) => return Err(Failure::Config(error.to_string())),
     };
     let verdict = store.ask(|inbox| inbox.verify())?;

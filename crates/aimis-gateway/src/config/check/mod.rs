@@ -110,6 +110,30 @@ impl Check<'_> {
 
     fn inbox(&mut self, config: &Config) {
         let inbox = &config.inbox;
+        if let Some(url) = &inbox.database_url {
+            let said = |key| {
+                self.origins
+                    .get(key)
+                    .is_some_and(|origin| !matches!(origin, Origin::Default))
+            };
+            // The default, written out, says nothing.
+            if said("inbox.path") && !inbox.path.ends_with("data/inbox.db") {
+                let reason = "is named beside database_url; an inbox is in a file or in a database, not in both";
+                self.refuse("inbox.path", quoted(&inbox.path.display().to_string()), reason);
+            }
+            if !url.tls() && !url.is_local() && !inbox.database_allow_plaintext {
+                let reason = "has sslmode=disable, and leads to another machine: take that away, or, in a network that \
+                              protects the connection itself, set inbox.database_allow_plaintext = true";
+                self.refuse("inbox.database_url", quoted(&url.to_string()), reason);
+            }
+        } else if inbox.database_password_file.is_some() || inbox.database_ca_file.is_some() {
+            let (key, file) = match (&inbox.database_password_file, &inbox.database_ca_file) {
+                (Some(file), _) => ("inbox.database_password_file", file),
+                (None, file) => ("inbox.database_ca_file", file.as_ref().unwrap_or(&inbox.path)),
+            };
+            let reason = "has no effect without database_url";
+            self.refuse(key, quoted(&file.display().to_string()), reason);
+        }
         if inbox.delivered_record < inbox.delivered_body {
             let reason = "is less than delivered_body_hours: the content would be kept longer than the record of it";
             self.refuse(

@@ -4,6 +4,7 @@ pub(super) mod address;
 pub(super) mod alias;
 pub(super) mod attribute;
 pub(super) mod choice;
+pub(super) mod database;
 pub(super) mod digest;
 pub(super) mod header;
 pub(super) mod link_host;

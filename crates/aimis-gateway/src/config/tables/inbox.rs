@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::kind::database::{DatabaseUrl, database_url};
 use crate::config::kind::number::{integer, millis, seconds, size};
-use crate::config::kind::path::{path, secret_path};
+use crate::config::kind::path::{path, path as file, secret_path};
 use crate::config::kind::{Kind, one_or_more, switch};
 use crate::config::plain::Plain;
 use crate::config::section::section;
@@ -15,8 +16,37 @@ section! {
         /// The database. Beside it stand its `-wal` and `-shm`; all of them are one, also in a backup, and on a disk of
         /// this machine. It must outlive the process: never an `emptyDir`.
         path: PathBuf = path().or("data/inbox.db");
+        /// A PostgreSQL database that several gateways share instead of `path`: what one of them took another one delivers.
+        /// `sslmode=verify-full` is the default; `sslmode=disable` is for this machine. Several hosts, with commas between
+        /// them, are tried in turn until one takes writes. Connect directly, or through a pooler in session mode.
+        database_url: Option<DatabaseUrl> = database_url().optional("postgres://aimis@db.hospital:5432/aimis");
+        /// The password of the user in `database_url`.
+        database_password_file: Option<PathBuf> = secret_path().optional("secrets/inbox.database.password");
+        /// The authorities, in PEM, one of which signed the certificate of the database; without it, those that browsers know.
+        database_ca_file: Option<PathBuf> = file().optional("secrets/database-ca.pem");
+        /// Allows `sslmode=disable` to other machines: the password is not sent in the clear, and contents are sealed, but
+        /// whoever is on the way can change what the database is told.
+        database_allow_plaintext: bool = switch().or(false);
+        /// How long a connection to the database may take to be there.
+        database_connect_timeout as "database_connect_timeout_ms": Duration = millis(100, 60_000).or(3_000);
+        /// How long the database is waited for at the start, before the gateway gives up.
+        database_start_timeout as "database_start_timeout_ms": Duration = millis(0, 600_000).or(30_000);
+        /// How long one statement may take. A callback is refused when its commit takes longer.
+        database_statement_timeout as "database_statement_timeout_ms": Duration = millis(100, 60_000).or(5_000);
+        /// How long a statement may wait for another gateway that works on the same study.
+        database_lock_timeout as "database_lock_timeout_ms": Duration = millis(50, 60_000).or(2_000);
+        /// How long a statement of a command line or a page may take that looks at many events.
+        database_read_timeout as "database_read_timeout_ms": Duration = millis(1_000, 3_600_000).or(60_000);
+        /// The longest pause between attempts to reach a database that is away.
+        database_reconnect_max as "database_reconnect_max_ms": Duration = millis(50, 60_000).or(2_000);
+        /// A connection that is silent for so long is probed...
+        database_keepalive as "database_keepalive_s": Duration = seconds(1, 3_600).or(5);
+        /// ...and one that does not take what is sent for so long is given up.
+        database_tcp_user_timeout as "database_tcp_user_timeout_ms": Duration = millis(500, 600_000).or(10_000);
+        /// How often is looked for what other gateways did, when the database did not tell by itself.
+        database_poll as "database_poll_ms": Duration = millis(50, 60_000).or(1_000);
         /// The key that seals what is kept: 32 bytes, or their 64 hex digits. It is made at the first start if it is
-        /// not there. Keep a copy, and keep it apart from copies of the database: either is worthless without the other.
+        /// not there; with `database_url` it never is, since all gateways need the same one. Keep a copy, and keep it apart from copies of the database: either is worthless without the other.
         key_file: PathBuf = secret_path().or("secrets/inbox.key");
         /// Keys that `key_file` had before: what they sealed can still be opened. One is needed as long as `inbox stats` shows events under its id.
         previous_key_files: Option<Vec<PathBuf>> = one_or_more(secret_path()).optional(Plain::List(vec!["secrets/inbox.previous.key".into()]));

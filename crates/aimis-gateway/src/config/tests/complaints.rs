@@ -315,6 +315,22 @@ const FILES: &[(&str, &str)] = &[
         "gateway.toml:1: column 5: not valid TOML: unclosed table, expected `]`",
     ),
     (
+        "[inbox]\npath = \"here.db\"\ndatabase_url = \"postgres://a@localhost/b\"\n",
+        "gateway.toml:2: inbox.path: \"here.db\" is named beside database_url; an inbox is in a file or in a database, not in both",
+    ),
+    (
+        "[inbox]\ndatabase_url = \"postgres://a@db/b?sslmode=disable\"\n",
+        "gateway.toml:2: inbox.database_url: \"postgres://a@db/b?sslmode=disable\" has sslmode=disable, and leads to another machine: take that away, or, in a network that protects the connection itself, set inbox.database_allow_plaintext = true",
+    ),
+    (
+        "[inbox]\ndatabase_url = \"postgres://a:geheim@db/b\"\n",
+        "gateway.toml:2: inbox.database_url: the value, not shown here, has a password in it; it belongs into the file that `database_password_file` names",
+    ),
+    (
+        "[inbox]\ndatabase_ca_file = \"ca.pem\"\n",
+        "gateway.toml:2: inbox.database_ca_file: \"ca.pem\" has no effect without database_url",
+    ),
+    (
         "[inbox]\ndelivered_record_hours = 1\n",
         "gateway.toml:2: inbox.delivered_record_hours: 1 is less than delivered_body_hours: the content would be kept longer than the record of it",
     ),

@@ -188,6 +188,17 @@ impl Event<'_> {
             | Event::DeliveryResumed { tenant } => {
                 line.field("tenant", *tenant);
             }
+            Event::DeliveryLeaseLost {
+                tenant,
+                event,
+                attempt,
+                left_out,
+            } => {
+                line.field("tenant", *tenant)
+                    .field("event.id", *event)
+                    .field("attempt", *attempt)
+                    .field("suppressed", *left_out);
+            }
             Event::DeliveryStoreFailed { tenant, left_out } => {
                 line.field("tenant", *tenant).field("suppressed", *left_out);
             }
@@ -251,6 +262,12 @@ impl Event<'_> {
                 line.field("tenant", *tenant)
                     .field("error.type", *error)
                     .field("suppressed", *left_out);
+            }
+            Event::InboxLost { error } => {
+                line.field("error.type", *error);
+            }
+            Event::InboxFound { away } => {
+                line.field("away_s", *away);
             }
             Event::DrainTimedOut { requests } => {
                 line.field("requests", *requests);

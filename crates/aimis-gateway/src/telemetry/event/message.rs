@@ -102,6 +102,10 @@ impl Event<'_> {
             Event::DeliveryStoreFailed { .. } => {
                 "the inbox failed while events were delivered: what could not be noted is delivered again, under the same id"
             }
+            Event::DeliveryLeaseLost { .. } => {
+                "a delivery ended after its lease: the event is delivered again, under the same id; a lease longer than \
+                 the HIS takes (delivery.lease_ms) prevents that"
+            }
             Event::CallbackStored { kind, .. } => match kind {
                 Kind::Accepted => "a callback is in the inbox",
                 Kind::Duplicate => "a callback came again, and is in the inbox already",
@@ -122,6 +126,10 @@ impl Event<'_> {
                 "a study list could not be compared with the callbacks that came: it is tried again"
             }
             Event::InboxBroken { what } => what,
+            Event::InboxLost { .. } => {
+                "the database of the inbox does not answer: callbacks are refused, and events wait; queries go on"
+            }
+            Event::InboxFound { .. } => "the database of the inbox answers again",
             Event::Draining => "asked to stop, finishing what runs",
             Event::DrainTimedOut { .. } => "requests cut: drain.timeout_ms was over",
             Event::Stopped => "gateway stopped",

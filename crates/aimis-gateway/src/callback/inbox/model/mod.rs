@@ -11,8 +11,9 @@ use std::time::Duration;
 use aimis_core::sign::Timestamp;
 use proptest::prelude::*;
 
+use super::postgres::testing::DatabaseBed;
 use super::testing::{Bed, north, wait};
-use super::{Filter, Inbox, Lease, Outcome, Pace, Reason, Run, Sqlite};
+use super::{Filter, Inbox, Lease, Outcome, Pace, Postgres, Reason, Run, Sqlite};
 use crate::clock::Clock;
 use plain::{Model, Seen};
 use steps::{How, Step, steps};
@@ -23,6 +24,8 @@ trait Subject {
     fn clock(&self) -> &Clock;
     /// Kill -9, and a new start.
     fn crash(&mut self);
+    /// Whether what was leased is up again when that start has happened, and not only when its time is over.
+    fn crash_ends_leases(&self) -> bool;
 }
 
 struct InFile {
@@ -42,6 +45,39 @@ impl Subject for InFile {
     fn crash(&mut self) {
         self.bed.crash();
         self.inbox = self.bed.open();
+    }
+
+    fn crash_ends_leases(&self) -> bool {
+        true
+    }
+}
+
+/// Two gateways on one database, asked in turn.
+struct Shared {
+    bed: DatabaseBed,
+    inboxes: [Postgres; 2],
+    turn: std::cell::Cell<usize>,
+}
+
+impl Subject for Shared {
+    fn inbox(&self) -> &dyn Inbox {
+        let turn = self.turn.get();
+        self.turn.set(turn + 1);
+        &self.inboxes[turn % 2]
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.bed.clock
+    }
+
+    fn crash(&mut self) {
+        let turn = self.turn.get();
+        self.inboxes[turn % 2] = self.bed.open();
+    }
+
+    /// The other one cannot know that its holder is gone.
+    fn crash_ends_leases(&self) -> bool {
+        false
     }
 }
 
@@ -156,7 +192,9 @@ fn take(subject: &mut dyn Subject, model: &mut Model, held: &mut Vec<Lease>, ste
         }
         Step::Crash => {
             subject.crash();
-            model.crash();
+            if subject.crash_ends_leases() {
+                model.crash();
+            }
         }
     }
 }
@@ -169,5 +207,18 @@ proptest! {
         let bed = Bed::new();
         let inbox = bed.open();
         compare(&mut InFile { bed, inbox }, steps);
+    }
+
+}
+
+proptest! {
+    // A step costs a dozen statements here.
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_inbox_in_a_database_does_what_its_model_does(steps in prop::collection::vec(steps(), 1..60)) {
+        let bed = DatabaseBed::again();
+        let inboxes = [bed.open(), bed.open()];
+        compare(&mut Shared { bed, inboxes, turn: 0.into() }, steps);
     }
 }

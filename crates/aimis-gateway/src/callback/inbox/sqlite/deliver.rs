@@ -46,6 +46,7 @@ pub(super) async fn lease(
     let found = calls.call(move |store| store.lease(&of, limit, period)).await?;
     let mut leases = Leases {
         events: Vec::with_capacity(found.rows.len()),
+        unopened: Vec::new(),
         next_at: found.next_at.map(timestamp),
         parked: found.parked,
     };
@@ -56,8 +57,12 @@ pub(super) async fn lease(
             .and_then(|(key, sealed)| opener.open(key, &tenant, lease.event, sealed).ok());
         let Some(payload) = opened else {
             let outcome = Outcome::Dead { reason: UNREADABLE };
-            // Lost: somebody else has found the same by now.
-            let _ = calls.call(move |store| store.settle(lease, &outcome)).await?;
+            match calls.call(move |store| store.settle(lease, &outcome)).await? {
+                Ok(()) => leases.unopened.push(lease.event),
+                // Somebody else has found the same by now.
+                Err(SettleError::Lost) => {}
+                Err(SettleError::Inbox(error)) => return Err(error),
+            }
             continue;
         };
         leases.events.push(Leased {

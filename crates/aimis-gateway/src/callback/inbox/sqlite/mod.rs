@@ -14,6 +14,7 @@
 //! | `clock_steps` | what is due, when somebody sets the machine's clock |
 //! | `acts` | what operators did, and what they saw |
 //! | `neighbours` | what commands do beside a running gateway |
+//! | `whole` | all of it, to be copied |
 //! | `room` | the disk budget and the write-ahead log |
 //!
 //! Payloads are sealed and opened by the caller's thread, so that the writer has little to do but to write.
@@ -32,6 +33,7 @@ mod room;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod writer;
 
 use std::path::PathBuf;
@@ -59,6 +61,7 @@ use ring::Rings;
 use writer::Writer;
 
 pub use open::{KeyFiles, OpenError};
+pub(super) use whole::Whole;
 pub use writer::Abort;
 
 /// The settings of an inbox in a file.

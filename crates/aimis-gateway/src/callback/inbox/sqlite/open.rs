@@ -179,7 +179,7 @@ impl Sqlite {
 }
 
 /// Makes directory and files, and takes the lock that one gateway at a time holds.
-fn prepare_files(settings: &Settings, role: Role) -> Result<Option<File>, OpenError> {
+pub(super) fn prepare_files(settings: &Settings, role: Role) -> Result<Option<File>, OpenError> {
     let path = &settings.path;
     let file = |error| OpenError::File(in_full(path), error);
     let directory = disk::directory_of(path);
@@ -215,7 +215,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn connect(settings: &Settings, role: Role) -> Result<Connection, OpenError> {
+pub(super) fn connect(settings: &Settings, role: Role) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&settings.path, flags)?;
     connection.set_prepared_statement_cache_capacity(64);

@@ -1,0 +1,144 @@
+//! A connection that is made again when it is lost, and the calls that wait for it.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::session::{Connector, Fault, Session, Use};
+use crate::callback::inbox::InboxError;
+use crate::clock::timer_now;
+
+/// A connection, there or not.
+pub(super) struct Line {
+    connector: Connector,
+    usage: Use,
+    session: Option<Session>,
+    /// No attempt before this.
+    again_at: Option<tokio::time::Instant>,
+    pause: Duration,
+    notified: watch::Sender<u64>,
+}
+
+/// The first pause between attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+impl Line {
+    pub(super) fn new(connector: Connector, usage: Use, notified: watch::Sender<u64>) -> Self {
+        Self {
+            connector,
+            usage,
+            session: None,
+            again_at: None,
+            pause: FIRST_PAUSE,
+            notified,
+        }
+    }
+
+    /// How long until an attempt is worth it.
+    pub(super) fn pause(&self) -> Duration {
+        self.again_at
+            .map_or(Duration::ZERO, |at| at.saturating_duration_since(timer_now()))
+    }
+
+    /// Whether the next call is on another connection than the last.
+    pub(super) fn is_new(&self) -> bool {
+        self.session.as_ref().is_none_or(|session| session.client.is_closed())
+    }
+
+    /// The connection. While the database is away this fails at once, but for one attempt a pause: whoever calls is
+    /// refused rather than kept.
+    pub(super) async fn session(&mut self) -> Result<&mut Session, Fault> {
+        if self.session.as_ref().is_some_and(|session| session.client.is_closed()) {
+            self.session = None;
+        }
+        if self.session.is_none() {
+            if !self.pause().is_zero() {
+                return Err(Fault::Late);
+            }
+            match self.connector.connect(self.usage, self.notified.clone()).await {
+                Ok(session) => {
+                    self.pause = FIRST_PAUSE;
+                    self.again_at = None;
+                    self.session = Some(session);
+                }
+                Err(fault) => {
+                    self.again_at = Some(timer_now() + self.pause);
+                    self.pause = (self.pause * 2).min(self.connector.reach().reconnect_max);
+                    return Err(fault);
+                }
+            }
+        }
+        self.session.as_mut().ok_or(Fault::Late)
+    }
+
+    /// Does `work` on the connection, within its time. A connection that is in doubt afterwards is not used again, and
+    /// the database undoes what was not committed on it.
+    pub(super) async fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let limit = self.connector.limit(self.usage);
+        let session = self.session().await?;
+        match tokio::time::timeout(limit, work(session)).await {
+            Ok(Ok(made)) => Ok(made),
+            Ok(Err(fault)) => {
+                let sound = fault.database().is_some()
+                    && matches!(tokio::time::timeout(limit, session.undo()).await, Ok(Ok(())));
+                if !sound {
+                    self.session = None;
+                }
+                Err(fault)
+            }
+            Err(_) => {
+                self.session = None;
+                Err(Fault::Late)
+            }
+        }
+    }
+}
+
+/// A call that waits for the connection.
+pub(super) type Job = Box<dyn for<'a> FnOnce(&'a mut Line) -> LocalBoxFuture<'a, ()> + Send>;
+
+/// Asks the thread that has the connection.
+#[derive(Clone)]
+pub(super) struct Calls(mpsc::Sender<Job>);
+
+impl Calls {
+    pub(super) fn new(queue: usize) -> (Self, mpsc::Receiver<Job>) {
+        let (sender, receiver) = mpsc::channel(queue);
+        (Self(sender), receiver)
+    }
+
+    /// Asks for `work`, once the queue has room.
+    pub(super) fn call<T: Send + 'static>(
+        &self,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, Fault> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, InboxError>> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |line| {
+            async move {
+                let made = line.run(work).await;
+                // The caller may have gone; what it asked for is done all the same.
+                let _ = reply.send(made.map_err(|fault| fault.told()));
+            }
+            .boxed_local()
+        });
+        let queue = self.0.clone();
+        async move {
+            queue.send(job).await.map_err(|_| InboxError::Closed)?;
+            drop(queue);
+            answer.await.unwrap_or(Err(InboxError::Failed))
+        }
+        .boxed()
+    }
+}
+
+/// Serves calls, one after the other, until nobody can ask any more.
+pub(super) async fn serve(mut line: Line, mut calls: mpsc::Receiver<Job>) {
+    while let Some(job) = calls.recv().await {
+        job(&mut line).await;
+    }
+}

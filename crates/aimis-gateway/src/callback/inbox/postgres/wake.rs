@@ -1,0 +1,159 @@
+//! The connection that listens: what other gateways do wakes this one, and whether the database is there is known.
+//!
+//! A gateway that changed something says so by `NOTIFY`, a statement of its own behind the commit and at most one in
+//! twenty milliseconds: inside the commit it would make all commits of the database wait for each other. It can get
+//! lost with the gateway; so every `database_poll_ms` a number is looked at that changes with every change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::line::Line;
+use super::schema::{IN_USE, share};
+use super::session::{Fault, Session};
+use super::{Common, read};
+use crate::clock::{Moment, timer_now};
+
+/// Changes that come so close together are told once.
+const GATHER: Duration = Duration::from_millis(20);
+/// How often the counts are looked up at most.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// How the database is, for whoever shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contact {
+    /// It answers.
+    There,
+    /// It does not, for this reason.
+    Lost(&'static str),
+}
+
+/// Hears of contact lost and found: only when it changes.
+pub type OnContact = Arc<dyn Fn(Contact, Duration) + Send + Sync>;
+
+/// What the listener knows.
+pub(super) struct Listener {
+    common: Arc<Common>,
+    line: Line,
+    /// What the database told by itself.
+    notified: watch::Receiver<u64>,
+    /// What this gateway changed.
+    done: watch::Receiver<u64>,
+    /// Whether the connection listens by now.
+    listens: bool,
+    /// Whether others are still to be told of what this gateway changed.
+    untold: bool,
+    moves: Option<i64>,
+    contact: Contact,
+    since: Moment,
+    counted: Option<tokio::time::Instant>,
+    on_contact: OnContact,
+}
+
+impl Listener {
+    pub(super) fn new(common: Arc<Common>, line: Line, notified: watch::Receiver<u64>, on_contact: OnContact) -> Self {
+        let done = common.done.subscribe();
+        let since = common.clock.moment();
+        Self {
+            common,
+            line,
+            notified,
+            done,
+            listens: false,
+            untold: false,
+            moves: None,
+            contact: Contact::There,
+            since,
+            counted: None,
+            on_contact,
+        }
+    }
+
+    /// Listens, tells and looks until `stop`.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            let looked = self.look().await;
+            self.note(&looked);
+            let pause = match looked {
+                Ok(()) => self.common.settings.poll,
+                Err(_) => self.line.pause().max(GATHER),
+            };
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                Ok(()) = self.notified.changed() => self.common.wake(),
+                Ok(()) = self.done.changed() => {
+                    self.untold = true;
+                    tokio::time::sleep(GATHER).await;
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), Fault> {
+        if self.line.is_new() {
+            self.listens = false;
+        }
+        let (common, listens) = (Arc::clone(&self.common), self.listens);
+        self.done.borrow_and_update();
+        let tell = self.untold;
+        let count = self
+            .counted
+            .is_none_or(|at| timer_now().saturating_duration_since(at) >= COUNT_EVERY);
+        let known = self.moves;
+        let moves = self
+            .line
+            .run(async move |session: &mut Session| {
+                if !listens {
+                    session.client.batch_execute("LISTEN aimis_inbox").await?;
+                    share(session, IN_USE).await?;
+                }
+                if tell {
+                    session.client.batch_execute("NOTIFY aimis_inbox").await?;
+                }
+                let moves: i64 = session
+                    .one("SELECT last_value + is_called::int FROM moves", &[])
+                    .await?
+                    .get(0);
+                if count && known != Some(moves) {
+                    let stats = read::counts(session).await?;
+                    let bytes = read::disk_bytes(session).await?;
+                    common.metrics.show(&stats, bytes);
+                    common.room.look(session).await?;
+                }
+                Ok(moves)
+            })
+            .await?;
+        self.listens = true;
+        self.untold = false;
+        if count {
+            self.counted = Some(timer_now());
+        }
+        if self.moves.replace(moves).is_some_and(|before| before != moves) {
+            self.common.wake();
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, looked: &Result<(), Fault>) {
+        let contact = match looked {
+            Ok(()) => Contact::There,
+            Err(fault) => Contact::Lost(fault.word()),
+        };
+        let same = matches!(
+            (contact, self.contact),
+            (Contact::There, Contact::There) | (Contact::Lost(_), Contact::Lost(_))
+        );
+        if same {
+            return;
+        }
+        let now = self.common.clock.moment();
+        (self.on_contact)(contact, now.since(self.since));
+        (self.contact, self.since) = (contact, now);
+        if contact == Contact::There {
+            // Nobody knows what happened meanwhile.
+            self.common.wake();
+        }
+    }
+}
