@@ -21,6 +21,7 @@ pub mod entry;
 pub mod flight;
 pub mod key;
 mod shard;
+pub mod shared;
 pub mod status;
 mod store;
 pub mod terms;
