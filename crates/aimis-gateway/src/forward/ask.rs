@@ -12,6 +12,8 @@ use super::cache::Cache;
 use super::cache::directives::Directives;
 use super::cache::entry::Subject;
 use super::cache::flight::{Asked, Fetched, Question};
+use super::cache::key::CacheKeys;
+use super::cache::shared::{Asking, Quotas};
 use super::cache::status::Passage;
 use super::protect::protect;
 use crate::clock::Clock;
@@ -173,6 +175,7 @@ impl Asker {
             cache,
             snapshot,
             metrics,
+            platform,
             ..
         } = &*self.0;
         let terms = &tenant.cache[api];
@@ -181,7 +184,7 @@ impl Asker {
             Asked::absent()
         } else if past {
             // In a box, so that the others, whose flight has one, have not the room for it.
-            Asked::directly(Box::pin(self.fetch(order, api, tenant, deadline)).await)
+            Asked::directly(Box::pin(self.fetch(order, api, tenant, None, deadline)).await)
         } else {
             let question = Question {
                 key: snapshot.cache_keys.key(tenant, &order),
@@ -196,11 +199,22 @@ impl Asker {
             };
             let codes = Arc::clone(snapshot);
             let rule = move |code| *codes.rule(api, code);
-            let fetch = |order| {
+            let fetch = |order, granted| {
                 let (asker, tenant) = (self.clone(), Arc::clone(tenant));
-                async move { asker.fetch(order, api, &tenant, deadline).await }
+                async move { asker.fetch(order, api, &tenant, granted, deadline).await }
             };
-            cache.ask(question, order, subject, rule, fetch).await
+            if let Some(shared) = cache.shared() {
+                let asking = Asking {
+                    tenant: tenant.name.as_str(),
+                    api: snapshot.apis.name(api),
+                    named: |keys: &CacheKeys, order: &Order| (keys.key(tenant, order), keys.patient(tenant, order)),
+                    goes: platform.suspended(tenant.index, api).is_none(),
+                };
+                // In a box, so that what is kept here has not the room for it.
+                Box::pin(shared.ask(question, order, asking, &NoQuotas, subject, rule, fetch)).await
+            } else {
+                cache.ask(question, order, subject, rule, |order| fetch(order, None)).await
+            }
         };
         // Behind the cache, which has to know a flight that ran out of time, whatever it spent it on.
         if never_went(&asked) {
@@ -211,7 +225,14 @@ impl Asker {
     }
 
     /// Protects and sends, however the answer is used.
-    async fn fetch(&self, order: Order, api: usize, tenant: &Arc<Tenant>, deadline: Instant) -> Fetched {
+    async fn fetch(
+        &self,
+        order: Order,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        granted: Option<Granted>,
+        deadline: Instant,
+    ) -> Fetched {
         // What is not sent costs nothing: neither callers nor the one that tries are to be refused for the quota.
         if let Some(wait) = self.0.platform.suspended(tenant.index, api) {
             return Fetched::without(UpstreamError::Suspended(wait).into());

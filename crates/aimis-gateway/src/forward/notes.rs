@@ -81,6 +81,9 @@ impl Notes {
                 exchange.error = Some(error);
                 exchange.error_detail = detail;
             }
+            if asked.fell_back {
+                self.warn_once("store", "away");
+            }
             if matches!(passage, Passage::Kept { stale: true, .. }) && !exchange.stale {
                 exchange.stale = true;
                 self.warn("cache", "stale");

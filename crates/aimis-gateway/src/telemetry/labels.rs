@@ -287,6 +287,30 @@ label_set! {
 }
 
 label_set! {
+    /// What is wrong with something that replicas share.
+    CacheFault {
+        /// An answer that does not open where it was found: changed, or put under another question.
+        Value = "value",
+        /// A tenant's data key that does not open.
+        Key = "key",
+        /// A tenant's data key that was wrapped under another `store.key_file`.
+        KeyFile = "key_file",
+    }
+}
+
+label_set! {
+    /// How replicas heard that answers are not true any more.
+    Forgotten {
+        /// Before a callback was acknowledged, or an operator told so.
+        Done = "done",
+        /// Not in time: the callback is not acknowledged.
+        Owed = "owed",
+        /// Afterwards, when the store was back.
+        Late = "late",
+    }
+}
+
+label_set! {
     /// What became of a callback.
     CallbackResult {
         /// New, durable, and on its way to the HIS.

@@ -216,7 +216,12 @@ impl Shard {
         (entry.freshness(now) != Freshness::Dead).then_some(entry)
     }
 
-    fn insert(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) {
+    /// The entry of `key`, whatever it may serve for.
+    pub(super) fn copy(&self, key: CacheKey) -> Option<Arc<Entry>> {
+        self.kept.get(&key)
+    }
+
+    pub(super) fn insert(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) {
         self.remove(&key, Eviction::Replaced, removed);
         self.index.extend(rows(key, &entry));
         self.ends.insert((entry.end(), key));
