@@ -47,6 +47,7 @@ mod resilience;
 mod rotation;
 mod smuggling;
 mod stopping;
+mod store;
 mod support;
 mod tls;
 mod way_out;

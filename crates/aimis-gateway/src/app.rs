@@ -44,6 +44,7 @@ use crate::live::{Around, Generation, Live as InForce};
 use crate::prepare::PrepareError;
 use crate::pulse::Pulse;
 use crate::reconcile;
+use crate::store::{Store, keeper};
 use crate::telemetry::event::Event;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Telemetry;
@@ -220,10 +221,18 @@ impl Gateway {
             .transpose()?;
         // Also where nothing is taken: then nothing is to be kept.
         health.set(ReadyCheck::Inbox, true);
+        let store = match (&config.store, prepared.store.take()) {
+            (Some(settings), Some(target)) => {
+                let metrics = Arc::clone(&metrics.store);
+                Some(Store::new(settings, target, clock.clone(), metrics, log.own_lane())?)
+            }
+            _ => None,
+        };
         let around = Around {
             clock: clock.clone(),
             log: log.clone(),
             resolver: resolver.clone(),
+            store: store.clone(),
             inbox: inbox.clone(),
             audit: operator.as_ref().map(|auditor| auditor.tagger().clone()),
             stop: controls.drain.subscribe(),
@@ -235,6 +244,9 @@ impl Gateway {
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
+        if let Some(store) = store {
+            threads.push(keeper::start(store, controls.stop.subscribe())?);
+        }
         for index in 0..count {
             let (in_force, cache) = (Arc::clone(&in_force), Arc::clone(&cache));
             let (clock, log) = (clock.clone(), log.own_lane());

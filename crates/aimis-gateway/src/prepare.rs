@@ -31,6 +31,8 @@ use crate::keyring::{self, Key, Keyring, Source, Switch};
 use crate::secrets::{self, SecretError};
 use crate::sent::Sent;
 use crate::snapshot::{MergeBounds, Snapshot};
+use crate::store::connection::Target as StoreTarget;
+use crate::store::prepare::StoreFileError;
 use crate::telemetry::labels::ListenerName;
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
@@ -76,6 +78,9 @@ pub enum PrepareError {
     /// A file of the LAN listener's TLS is not usable.
     #[error(transparent)]
     LanTls(#[from] FileError),
+    /// A file of the store is not usable.
+    #[error(transparent)]
+    Store(#[from] StoreFileError),
     /// A target of events is not usable.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -110,6 +115,8 @@ pub struct Prepared {
     pub lan_tls: Option<First>,
     /// What callbacks are judged by, where they are taken.
     pub callbacks: Option<callback::prepare::Prepared>,
+    /// The way to what replicas share, where they share anything.
+    pub(crate) store: Option<StoreTarget>,
     /// Where events are delivered to, where callbacks are taken.
     pub targets: Vec<Target>,
     /// Tenants, by position, that use another token than before.
@@ -174,6 +181,7 @@ pub fn prepare_after(config: &Config, before: Option<Before<'_>>) -> Result<Prep
     Ok(Prepared {
         connector: way_out.connector,
         callbacks: callback::prepare::prepare(config, &tenants)?,
+        store: config.store.as_ref().map(StoreTarget::read).transpose()?,
         targets: targets(config)?,
         lan_tls: lan_tls(&config.lan)?,
         switches,

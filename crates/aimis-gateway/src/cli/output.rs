@@ -71,6 +71,7 @@ impl From<PrepareError> for Failure {
             | PrepareError::PlatformTls(_)
             | PrepareError::ProxyPassword { .. }
             | PrepareError::LanTls(_)
+            | PrepareError::Store(_)
             | PrepareError::Target(_)
             | PrepareError::Callback(CallbackError::Secret { .. } | CallbackError::Tls(_))
             | PrepareError::HostName { .. } => Self::Config(error.to_string()),

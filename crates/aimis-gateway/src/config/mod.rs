@@ -48,6 +48,7 @@ pub use kind::network::Network;
 pub use kind::number::Rate;
 pub use kind::origin::PageOrigin;
 pub use kind::proxy::{Bypass, ProxyChoice};
+pub use kind::redis_url::RedisUrl;
 pub use kind::syslog::Syslog;
 pub use kind::target::TargetUrl;
 pub use kind::text::Text;
@@ -86,5 +87,6 @@ pub use tables::protocol::{
 pub use tables::pull::Pull;
 pub use tables::reconcile::Reconcile;
 pub use tables::reload::{Reload, Rotation};
+pub use tables::store::Store;
 pub use tables::tenant::Tenant;
 pub use tables::tls::{ClientAuth, LanTls};

@@ -1,6 +1,7 @@
 //! Keys that a running process cannot change: what was in force stays, and whoever changed them is told.
 //!
-//! These are the listeners and what is made once with them, threads, the audit trail, and the inbox with its deliveries.
+//! These are the listeners and what is made once with them, threads, the audit trail, what replicas share, and the inbox
+//! with its deliveries.
 //! Everything else is taken up while requests go on.
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ fn keep(old: &Config, new: &mut Config) {
     new.inbox = old.inbox.clone();
     new.delivery = old.delivery.clone();
     new.emptiness = old.emptiness.clone();
+    new.store.clone_from(&old.store);
     new.audit.clone_from(&old.audit);
     new.drain = old.drain.clone();
     new.clock = old.clock.clone();

@@ -45,6 +45,7 @@ use crate::prepare::Prepared;
 use crate::pull::Pull;
 use crate::seen::Seen;
 use crate::snapshot::Snapshot;
+use crate::store::Store;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tenants::TenantLabels;
@@ -147,6 +148,8 @@ pub(crate) struct Around {
     pub(crate) clock: Clock,
     pub(crate) log: Log,
     pub(crate) resolver: Resolver,
+    /// What replicas share, where they share anything.
+    pub(crate) store: Option<Arc<Store>>,
     /// Where callbacks are kept, if any are taken.
     pub(crate) inbox: Option<Arc<dyn Inbox>>,
     /// Makes the patient's tags for the audit trail, where there is one.
@@ -191,6 +194,7 @@ impl Generation {
             clock,
             log,
             resolver,
+            store,
             inbox,
             audit,
             stop,
@@ -219,6 +223,12 @@ impl Generation {
             })
         });
         let seen = before.and_then(|before| before.seen.as_deref());
+        let of_store = |contents: &Contents| contents.under("store.");
+        if let (Some(store), Some(target), Some(before)) = (store, prepared.store, before)
+            && of_store(&contents) != of_store(&before.contents)
+        {
+            store.follow(target);
+        }
         Ok(Self {
             seen: Seen::after(seen, &config, clock, metrics.reconcile.patients.clone()).map(Arc::new),
             shared: upstream::Shared::after(shared, &config, &snapshot, clock, &metrics, log)?,

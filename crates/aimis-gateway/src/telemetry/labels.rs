@@ -61,6 +61,18 @@ label_set! {
 }
 
 label_set! {
+    /// Why a gateway went by itself in place of the store.
+    StoreFallback {
+        /// It is away.
+        Away = "away",
+        /// It did not answer in time.
+        Timeout = "timeout",
+        /// It answered with an error, or the connection failed.
+        Failed = "failed",
+    }
+}
+
+label_set! {
     /// What a HIS that fetches its events wants.
     PullOperation {
         /// Events.

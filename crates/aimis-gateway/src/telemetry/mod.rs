@@ -21,5 +21,6 @@ pub mod patient_tag;
 pub mod pulls;
 pub mod reconcile;
 pub mod reloads;
+pub mod store;
 pub mod tenants;
 pub mod throttle;

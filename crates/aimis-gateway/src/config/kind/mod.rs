@@ -12,6 +12,7 @@ pub(super) mod number;
 pub(super) mod origin;
 pub(super) mod path;
 pub(super) mod proxy;
+pub(super) mod redis_url;
 pub(super) mod syslog;
 pub(super) mod target;
 pub(super) mod text;
