@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aimis_core::codes::Class;
 use aimis_core::order::Order;
@@ -22,6 +23,7 @@ use crate::limit::pace::Outcome;
 use crate::limit::{Lane, Limited, Limits, NoTurn, Turn};
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
+use crate::store::ask::{Answer, Granted, Take};
 use crate::telemetry::event::Event;
 use crate::telemetry::labels::SwitchReason;
 use crate::telemetry::log::Log;
@@ -211,7 +213,7 @@ impl Asker {
                     goes: platform.suspended(tenant.index, api).is_none(),
                 };
                 // In a box, so that what is kept here has not the room for it.
-                Box::pin(shared.ask(question, order, asking, &NoQuotas, subject, rule, fetch)).await
+                Box::pin(shared.ask(question, order, asking, &Alone, subject, rule, fetch)).await
             } else {
                 cache.ask(question, order, subject, rule, |order| fetch(order, None)).await
             }
@@ -277,6 +279,19 @@ impl Asker {
             limit_time,
             resigned: sent.resigned,
         }
+    }
+}
+
+/// Limits are seen to when the question goes.
+struct Alone;
+
+impl Quotas for Alone {
+    fn takes(&self) -> Vec<Take<'_>> {
+        Vec::new()
+    }
+
+    fn refused(&self, _limit: usize, _wait: Duration, _answer: &Answer) -> NoReply {
+        NoReply::Lost
     }
 }
 

@@ -72,6 +72,7 @@ impl Notes {
 
     /// How what was asked came past the cache, for one answer made of all. That an older answer serves is told (P9).
     pub fn passed<'a>(&mut self, asked: impl IntoIterator<Item = &'a Asked>) {
+        let mut away = false;
         for asked in asked {
             let exchange = &mut self.exchange;
             let passage = asked.passage;
@@ -82,12 +83,15 @@ impl Notes {
                 exchange.error_detail = detail;
             }
             if asked.fell_back {
-                self.warn_once("store", "away");
+                away = true;
             }
             if matches!(passage, Passage::Kept { stale: true, .. }) && !exchange.stale {
                 exchange.stale = true;
                 self.warn("cache", "stale");
             }
+        }
+        if away {
+            self.warn("store", "away");
         }
     }
 

@@ -1,12 +1,13 @@
 -- Judges all limits of one request, and looks its answer up, in one step. Behind a line that sets `clock`, what TIME says.
 --
--- KEYS: the limits; then, where something is looked up, the entry, its guard, the lease.
+-- KEYS: the limits; then, where something is looked up, those of look.lua.
 -- ARGV: how many limits; for each its period (us), burst, weight, longest wait (us), 1 if it is taken for a hit as well;
---       then, where something is looked up: 1 if it may be used, the version that the caller has, its longest age (ms; -1:
---       any), the time beyond its freshness (ms), the token of the lease (empty: none wanted), the lease's life (ms).
--- Answers {0 granted | 1 refused | 2 hit | 3 held by another, which refused, wait (us), now (ms), version, guard, made (ms),
---       until (ms), value, lease's rest (ms), what is left of each limit}.
-local EPOCH, HEAD, LONGEST_WAIT = 1735689600, 58, 60000000
+--       then, where something is looked up, those of look.lua.
+-- Answers {0 granted | 1 refused | 2 hit | 3 held by another | 4 hit, and granted to ask for the next | 5 other data key,
+--       which refused, wait (us), now (ms), version, generations, asked for at (ms), how long it serves: fresh, while the next
+--       is asked for, where the platform fails (ms), value or data key, holder of the lease, lease's rest (ms), what is left of
+--       each limit}.
+local EPOCH, LONGEST_WAIT = 1735689600, 60000000
 local now = (tonumber(clock[1]) - EPOCH) * 1000000 + tonumber(clock[2])
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local count = tonumber(ARGV[1])
@@ -45,43 +46,35 @@ local function take()
   end
 end
 
-local version, guard, made, till, value, rest = '', '', 0, 0, '', 0
+local seen = {version = '', made = 0, fresh = 0, soon = 0, failed = 0, value = '', generations = '', rest = 0}
 local function answer(status, which, wait)
-  local told = {status, which, wait, now_ms, version, guard, made, till, value, rest}
-  for i = 1, count do told[10 + i] = left[i] or 0 end
+  local told = {status, which, wait, now_ms, seen.version, seen.generations, seen.made, seen.fresh, seen.soon, seen.failed,
+    seen.value, seen.holder or '', seen.rest}
+  for i = 1, count do told[13 + i] = left[i] or 0 end
   return told
 end
 
+if looks then
+  seen = look(count + 1, 2 + count * 5, now_ms)
+  if seen.other then return answer(5, 0, 0) end
+end
 local refused, wait = judge('1')
 if refused then return answer(1, refused, wait) end
-local lease, token, life
-if looks then
-  local at = 2 + count * 5
-  local entry = KEYS[count + 1]
-  guard = redis.call('GET', KEYS[count + 2]) or string.rep('\0', 16)
-  lease, token, life = KEYS[count + 3], ARGV[at + 4], ARGV[at + 5]
-  local head = redis.call('GETRANGE', entry, 0, HEAD - 1)
-  if #head == HEAD and string.sub(head, 17, 32) == guard then
-    version = string.sub(head, 1, 16)
-    made, till = tonumber(string.sub(head, 33, 45)), tonumber(string.sub(head, 46, 58))
-    local oldest = tonumber(ARGV[at + 2])
-    if ARGV[at] == '1' and now_ms < till + tonumber(ARGV[at + 3]) and (oldest < 0 or now_ms - made <= oldest) then
-      if version ~= ARGV[at + 1] then value = redis.call('GETRANGE', entry, HEAD, -1) end
-      take()
-      return answer(2, 0, 0)
-    end
-  end
-  if token ~= '' then
-    local holder = redis.call('GET', lease)
-    if holder and holder ~= token then
-      rest = math.max(0, redis.call('PTTL', lease))
-      take()
-      return answer(3, 0, 0)
-    end
-  end
+if looks and seen.hit then
+  take()
+  if not seen.late or not seen.free then return answer(2, 0, 0) end
+  taken = {}
+  if judge('0') then return answer(2, 0, 0) end
+  take()
+  seen.begin()
+  return answer(4, 0, math.ceil(longest))
+end
+if looks and not seen.free then
+  take()
+  return answer(3, 0, 0)
 end
 refused, wait = judge('0')
 if refused then return answer(1, refused, wait) end
 take()
-if looks and token ~= '' then redis.call('SET', lease, token, 'PX', life) end
+if looks then seen.begin() end
 return answer(0, 0, math.ceil(longest))

@@ -1,6 +1,7 @@
 -- Looks an answer up. Every generation that its question stands in has a key of its own; what is not there, or is of another
 -- run of this server, is of no generation: an answer that was asked under it is none.
 --
+--
 -- KEYS from `first`: the tenant's data key, the entry, the lease, the generations.
 -- ARGV from `at`: id of the data key; what may be used (0 nothing, 1 fresh, 2 what serves while the next is asked for, 3 all
 --   there is); the version that the caller has; the longest age (ms; -1: any); a token; the lease's life (ms; 0: none wanted);
@@ -54,7 +55,7 @@ local function look(first, at, now_ms)
         seen.version, seen.made, seen.fresh, seen.soon, seen.failed = entry[2], made, fresh, soon, failed
         local till = use == 1 and fresh or use == 2 and math.max(fresh, soon) or use == 3 and math.max(fresh, soon, failed) or 0
         if age < till and (oldest < 0 or age <= oldest) then
-          seen.hit, seen.late = true, use < 3 and age >= fresh
+          seen.hit, seen.late = true, life > 0 and age >= fresh
           if entry[2] ~= ARGV[at + 2] then seen.value = redis.call('HGET', KEYS[first + 1], 'b') or '' end
         end
       end

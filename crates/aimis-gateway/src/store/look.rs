@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Cmd, Value};
 
+use super::ask::{bytes, integer};
 use super::script::Script;
 
 /// Tells an entry from every other; also the token of whoever asked for it.
@@ -70,12 +71,16 @@ pub struct Seen {
     pub generations: Bytes,
     /// The entry, also one that may not be used.
     pub found: Option<Found>,
+    /// Its value; empty if the caller has it, or may not use it.
+    pub value: Bytes,
     /// Who asks for it just now.
     pub holder: Option<Token>,
+    /// The tenant's data key, wrapped, where it is another than the caller's; empty where there is none.
+    pub other_key: Bytes,
 }
 
 /// An entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Which.
     pub version: Token,
@@ -83,8 +88,6 @@ pub struct Found {
     pub asked_at_ms: u64,
     /// How long it serves: fresh, while the next is asked for, where the platform fails.
     pub lives: [Duration; 3],
-    /// Its value; `None` if the caller has it, or may not use it.
-    pub value: Option<Bytes>,
 }
 
 /// What becomes of an entry when its question ends.
@@ -127,6 +130,39 @@ pub struct Ended {
     pub current: bool,
     /// It is kept.
     pub kept: bool,
+}
+
+impl Found {
+    /// How old it is by the store's clock.
+    pub fn age(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.asked_at_ms))
+    }
+}
+
+impl Seen {
+    /// The part of the answer from `version` to `holder`.
+    pub(super) fn read(told: &mut impl Iterator<Item = Value>) -> Option<Self> {
+        let version = bytes(told.next()?)?;
+        let generations = bytes(told.next()?)?.into();
+        let asked_at_ms = integer(&told.next()?)?;
+        let mut lives = [Duration::ZERO; 3];
+        for life in &mut lives {
+            *life = Duration::from_millis(integer(&told.next()?)?);
+        }
+        let value = bytes(told.next()?)?.into();
+        let holder = bytes(told.next()?)?;
+        Some(Self {
+            generations,
+            value,
+            holder: holder.try_into().ok(),
+            found: version.try_into().ok().map(|version| Found {
+                version,
+                asked_at_ms,
+                lives,
+            }),
+            other_key: Bytes::new(),
+        })
+    }
 }
 
 /// The scripts.

@@ -10,7 +10,9 @@
 //! | file | is |
 //! |---|---|
 //! | [`ask`] | question and answer of one call |
-//! | `ask.lua`, `put.lua`, `beat.lua` | what the store does with them, by its own clock |
+//! | [`look`] | what is kept of one answer, and its end |
+//! | `answers` | the calls about that |
+//! | `*.lua` | what the store does with them, by its own clock |
 //! | `connection` | one server, sentinels, a cluster; TLS, users |
 //! | [`fault`] | why it does not answer |
 //! | `link` | a thread's connection |
@@ -24,6 +26,7 @@
 //! 2. Whatever goes wrong with it is [`Away`], never an error of the request.
 //! 3. No key and no error holds a password, a person, or a token.
 
+mod answers;
 pub mod ask;
 pub(crate) mod connection;
 pub mod fault;
@@ -31,6 +34,7 @@ mod health;
 pub(crate) mod keeper;
 mod keys;
 mod link;
+pub mod look;
 pub mod prepare;
 mod script;
 
@@ -49,7 +53,7 @@ use crate::telemetry::labels::StoreFallback;
 use crate::telemetry::log::Log;
 use crate::telemetry::store::StoreMetrics;
 use crate::upstream::jitter::Jitter;
-use ask::{Answer, Ask, Put};
+use ask::{Answer, Ask};
 use connection::Target;
 use fault::Fault;
 use health::Health;
@@ -67,7 +71,7 @@ pub struct Store {
     target: ArcSwap<Target>,
     keys: Keys,
     ask: Script,
-    put: Script,
+    answers: look::Scripts,
     health: Health,
     timeout: Duration,
     heartbeat: Duration,
@@ -95,7 +99,7 @@ impl Store {
             id: LAST.fetch_add(1, Ordering::Relaxed),
             keys: Keys::new(&settings.prefix, settings.cluster),
             ask: ask::script(),
-            put: ask::put_script(),
+            answers: look::Scripts::new(),
             health: Health::new(settings.failures, settings.replicas_min, metrics, log),
             timeout: settings.timeout,
             heartbeat: settings.heartbeat,
@@ -135,15 +139,6 @@ impl Store {
     pub async fn ask(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Answer, Away> {
         let value = self.run(&self.ask, |cmd| ask.write(cmd)).await?;
         Answer::read(value, ask.limits.len()).ok_or_else(|| self.fell_back(StoreFallback::Failed))
-    }
-
-    /// Keeps an entry and gives its lease back. False if it is not kept, since its guard is another by now.
-    ///
-    /// # Errors
-    /// [`Away`].
-    pub async fn put(self: &Arc<Self>, put: &Put<'_>) -> Result<bool, Away> {
-        let value = self.run(&self.put, |cmd| put.write(cmd)).await?;
-        Ok(value == Value::Int(1))
     }
 
     /// One command.
@@ -205,6 +200,11 @@ impl Store {
                 Err(self.fell_back(StoreFallback::Timeout))
             }
         }
+    }
+
+    /// It said something else than it should.
+    fn misunderstood(&self) -> Away {
+        self.fell_back(StoreFallback::Failed)
     }
 
     fn fell_back(&self, why: StoreFallback) -> Away {

@@ -26,6 +26,17 @@ const MOST_KEYS: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unforgotten;
 
+/// What is not true any more of a tenant's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Untrue<'a> {
+    Patient {
+        id_number: Option<&'a str>,
+        phone: Option<&'a str>,
+    },
+    Api(&'a str),
+    Everything,
+}
+
 /// What the store has not been told yet.
 #[derive(Default)]
 pub(super) struct Debts {
@@ -107,11 +118,7 @@ impl Shared {
         phone: Option<&str>,
     ) -> Result<(), Unforgotten> {
         self.drop_patient_here(tenant, id_number, phone);
-        self.tell_or_owe(tenant, |key| {
-            let patient = key.names().tags(tenant, id_number, phone);
-            self.patient_names(tenant, patient)
-        })
-        .await
+        self.forget(tenant, Untrue::Patient { id_number, phone }).await
     }
 
     /// Forgets all that is kept about one API of a tenant.
@@ -120,7 +127,7 @@ impl Shared {
     /// As [`Self::forget_patient`].
     pub async fn forget_api(&self, tenant: &str, (index, name): (usize, &str)) -> Result<(), Unforgotten> {
         self.drop_all_here(Some(tenant), Some(index));
-        self.tell_or_owe(tenant, |_| vec![self.api_name(tenant, name)]).await
+        self.forget(tenant, Untrue::Api(name)).await
     }
 
     /// Forgets all that is kept of a tenant: its data key is dropped, so that nothing that was sealed under it can be
@@ -130,8 +137,7 @@ impl Shared {
     /// As [`Self::forget_patient`].
     pub async fn shred(&self, tenant: &str) -> Result<(), Unforgotten> {
         self.drop_all_here(Some(tenant), None);
-        let owed = self.debts.owe(tenant, Debt::Everything);
-        self.telling(owed, async || self.tell_shred(tenant).await).await
+        self.forget(tenant, Untrue::Everything).await
     }
 
     /// The same as soon as can be; this replica goes by nothing in the store before it is done.
@@ -140,28 +146,20 @@ impl Shared {
         drop(self.debts.owe(tenant, Debt::Everything));
     }
 
-    async fn tell_or_owe(&self, tenant: &str, names: impl Fn(&TenantKey) -> Vec<String>) -> Result<(), Unforgotten> {
-        let debt = match self.tenants.get(tenant) {
-            Some(key) => Debt::Some(key.id(), names(&key)),
-            // Under which key others keep it is not known.
-            None => Debt::Everything,
-        };
-        let owed = self.debts.owe(tenant, debt);
-        self.telling(owed, async || self.tell(tenant, &names).await).await
-    }
-
     /// Tries until it is done, as long as may be waited.
-    async fn telling(
-        &self,
-        mut owed: Owed<'_>,
-        tell: impl AsyncFn() -> Result<(), NoKey>,
-    ) -> Result<(), Unforgotten> {
+    async fn forget(&self, tenant: &str, untrue: Untrue<'_>) -> Result<(), Unforgotten> {
+        let debt = match self.tenants.get(tenant) {
+            Some(key) if untrue != Untrue::Everything => Debt::Some(key.id(), self.names(tenant, &key, untrue)),
+            // Under which key others keep it is not known.
+            _ => Debt::Everything,
+        };
+        let mut owed = self.debts.owe(tenant, debt);
         let trying = async {
-            while tell().await.is_err() {
+            while self.tell(tenant, untrue).await.is_err() {
                 sleep(BETWEEN).await;
             }
         };
-        let done = timeout(self.settings.forget_wait, trying).await.map_err(|_elapsed| Unforgotten);
+        let done = timeout(self.settings.forget_wait, trying).await;
         let told = if done.is_ok() {
             owed.debt = None;
             Forgotten::Done
@@ -169,11 +167,25 @@ impl Shared {
             Forgotten::Owed
         };
         self.metrics.cache.forgotten(told).inc();
-        done
+        done.map_err(|_elapsed| Unforgotten)
     }
 
-    /// Ends the generations of these names, under whatever data key the store has.
-    async fn tell(&self, tenant: &str, names: impl Fn(&TenantKey) -> Vec<String>) -> Result<(), NoKey> {
+    /// The generations that end.
+    fn names(&self, tenant: &str, key: &TenantKey, untrue: Untrue<'_>) -> Vec<String> {
+        match untrue {
+            Untrue::Patient { id_number, phone } => {
+                self.patient_names(tenant, key.names().tags(tenant, id_number, phone))
+            }
+            Untrue::Api(name) => vec![self.api_name(tenant, name)],
+            Untrue::Everything => Vec::new(),
+        }
+    }
+
+    /// Ends generations, under whatever data key the store has.
+    async fn tell(&self, tenant: &str, untrue: Untrue<'_>) -> Result<(), NoKey> {
+        if untrue == Untrue::Everything {
+            return self.tell_shred(tenant).await;
+        }
         let data_key = self.data_key_name(tenant);
         let mut key = match self.tenants.get(tenant) {
             Some(key) => key,
@@ -184,7 +196,7 @@ impl Shared {
             },
         };
         for _ in 0..MOST_KEYS {
-            let other = self.store.forget(&data_key, key.id(), &names(&key)).await?;
+            let other = self.store.forget(&data_key, key.id(), &self.names(tenant, &key, untrue)).await?;
             if other.is_empty() {
                 return Ok(());
             }

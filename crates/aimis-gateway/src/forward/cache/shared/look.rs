@@ -162,7 +162,7 @@ impl Shared {
     pub(super) fn open(&self, key: CacheKey, looked: &Looked, subject: impl FnOnce() -> Subject) -> Option<Reply> {
         let found = looked.found()?;
         let copy = looked.copy.as_ref();
-        if let Some(copy) = copy.filter(|copy| found.value.is_none() && copy.version() == Some(found.version)) {
+        if let Some(copy) = copy.filter(|copy| copy.version() == Some(found.version)) {
             return Some(copy.reply().clone());
         }
         let reply = self.unseal(&looked.lookup, &looked.answer.seen)?;
@@ -180,8 +180,7 @@ impl Shared {
             life: life(found),
             generations: seen.generations.clone(),
         };
-        let sealed = found.value.as_deref().unwrap_or_default();
-        let opened = seal::open(&lookup.key, &lookup.tenant, lookup.question, &label, sealed);
+        let opened = seal::open(&lookup.key, &lookup.tenant, lookup.question, &label, &seen.value);
         if opened.is_err() {
             self.metrics.cache.fault(CacheFault::Value).inc();
         }

@@ -16,11 +16,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aimis_core::codes::Rule;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout_at};
 
 use super::super::directives::Directives;
 use super::super::entry::Subject;
-use super::super::flight::{Asked, Fetched, Question, Ride, is_ahead, ran_out};
+use super::super::flight::{Asked, Failure, Fetched, Question, Ride, is_ahead, ran_out};
 use super::super::key::{CacheKey, CacheKeys, PatientTags};
 use super::super::status::{Forward, Passage};
 use super::super::terms::Terms;
@@ -32,6 +32,7 @@ use crate::forward::ask::NoReply;
 use crate::store::ask::{Answer, Granted, Take, Verdict};
 use crate::store::look::{Ended, Found, Token, Use};
 use crate::upstream::error::UpstreamError;
+use crate::upstream::reply::Reply;
 
 /// The first wait for another replica's answer, and the longest; each up to a half more at random.
 const FIRST_WAIT: Duration = Duration::from_millis(8);
@@ -262,7 +263,7 @@ fn forward(terms: &Terms, looked: &Looked) -> Forward {
 }
 
 /// An answer that another replica brought while this one waited for it.
-fn collapsed(reply: crate::upstream::reply::Reply, passage: Passage, took: Duration) -> Asked {
+fn collapsed(reply: Reply, passage: Passage, took: Duration) -> Asked {
     Asked {
         fetched: Fetched {
             result: Ok(reply),
@@ -277,10 +278,10 @@ fn collapsed(reply: crate::upstream::reply::Reply, passage: Passage, took: Durat
 
 /// A kept answer; `behind` tells in place of what failure.
 pub(super) fn kept(
-    reply: crate::upstream::reply::Reply,
+    reply: Reply,
     found: &Found,
     now_ms: u64,
-    behind: Option<super::super::flight::Failure>,
+    behind: Option<Failure>,
 ) -> Asked {
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let age = found.age(now_ms);
