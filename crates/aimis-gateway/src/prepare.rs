@@ -24,6 +24,7 @@ use crate::edge::tls::files::{FileError, Offer};
 use crate::edge::tls::reload::First;
 use crate::forward::apis::Apis;
 use crate::forward::cache::key::CacheKeys;
+use crate::forward::cache::shared::keys::FileKeys;
 use crate::forward::cache::terms::Terms;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
@@ -32,7 +33,7 @@ use crate::secrets::{self, SecretError};
 use crate::sent::Sent;
 use crate::snapshot::{MergeBounds, Snapshot};
 use crate::store::connection::Target as StoreTarget;
-use crate::store::prepare::StoreFileError;
+use crate::store::prepare::{StoreFileError, keys as store_keys};
 use crate::telemetry::labels::ListenerName;
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::tenant::{Tenant, TenantName, Tenants};
@@ -117,6 +118,8 @@ pub struct Prepared {
     pub callbacks: Option<callback::prepare::Prepared>,
     /// The way to what replicas share, where they share anything.
     pub(crate) store: Option<StoreTarget>,
+    /// What seals the answers that they share.
+    pub(crate) cache_files: Option<FileKeys>,
     /// Where events are delivered to, where callbacks are taken.
     pub targets: Vec<Target>,
     /// Tenants, by position, that use another token than before.
@@ -182,6 +185,7 @@ pub fn prepare_after(config: &Config, before: Option<Before<'_>>) -> Result<Prep
         connector: way_out.connector,
         callbacks: callback::prepare::prepare(config, &tenants)?,
         store: config.store.as_ref().map(StoreTarget::read).transpose()?,
+        cache_files: cache_files(config)?,
         targets: targets(config)?,
         lan_tls: lan_tls(&config.lan)?,
         switches,
@@ -369,6 +373,11 @@ fn terms(settings: &config::TenantCache, api: &str) -> Terms {
             settings.stale_while_revalidate,
         ),
     }
+}
+
+fn cache_files(config: &Config) -> Result<Option<FileKeys>, StoreFileError> {
+    let keys = config.store.as_ref().map(store_keys).transpose()?.flatten();
+    Ok(keys.map(|(key, other)| FileKeys::new(&key, other.as_deref())))
 }
 
 fn targets(config: &Config) -> Result<Vec<Target>, TargetError> {

@@ -7,12 +7,13 @@ use zeroize::Zeroizing;
 use super::connection::{Kind, Target, certificates};
 use crate::config;
 use crate::edge::tls::files::{self, FileFault};
+use crate::key_file::{self, Fault};
 use crate::secrets::{self, SecretError};
 
 /// A file of the store is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreFileError {
-    /// A password.
+    /// A password, or a key.
     #[error("store.{key} {}: {error}", .path.display())]
     Password {
         /// The key that names the file.
@@ -21,6 +22,14 @@ pub enum StoreFileError {
         path: PathBuf,
         /// What is wrong with it.
         error: SecretError,
+    },
+    /// A file that holds no key.
+    #[error("store.{key} {} is no key: it needs 32 bytes, or their 64 hex digits (`openssl rand -hex 32`)", .path.display())]
+    NoKey {
+        /// The key that names the file.
+        key: &'static str,
+        /// Its path in full.
+        path: PathBuf,
     },
     /// A certificate or its key. The text is our own: that of the PEM reader quotes the file.
     #[error("store.{key} {}: {fault}", .path.display())]
@@ -32,6 +41,29 @@ pub enum StoreFileError {
         /// What is wrong with it.
         fault: FileFault,
     },
+}
+
+/// The keys of what is kept in the store: that of `key_file` and of `other_key_file`.
+pub(crate) type KeyFiles = (Zeroizing<[u8; 32]>, Option<Zeroizing<[u8; 32]>>);
+
+/// Reads the keys of what is kept in the store.
+///
+/// # Errors
+/// The first file that is of no use.
+pub(crate) fn keys(settings: &config::Store) -> Result<Option<KeyFiles>, StoreFileError> {
+    let read = |key, path: &Option<PathBuf>| {
+        let Some(path) = path else { return Ok(None) };
+        let read = key_file::read(path);
+        read.map(Some).map_err(|fault| {
+            let path = secrets::in_full(path);
+            match fault {
+                Fault::Unreadable(error) => StoreFileError::Password { key, path, error },
+                Fault::NoKey => StoreFileError::NoKey { key, path },
+            }
+        })
+    };
+    let other = read("other_key_file", &settings.other_key_file)?;
+    Ok(read("key_file", &settings.key_file)?.map(|key| (key, other)))
 }
 
 /// User and password. Not to be shown.

@@ -11,6 +11,18 @@ impl Check<'_> {
         let refuse_url = |check: &mut Self, reason: &str| {
             check.refuse("store.redis_url", quoted(&store.redis_url[0].to_string()), reason);
         };
+        let keeps = config.tenants.iter().any(|tenant| tenant.cache.enabled);
+        if keeps && store.key_file.is_none() {
+            refuse_url(
+                self,
+                "is shared, and answers are not, so that no callback would reach those of another gateway; set \
+                 store.key_file (the same for all gateways), or cache.enabled = false",
+            );
+        }
+        if store.other_key_file.is_some() && store.key_file.is_none() {
+            let reason = "is set without `key_file`";
+            self.refuse("store.other_key_file", "this".to_owned(), reason);
+        }
         if store.cluster && store.sentinel_master.is_some() {
             let reason = "is without sense where cluster = true: a cluster has no sentinels";
             self.refuse("store.sentinel_master", "this".to_owned(), reason);

@@ -52,5 +52,18 @@ section! {
         /// Gateways that are reckoned with at least. While the store is away each has the quotas divided by this, or by the
         /// number that were last seen if that is more. Set it to the number of replicas.
         replicas_min: u32 = integer(1, 10_000).or(2);
+        /// The key that seals what is kept there: 32 bytes, or their 64 hex digits (`openssl rand -hex 32`); the same file for
+        /// all gateways, and never in the store. Without it nothing is kept there, and so no answers at all.
+        key_file: Option<PathBuf> = secret_path().optional("secrets/store.key");
+        /// While keys are changed, the other one: what it sealed can be opened as well.
+        other_key_file: Option<PathBuf> = secret_path().optional("secrets/store.other.key");
+        /// How long other gateways wait for one that asks the platform, before one of them asks, too.
+        lease as "lease_ms": Duration = millis(100, 60_000).or(3_000);
+        /// How long an answer serves that was asked for while the store is away; 0 keeps none. A callback that another gateway
+        /// takes meanwhile does not end it.
+        fallback_fresh as "fallback_fresh_ms": Duration = millis(0, 60_000).or(5_000);
+        /// How long a callback waits for the store, which has to hear of it. After that it is not acknowledged, though kept
+        /// and delivered.
+        forget_wait as "forget_wait_ms": Duration = millis(10, 60_000).or(2_000);
     }
 }
