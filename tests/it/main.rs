@@ -45,6 +45,7 @@ mod refusals;
 mod reload;
 mod resilience;
 mod rotation;
+mod shared_cache;
 mod smuggling;
 mod stopping;
 mod store;

@@ -30,8 +30,6 @@ mod look;
 mod question;
 pub mod seal;
 mod tenants;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
