@@ -17,7 +17,7 @@ use super::protect::protect;
 use crate::clock::Clock;
 use crate::keyring::Key;
 use crate::limit::pace::Outcome;
-use crate::limit::{Lane, Limited, Limits, NoTurn, Turn};
+use crate::limit::{Charge, Lane, Leave, Limited, Limits, NoTurn, Turn, Turned};
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
 use crate::telemetry::event::Event;
@@ -176,12 +176,12 @@ impl Asker {
             ..
         } = &*self.0;
         let terms = &tenant.cache[api];
-        let past = said.no_store || !(terms.enabled || terms.coalesce);
+        let past = Self::goes_past(tenant, api, said);
         let mut asked = if past && said.only_if_cached {
             Asked::absent()
         } else if past {
             // In a box, so that the others, whose flight has one, have not the room for it.
-            Asked::directly(Box::pin(self.fetch(order, api, tenant, deadline)).await)
+            Asked::directly(Box::pin(self.fetch(order, api, tenant, deadline, None)).await)
         } else {
             let question = Question {
                 key: snapshot.cache_keys.key(tenant, &order),
@@ -198,20 +198,50 @@ impl Asker {
             let rule = move |code| *codes.rule(api, code);
             let fetch = |order| {
                 let (asker, tenant) = (self.clone(), Arc::clone(tenant));
-                async move { asker.fetch(order, api, &tenant, deadline).await }
+                async move { asker.fetch(order, api, &tenant, deadline, None).await }
             };
             cache.ask(question, order, subject, rule, fetch).await
         };
-        // Behind the cache, which has to know a flight that ran out of time, whatever it spent it on.
-        if never_went(&asked) {
-            asked.fetched.result = Err(UpstreamError::TurnTimeout.into());
-        }
+        told(&mut asked);
         metrics.cache.requests(api, asked.passage.result()).inc();
         asked
     }
 
+    /// Whether a question has nothing to do with the cache.
+    pub fn goes_past(tenant: &Tenant, api: usize, said: Directives) -> bool {
+        let terms = &tenant.cache[api];
+        said.no_store || !(terms.enabled || terms.coalesce)
+    }
+
+    /// Asks past the cache, for a client that owes for it at the store that gateways share.
+    pub async fn ask_past(
+        &self,
+        order: Order,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        said: Directives,
+        charge: &Charge,
+    ) -> Asked {
+        let mut asked = if said.only_if_cached {
+            Asked::absent()
+        } else {
+            let deadline = self.0.platform.deadline();
+            Asked::directly(self.fetch(order, api, tenant, deadline, Some(charge)).await)
+        };
+        told(&mut asked);
+        self.0.metrics.cache.requests(api, asked.passage.result()).inc();
+        asked
+    }
+
     /// Protects and sends, however the answer is used.
-    async fn fetch(&self, order: Order, api: usize, tenant: &Arc<Tenant>, deadline: Instant) -> Fetched {
+    async fn fetch(
+        &self,
+        order: Order,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        deadline: Instant,
+        charge: Option<&Charge>,
+    ) -> Fetched {
         // What is not sent costs nothing: neither callers nor the one that tries are to be refused for the quota.
         if let Some(wait) = self.0.platform.suspended(tenant.index, api) {
             return Fetched::without(UpstreamError::Suspended(wait).into());
@@ -221,12 +251,19 @@ impl Asker {
         let protected = protect(&order, api, tenant, &key);
         // What the patient is called is not kept while the platform thinks, but while a token is changed.
         let kept = tenant.keyring.has_others().then_some(order);
-        let (turn, limit_time) = self.0.limits.turn(tenant.index, api, lane, deadline).await;
-        let turn = match turn {
-            Ok(turn) => turn,
+        let Turned { result, waited, local } = self
+            .0
+            .limits
+            .leave(tenant.index, api, lane, deadline, charge, None)
+            .await;
+        let turn = match result {
+            Ok(Leave::Go(turn, _)) => turn,
+            // Nothing was looked up, so nothing was found.
+            Ok(Leave::Hit(_) | Leave::Held(_)) => return Fetched::without(NoReply::Lost),
             Err(no_turn) => {
                 return Fetched {
-                    limit_time,
+                    limit_time: waited,
+                    local,
                     ..Fetched::without(no_turn.into())
                 };
             }
@@ -253,8 +290,9 @@ impl Asker {
             result: sent.result.map_err(|error| NoReply::Upstream(told(error))),
             attempts: sent.attempts,
             upstream_time: sent.took,
-            limit_time,
+            limit_time: waited,
             resigned: sent.resigned,
+            local,
         }
     }
 }
@@ -294,7 +332,7 @@ impl Asker {
         // Once more under the first: the platform may change over between two attempts.
         others.extend(refused_all.then(|| Arc::clone(key)));
         for other in others {
-            if !turn.repeats().take() {
+            if !turn.repeats().take().await {
                 return sent;
             }
             let again = platform.send(protect(order, api, tenant, &other), turn.repeats(), deadline);
@@ -354,6 +392,13 @@ impl Verdict {
             Some(Class::Auth) => Self::Refused,
             _ => Self::Unclear,
         }
+    }
+}
+
+/// Behind the cache, which has to know a flight that ran out of time, whatever it spent it on.
+fn told(asked: &mut Asked) {
+    if never_went(asked) {
+        asked.fetched.result = Err(UpstreamError::TurnTimeout.into());
     }
 }
 

@@ -7,6 +7,7 @@ use crate::client::Answers;
 use crate::forward::audited::Audited;
 use crate::forward::cache::flight::Asked;
 use crate::forward::cache::status::Passage;
+use crate::limit::Charge;
 use crate::limit::headers::Standings;
 use crate::telemetry::exchange::{Exchange, FieldName, Findings};
 
@@ -73,6 +74,9 @@ impl Notes {
     /// How what was asked came past the cache, for one answer made of all. That an older answer serves is told (P9).
     pub fn passed<'a>(&mut self, asked: impl IntoIterator<Item = &'a Asked>) {
         for asked in asked {
+            if asked.fetched.local {
+                self.by_own_part();
+            }
             let exchange = &mut self.exchange;
             let passage = asked.passage;
             exchange.passage = Some(exchange.passage.map_or(passage, |others| others.together(passage)));
@@ -85,6 +89,21 @@ impl Notes {
                 exchange.stale = true;
                 self.warn("cache", "stale");
             }
+        }
+    }
+
+    /// What a client owed at the store that gateways share was judged.
+    pub fn charged(&mut self, charge: &Charge) {
+        self.standings = charge.standings();
+        if charge.is_local() {
+            self.by_own_part();
+        }
+    }
+
+    /// The store that gateways share is away, so quotas are this gateway's part (P9).
+    fn by_own_part(&mut self) {
+        if !self.warnings.contains("limits=local") {
+            self.warn("limits", "local");
         }
     }
 
