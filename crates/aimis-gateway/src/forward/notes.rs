@@ -7,6 +7,7 @@ use crate::client::Answers;
 use crate::forward::audited::Audited;
 use crate::forward::cache::flight::Asked;
 use crate::forward::cache::status::Passage;
+use crate::limit::Charge;
 use crate::limit::headers::Standings;
 use crate::telemetry::exchange::{Exchange, FieldName, Findings};
 
@@ -74,6 +75,9 @@ impl Notes {
     pub fn passed<'a>(&mut self, asked: impl IntoIterator<Item = &'a Asked>) {
         let mut away = false;
         for asked in asked {
+            if asked.fetched.local {
+                self.by_own_part();
+            }
             let exchange = &mut self.exchange;
             let passage = asked.passage;
             exchange.passage = Some(exchange.passage.map_or(passage, |others| others.together(passage)));
@@ -92,6 +96,21 @@ impl Notes {
         }
         if away {
             self.warn("store", "away");
+        }
+    }
+
+    /// What a client owed at the store that gateways share was judged.
+    pub fn charged(&mut self, charge: &Charge) {
+        self.standings = charge.standings();
+        if charge.is_local() {
+            self.by_own_part();
+        }
+    }
+
+    /// The store that gateways share is away, so quotas are this gateway's part (P9).
+    fn by_own_part(&mut self) {
+        if !self.warnings.contains("limits=local") {
+            self.warn("limits", "local");
         }
     }
 

@@ -232,7 +232,7 @@ impl Generation {
         Ok(Self {
             seen: Seen::after(seen, &config, clock, metrics.reconcile.patients.clone()).map(Arc::new),
             shared: upstream::Shared::after(shared, &config, &snapshot, clock, &metrics, log)?,
-            limits: Limits::after(limits, &config, &snapshot, clock, &metrics, log),
+            limits: Limits::after(limits, &config, &snapshot, store.as_ref(), clock, &metrics, log),
             failures,
             pull,
             hospitals: prepared.callbacks.map(|callbacks| Arc::new(callbacks.hospitals)),

@@ -192,7 +192,29 @@ impl Names {
     }
 }
 
-impl LookUp<'_> {
+impl<'a> LookUp<'a> {
+    /// The same for one that does not go to the platform.
+    #[must_use]
+    pub fn only(self) -> Self {
+        Self {
+            lease: None,
+            asks: None,
+            ..self
+        }
+    }
+
+    /// Gives its lease back, since nobody is asked after all.
+    pub fn given_up(&self) -> End<'a> {
+        End {
+            names: self.names,
+            key_id: self.key_id,
+            token: self.token,
+            generations: &[],
+            asked_at_ms: 0,
+            keep: Keep::Leave,
+        }
+    }
+
     pub(super) fn keys(&self) -> usize {
         self.names.count()
     }

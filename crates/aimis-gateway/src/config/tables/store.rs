@@ -16,7 +16,7 @@ section! {
     pub struct Store {
         /// Where it is: one server, or with `sentinel_master` the sentinels, or with `cluster` some nodes of the cluster.
         /// `rediss` is TLS. No user and no password: these have keys of their own.
-        redis_url: Vec<RedisUrl> = one_or_more(redis_url()).required("redis://10.0.0.9:6379");
+        redis_url: Vec<RedisUrl> = one_or_more(redis_url()).required("rediss://redis.hospital.example:6380");
         /// The name under which the sentinels in `redis_url` know the master. It is followed when they promote another.
         sentinel_master: Option<Text> = text(128).optional("aimis");
         /// Whether the servers in `redis_url` are nodes of a cluster.

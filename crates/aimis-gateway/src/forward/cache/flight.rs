@@ -44,6 +44,8 @@ pub struct Fetched {
     pub limit_time: Duration,
     /// An attempt was signed by the platform's clock, since ours is off.
     pub resigned: bool,
+    /// The store that gateways share was away, so this one went by its part of the quotas.
+    pub local: bool,
 }
 
 /// What became of one question.
@@ -80,6 +82,7 @@ impl Fetched {
             upstream_time: Duration::ZERO,
             limit_time: Duration::ZERO,
             resigned: false,
+            local: false,
         }
     }
 }
@@ -372,6 +375,7 @@ fn kept(entry: &Entry, now: Moment, stale: bool, behind: Option<(&'static str, O
             upstream_time: Duration::ZERO,
             limit_time: Duration::ZERO,
             resigned: false,
+            local: false,
         },
         passage: Passage::Kept {
             age: entry.age(now),

@@ -12,10 +12,13 @@ use super::super::status::Passage;
 use super::super::terms::Life;
 use super::Shared;
 use super::keys::TenantKey;
-use super::question::{Quotas, kept};
+use super::question::{Gate, kept};
 use super::seal::{self, Label};
 use super::tenants::NoKey;
+use crate::forward::ask::NoReply;
+use crate::limit::{Leave, Turned};
 use crate::secrets;
+use crate::store::Away;
 use crate::store::ask::{Answer, Ask, Verdict};
 use crate::store::look::{Found, LookUp, Names, Seen, Token, Use};
 use crate::telemetry::labels::CacheFault;
@@ -25,6 +28,26 @@ use crate::upstream::reply::Reply;
 const GRACE: Duration = Duration::from_secs(5);
 /// How often the store may name another data key for one question.
 const MOST_KEYS: usize = 3;
+
+/// Why a question was not looked up.
+pub(super) enum NotLooked {
+    /// The store is away, or cannot be used. With leave to ask all the same, perhaps.
+    Away(Option<Turned>),
+    /// It is over a limit, or has to wait for too long.
+    Refused(NoReply),
+}
+
+impl From<NoKey> for NotLooked {
+    fn from(_: NoKey) -> Self {
+        Self::Away(None)
+    }
+}
+
+impl From<Away> for NotLooked {
+    fn from(Away: Away) -> Self {
+        Self::Away(None)
+    }
+}
 
 /// A question as the store knows it.
 pub(super) struct Lookup {
@@ -38,6 +61,8 @@ pub(super) struct Lookup {
 pub(super) struct Looked {
     pub(super) lookup: Arc<Lookup>,
     pub(super) answer: Answer,
+    /// Leave to ask, where it has it, and after how long.
+    pub(super) turned: Option<(Turned, Duration)>,
     /// The question's own.
     pub(super) token: Token,
     /// The copy that the store was told of.
@@ -116,46 +141,78 @@ impl Shared {
         tenant: &str,
         api: &str,
         named: impl Fn(&CacheKeys) -> (CacheKey, PatientTags),
-        quotas: &impl Quotas,
+        gate: &impl Gate,
         usable: Use,
         goes: bool,
-    ) -> Result<Looked, NoKey> {
+    ) -> Result<Looked, NotLooked> {
         if self.debts.any() {
             // What the store was not told of yet comes before whatever it says.
             self.pay().await;
             if self.debts.any() {
-                return Err(NoKey::Away);
+                return Err(NotLooked::Away(None));
             }
         }
+        if !self.store.is_up() {
+            return Err(NotLooked::Away(None));
+        }
         let Question { key, terms, said, .. } = question;
-        let takes = if goes { quotas.takes() } else { Vec::new() };
         // For every question: it is also what its answer is told from others by.
-        let token = token().ok_or(NoKey::Away)?;
+        let token = token().ok_or(NotLooked::Away(None))?;
         let copy = self.copies.copy(key);
         let leases = terms.enabled && terms.coalesce && !said.no_cache;
         for _ in 0..MOST_KEYS {
             let lookup = self.lookup(tenant, api, &named).await?;
-            let asked = Ask {
-                limits: &takes,
-                look_up: Some(LookUp {
-                    max_age: said.max_age,
-                    lease: (goes && leases).then_some(self.settings.lease),
-                    asks: goes.then_some(self.settings.deadline + GRACE),
-                    ..lookup.look_up(usable, copy.as_ref().and_then(|copy| copy.version()), token)
-                }),
+            let look_up = LookUp {
+                max_age: said.max_age,
+                lease: (goes && leases).then_some(self.settings.lease),
+                asks: goes.then_some(self.settings.deadline + GRACE),
+                ..lookup.look_up(usable, copy.as_ref().and_then(|copy| copy.version()), token)
             };
-            let answer = self.store.ask(&asked).await?;
+            let (answer, turned) = if goes {
+                self.pass(gate, look_up).await?
+            } else {
+                gate.pay().await.map_err(NotLooked::Refused)?;
+                let asked = Ask {
+                    limits: &[],
+                    look_up: Some(look_up),
+                };
+                (self.store.ask(&asked).await?, None)
+            };
             if answer.verdict != Verdict::OtherKey {
                 return Ok(Looked {
                     lookup,
                     answer,
+                    turned,
                     token,
                     copy,
                 });
             }
             self.go_by(tenant, &answer.seen.other_key).await?;
         }
-        Err(NoKey::Away)
+        Err(NotLooked::Away(None))
+    }
+
+    /// Past the limits, with a look-up.
+    async fn pass(
+        &self,
+        gate: &impl Gate,
+        look_up: LookUp<'_>,
+    ) -> Result<(Answer, Option<(Turned, Duration)>), NotLooked> {
+        let Turned { result, waited, local } = gate.leave(look_up).await;
+        let go = |turn, found| Turned {
+            result: Ok(Leave::Go(turn, found)),
+            waited,
+            local,
+        };
+        match result {
+            Ok(Leave::Hit(answer) | Leave::Held(answer) | Leave::OtherKey(answer)) => Ok((answer, None)),
+            Ok(Leave::Refresh(turn, wait, answer)) => Ok((answer, Some((go(turn, None), wait)))),
+            Ok(Leave::Go(turn, Some(answer))) => Ok((answer, Some((go(turn, None), Duration::ZERO)))),
+            // By this gateway's part of the limits.
+            Ok(Leave::Go(turn, None)) => Err(NotLooked::Away(Some(go(turn, None)))),
+            Err(_) if local => Err(NotLooked::Away(None)),
+            Err(no_turn) => Err(NotLooked::Refused(no_turn.into())),
+        }
     }
 
     /// The entry that was found, opened, or the copy of it. `None` if it is not what it should be.

@@ -47,7 +47,7 @@ use keys::FileKeys;
 use tenants::TenantKeys;
 
 pub use forget::Unforgotten;
-pub(crate) use question::{Asking, Quotas};
+pub(crate) use question::{Asking, Gate};
 
 /// The part of `cache.max_bytes` that is for answers kept while the store is away.
 const FALLBACK_PART: usize = 4;

@@ -27,10 +27,11 @@ use super::super::terms::Terms;
 use super::Shared;
 use super::flights::hear;
 use super::lead::Lead;
-use super::look::Looked;
+use super::look::{Looked, NotLooked};
 use crate::forward::ask::NoReply;
-use crate::store::ask::{Answer, Granted, Take, Verdict};
-use crate::store::look::{Ended, Found, Token, Use};
+use crate::limit::{Limit, Turned};
+use crate::store::ask::Verdict;
+use crate::store::look::{Ended, Found, LookUp, Token, Use};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::reply::Reply;
 
@@ -51,11 +52,11 @@ pub(crate) struct Asking<'a, N> {
 }
 
 /// The limits that a question is under.
-pub(crate) trait Quotas {
-    /// What it takes of each.
-    fn takes(&self) -> Vec<Take<'_>>;
-    /// The answer to one that is refused by the limit at this position of [`Self::takes`].
-    fn refused(&self, limit: usize, wait: Duration, answer: &Answer) -> NoReply;
+pub(crate) trait Gate {
+    /// Leave to ask, judged in one call together with a look-up.
+    async fn leave(&self, look_up: LookUp<'_>) -> Turned;
+    /// Takes what the client owes, if that was not done.
+    async fn pay(&self) -> Result<(), NoReply>;
 }
 
 /// Waits for another replica, and what it waits for.
@@ -66,7 +67,7 @@ struct Waiting {
 
 impl Shared {
     /// The answer to a question: one that is kept, or what `fetch` brings from the platform, which it has to do by the
-    /// question's deadline; it is given what the store granted, or nothing where it still has to see to limits itself.
+    /// question's deadline; it is given leave to ask, or nothing where it has to see to that itself.
     /// `subject` tells what the order is about, `rule` what a code means. On a runtime with local tasks.
     #[expect(clippy::too_many_arguments, reason = "those of `Cache::ask`, and what is for the store")]
     pub(crate) async fn ask<O, N, F, G>(
@@ -74,14 +75,14 @@ impl Shared {
         question: Question<'_>,
         order: O,
         asking: Asking<'_, N>,
-        quotas: &impl Quotas,
+        gate: &impl Gate,
         subject: impl Fn(&O) -> Subject,
         rule: impl Fn(i64) -> Rule + Clone + 'static,
         fetch: G,
     ) -> Asked
     where
         N: Fn(&CacheKeys, &O) -> (CacheKey, PatientTags),
-        G: FnOnce(O, Option<Granted>) -> F,
+        G: FnOnce(O, Option<Turned>) -> F,
         F: Future<Output = Fetched> + 'static,
     {
         let Question {
@@ -101,6 +102,9 @@ impl Shared {
         loop {
             if let Some(followed) = self.follow(question).await {
                 let Some((mut fetched, ended)) = followed else { continue };
+                if let Err(refused) = gate.pay().await {
+                    return Asked::directly(Fetched::without(refused));
+                }
                 fetched.upstream_time = self.now().since(start);
                 let passage = Passage::Asked {
                     forward: if terms.enabled { Forward::Miss } else { Forward::Bypass },
@@ -111,11 +115,31 @@ impl Shared {
                 return self.or_stale(question, lookup.as_ref(), fetched, passage, rule).await;
             }
             let began = self.now();
-            let looked = self.look(question, asking.tenant, asking.api, named, quotas, usable, goes).await;
-            let Ok(looked) = looked else {
-                return self.without_store(question, order, subject, rule, fetch).await;
+            let looked = self.look(question, asking.tenant, asking.api, named, gate, usable, goes).await;
+            let mut looked = match looked {
+                Ok(looked) => looked,
+                Err(NotLooked::Away(turned)) => {
+                    return self.without_store(question, order, turned, subject, rule, fetch).await;
+                }
+                Err(NotLooked::Refused(refused)) => {
+                    let fetched = Fetched {
+                        limit_time: self.now().since(began),
+                        ..Fetched::without(refused)
+                    };
+                    let forward = if terms.enabled { Forward::Miss } else { Forward::Bypass };
+                    let passage = Passage::Asked {
+                        forward,
+                        stored: false,
+                        collapsed: false,
+                    };
+                    let lookup = self.lookup(asking.tenant, asking.api, named).await.ok();
+                    // Its own client's quota is no failure that an older answer bridges.
+                    let lookup = lookup.filter(|_| !is_of_client(refused));
+                    return self.or_stale(question, lookup.as_ref(), fetched, passage, rule).await;
+                }
             };
             self.returned();
+            let turned = looked.turned.take();
             let (lookup, answer) = (&looked.lookup, &looked.answer);
             let forward = forward(terms, &looked);
             let asked = |stored, collapsed| Passage::Asked {
@@ -124,18 +148,23 @@ impl Shared {
                 collapsed,
             };
             match answer.verdict {
-                Verdict::Hit { refresh } => {
+                Verdict::Hit { .. } => {
                     let (Some(found), Some(reply)) = (looked.found(), self.open(key, &looked, || subject(&order))) else {
                         // It is replaced by what the platform says.
                         usable = Use::Nothing;
                         continue;
                     };
-                    if waiting.holder == Some(found.version) && refresh.is_none() {
+                    if waiting.holder == Some(found.version) && turned.is_none() {
                         return collapsed(reply, asked(true, true), self.now().since(start));
                     }
-                    if let Some(granted) = refresh {
+                    if let Some((turned, wait)) = turned {
                         let lead = Lead::begin(self, question, &looked, subject(&order), began);
-                        tokio::task::spawn_local(lead.fly(fetch(order, Some(granted)), rule));
+                        let fetch = fetch(order, Some(turned));
+                        let fetch = async move {
+                            sleep(wait).await;
+                            fetch.await
+                        };
+                        tokio::task::spawn_local(lead.fly(fetch, rule));
                     }
                     return kept(reply, found, answer.now_ms, None);
                 }
@@ -152,17 +181,13 @@ impl Shared {
                     };
                     return self.or_stale(question, Some(lookup), fetched, asked(false, true), rule).await;
                 }
-                Verdict::Refused { limit, wait } => {
-                    let fetched = Fetched::without(quotas.refused(limit, wait, answer));
-                    return self.or_stale(question, Some(lookup), fetched, asked(false, false), rule).await;
-                }
-                Verdict::OtherKey => unreachable!("`look` goes by it"),
+                Verdict::OtherKey | Verdict::Refused { .. } => unreachable!("`look` deals with it"),
                 Verdict::Granted(_) if said.only_if_cached => return Asked::absent(),
-                Verdict::Granted(granted) => {
+                Verdict::Granted(_) => {
                     let lookup = Arc::clone(lookup);
                     let (fetched, ended) = if goes {
                         let lead = Lead::begin(self, question, &looked, subject(&order), began);
-                        let landed = Ride::on(lead.fly(fetch(order, Some(granted)), rule.clone())).await;
+                        let landed = Ride::on(lead.fly(fetch(order, turned.map(|(turned, _)| turned)), rule.clone())).await;
                         landed.unwrap_or((Fetched::without(NoReply::Lost), Ended::default()))
                     } else {
                         // It tells why nobody is asked.
@@ -208,12 +233,13 @@ impl Shared {
         self: &Arc<Self>,
         question: Question<'_>,
         order: O,
+        turned: Option<Turned>,
         subject: impl Fn(&O) -> Subject,
         rule: impl Fn(i64) -> Rule + Clone + 'static,
         fetch: G,
     ) -> Asked
     where
-        G: FnOnce(O, Option<Granted>) -> F,
+        G: FnOnce(O, Option<Turned>) -> F,
         F: Future<Output = Fetched> + 'static,
     {
         self.fell_back.store(true, Ordering::Release);
@@ -231,7 +257,7 @@ impl Shared {
             terms: &terms,
             ..question
         };
-        let fetch = |order| fetch(order, None);
+        let fetch = |order| fetch(order, turned);
         let asked = self.fallback.ask(question, order, subject, rule, fetch).await;
         Asked {
             fell_back: true,
@@ -250,6 +276,11 @@ fn usable(terms: &Terms, said: Directives) -> Use {
         // Who says how old an answer may be, or that it must be there, did not ask for an old one.
         Use::Fresh
     }
+}
+
+/// Whether it is its own client that asks too much.
+fn is_of_client(refused: NoReply) -> bool {
+    matches!(refused, NoReply::Limited(limited) if limited.limit == Limit::Client)
 }
 
 /// Why a question goes on.

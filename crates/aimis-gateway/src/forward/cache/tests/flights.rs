@@ -48,6 +48,7 @@ impl Slow {
                 upstream_time: takes,
                 limit_time: Duration::ZERO,
                 resigned: false,
+                local: false,
             }
         }
     }
