@@ -1,6 +1,10 @@
 //! Answers that replicas share: kept once, sealed, gone from all of them when a callback is acknowledged.
 
-mod bed;
+mod away;
+pub mod bed;
+mod history;
+mod rules;
+mod sealed;
 
 use aimis_simulator::{Canned, Fault, PATIENT_STUDIES};
 use serde_json::json;
@@ -141,7 +145,13 @@ async fn directives_and_what_is_kept_are_as_with_one_gateway() {
     assert_eq!(bed.platform.request_count(), 3);
 
     // An answer that says that the question is wrong ends the one before, everywhere.
-    bed.platform.set_reply(PATIENT_STUDIES, Canned::json(json!({ "code": 100_001, "message": "no" })));
+    let wrong = Canned {
+        status: 200,
+        content_type: "application/json".to_owned(),
+        headers: Vec::new(),
+        body: br#"{"code":100001,"message":"no"}"#.to_vec(),
+    };
+    bed.platform.set_reply(PATIENT_STUDIES, wrong);
     ask_with(one, &[("Cache-Control", "no-cache")]).await;
     bed.platform.clear_reply(PATIENT_STUDIES);
     assert_eq!(told(&ask_with(other, &[]).await), MISS);
@@ -153,7 +163,10 @@ async fn where_the_platform_fails_an_older_answer_of_another_replica_serves() {
     let [one, other] = &bed.gateways[..] else { unreachable!() };
     let first = one.studies().await;
     assert_eq!(told(&first), MISS);
-    bed.platform.set_fault(Fault::Status { code: 503 });
+    bed.platform.set_fault(Fault::Status {
+        code: 503,
+        envelope: false,
+    });
 
     let mut answer = other.studies().await;
     while told(&answer) == HIT && answer.header("x-aimis-warnings").is_none() {

@@ -165,6 +165,11 @@ impl Seen {
     }
 }
 
+/// The script that ends a question.
+pub const KEEP: &str = include_str!("keep.lua");
+/// The script that ends generations.
+pub const FORGET: &str = include_str!("forget.lua");
+
 /// The scripts.
 pub(super) struct Scripts {
     pub(super) keep: Script,
@@ -175,8 +180,8 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            keep: Script::new(include_str!("keep.lua")),
-            forget: Script::new(include_str!("forget.lua")),
+            keep: Script::new(KEEP),
+            forget: Script::new(FORGET),
             adopt: Script::new(include_str!("adopt.lua")),
         }
     }
@@ -241,7 +246,8 @@ impl<'a> LookUp<'a> {
 }
 
 impl End<'_> {
-    pub(super) fn write(&self, cmd: &mut Cmd) {
+    /// Writes keys and arguments.
+    pub fn write(&self, cmd: &mut Cmd) {
         cmd.arg(self.names.count());
         self.names.write(cmd);
         let (what, lives, value) = match self.keep {
@@ -259,7 +265,8 @@ impl End<'_> {
             .arg(value);
     }
 
-    pub(super) fn read(value: &Value) -> Ended {
+    /// Reads what the script says.
+    pub fn read(value: &Value) -> Ended {
         let told = if let Value::Int(told) = value { *told } else { 0 };
         Ended {
             current: told > 0,

@@ -62,6 +62,7 @@ pub(crate) trait Gate {
 /// Waits for another replica, and what it waits for.
 struct Waiting {
     holder: Option<Token>,
+    forward: Forward,
     wait: Duration,
 }
 
@@ -96,6 +97,7 @@ impl Shared {
         let start = self.now();
         let mut waiting = Waiting {
             holder: None,
+            forward: Forward::Miss,
             wait: FIRST_WAIT,
         };
         let mut usable = usable(terms, said);
@@ -155,7 +157,12 @@ impl Shared {
                         continue;
                     };
                     if waiting.holder == Some(found.version) && turned.is_none() {
-                        return collapsed(reply, asked(true, true), self.now().since(start));
+                        let passage = Passage::Asked {
+                            forward: waiting.forward,
+                            stored: true,
+                            collapsed: true,
+                        };
+                        return collapsed(reply, passage, self.now().since(start));
                     }
                     if let Some((turned, wait)) = turned {
                         let lead = Lead::begin(self, question, &looked, subject(&order), began);
@@ -169,7 +176,7 @@ impl Shared {
                     return kept(reply, found, answer.now_ms, None);
                 }
                 Verdict::Held { rest } => {
-                    waiting.holder = answer.seen.holder.or(waiting.holder);
+                    (waiting.holder, waiting.forward) = (answer.seen.holder.or(waiting.holder), forward);
                     let wait = (waiting.wait + self.jitter.up_to(waiting.wait / 2)).min(rest.max(FIRST_WAIT));
                     waiting.wait = (waiting.wait * 2).min(LONGEST_WAIT);
                     if timeout_at(deadline, sleep(wait)).await.is_ok() {
