@@ -122,6 +122,13 @@ impl Server {
         self.process = Some(process);
     }
 
+    /// Waits until it writes a line with `text`.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        let process = self.process.as_ref().expect("it runs");
+        process.line(|line| line.contains(text));
+    }
+
     /// Ends it at once, without a word to anybody.
     pub fn down(&mut self) {
         self.process.take().expect("it runs").killed();

@@ -17,6 +17,7 @@
 //! | `health` | whether the store is there |
 //! | `keeper` | the heartbeat, and the way back |
 //! | `keys` | names of keys |
+//! | `probe` | one look at it, for `doctor` |
 //!
 //! # What always holds
 //!
@@ -32,6 +33,7 @@ pub(crate) mod keeper;
 mod keys;
 mod link;
 pub mod prepare;
+pub(crate) mod probe;
 mod script;
 
 use std::io;
