@@ -152,7 +152,7 @@ async fn a_clients_quota_is_one_too_and_a_wait_is_for_a_turn_of_all() {
     let server = Server::start(Engine::Redis6);
     let settings = sharing(&platform, &quoted(&server.url()))
         .instead("limits", "max_wait_ms = 5000")
-        .XX
+        .instead("limits.tenant", "rate_per_s = 50\nburst = 1\nin_flight = 4")
         .with("limits.client", "rate_per_s = 0.001\nburst = 8")
         .client(&keyed("his", "key-one", ""));
     let gateways: Vec<Gateway> = (0..2).map(|_| settings.start()).collect();
