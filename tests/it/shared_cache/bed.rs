@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use aimis_simulator::{Account, Callback, CallbackSender, Platform, PlatformOptions};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::store::servers::{Engine, Server};
 use crate::support::client::PATIENCE;
@@ -114,4 +116,42 @@ pub async fn shows(gateway: &Gateway, series: &str, value: f64) {
     };
     let waited = tokio::time::timeout(PATIENCE, there).await;
     waited.unwrap_or_else(|_| panic!("no {series} {value}"));
+}
+
+/// A way to the store that can be cut.
+pub struct Wire {
+    pub port: u16,
+    cut: watch::Sender<bool>,
+}
+
+impl Wire {
+    pub async fn to(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (cut, seen) = watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut seen = seen.clone();
+                if *seen.borrow() {
+                    continue;
+                }
+                tokio::spawn(async move {
+                    let Ok(mut far) = TcpStream::connect(("127.0.0.1", server)).await else { return };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = seen.wait_for(|cut| *cut) => {}
+                    }
+                });
+            }
+        });
+        Self { port, cut }
+    }
+
+    pub fn cut(&self) {
+        self.cut.send_replace(true);
+    }
+
+    pub fn mend(&self) {
+        self.cut.send_replace(false);
+    }
 }

@@ -122,6 +122,13 @@ impl Server {
         self.process = Some(process);
     }
 
+    /// Waits until it writes a line with `text`.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        let process = self.process.as_ref().expect("it runs");
+        process.line(|line| line.contains(text));
+    }
+
     /// Ends it at once, without a word to anybody.
     pub fn down(&mut self) {
         self.process.take().expect("it runs").killed();
@@ -130,6 +137,11 @@ impl Server {
     /// As `store.redis_url` has it.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it writes its dump.
+    pub fn dump(&self) -> PathBuf {
+        self.directory.path().join("dump.rdb")
     }
 
     /// For questions of the test's own.

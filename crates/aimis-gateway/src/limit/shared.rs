@@ -134,12 +134,7 @@ impl Term {
 }
 
 impl Shared {
-    pub(super) fn new(
-        store: &Arc<Store>,
-        tenant: &str,
-        limits: &config::Limits,
-        quota: &config::TenantQuota,
-    ) -> Self {
+    pub(super) fn new(store: &Arc<Store>, tenant: &str, limits: &config::Limits, quota: &config::TenantQuota) -> Self {
         let [whole, batch] = quotas(limits, quota);
         let term = |name, quota: Option<_>| {
             quota.map(|quota| Term {
@@ -216,7 +211,11 @@ impl Limits {
     /// # Errors
     /// [`Limited`] when there is not enough.
     pub async fn pay(&self, charge: &Charge) -> Result<(), Limited> {
-        let Some(shared) = self.taps[charge.tenant].shared.as_ref().filter(|_| !charge.is_settled()) else {
+        let Some(shared) = self.taps[charge.tenant]
+            .shared
+            .as_ref()
+            .filter(|_| !charge.is_settled())
+        else {
             return Ok(());
         };
         let limits: Vec<_> = charge.takes().collect();

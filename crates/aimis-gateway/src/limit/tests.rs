@@ -155,7 +155,10 @@ fn a_flood_of_batches_leaves_the_doctors_their_share() {
         // 2.5 a second of the 3 that are theirs.
         if round % 80 == 0 {
             assert!(
-                matches!(gate.enter(now, Lane::Interactive, 1, Paid::Nothing, || 0), Entry::Passes),
+                matches!(
+                    gate.enter(now, Lane::Interactive, 1, Paid::Nothing, || 0),
+                    Entry::Passes
+                ),
                 "{round}"
             );
             gate.leave(now, Lane::Interactive, Outcome::Unknown, now);
@@ -216,10 +219,16 @@ fn who_waits_for_the_quota_again_is_told_again() {
     let now = clock.moment();
     let mut gate = gate(&config, &clock);
     for _ in 0..2 {
-        assert!(matches!(gate.enter(now, Lane::Batch, 1, Paid::Nothing, || 0), Entry::Passes));
+        assert!(matches!(
+            gate.enter(now, Lane::Batch, 1, Paid::Nothing, || 0),
+            Entry::Passes
+        ));
         gate.leave(now, Lane::Batch, Outcome::Unknown, now);
     }
-    assert!(matches!(gate.enter(now, Lane::Interactive, 1, Paid::Nothing, || 0), Entry::Passes));
+    assert!(matches!(
+        gate.enter(now, Lane::Interactive, 1, Paid::Nothing, || 0),
+        Entry::Passes
+    ));
     let Entry::Waits { ticket, .. } = gate.enter(now, Lane::Batch, 1, Paid::Nothing, || 0) else {
         panic!("it passed, or was refused");
     };
@@ -234,7 +243,10 @@ fn who_waits_for_the_quota_again_is_told_again() {
     // The place is there, then taken by a doctor, then there again; the quota comes back when it did.
     gate.leave(now, Lane::Interactive, Outcome::Unknown, now);
     assert_eq!(look(&mut gate), (1, true));
-    assert!(matches!(gate.enter(now, Lane::Interactive, 1, Paid::Nothing, || 0), Entry::Passes));
+    assert!(matches!(
+        gate.enter(now, Lane::Interactive, 1, Paid::Nothing, || 0),
+        Entry::Passes
+    ));
     assert_eq!(look(&mut gate), (1, false));
     gate.leave(now, Lane::Interactive, Outcome::Unknown, now);
     assert_eq!(look(&mut gate), (2, true));

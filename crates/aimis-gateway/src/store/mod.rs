@@ -19,6 +19,7 @@
 //! | `health` | whether the store is there |
 //! | `keeper` | the heartbeat, and the way back |
 //! | `keys` | names of keys |
+//! | `probe` | one look at it, for `doctor` |
 //!
 //! # What always holds
 //!
@@ -36,6 +37,7 @@ mod keys;
 mod link;
 pub mod look;
 pub mod prepare;
+pub(crate) mod probe;
 mod script;
 
 use std::io;
