@@ -95,7 +95,7 @@ impl Notes {
             }
         }
         if away {
-            self.warn("store", "away");
+            self.warn("cache", "local");
         }
     }
 
