@@ -73,7 +73,10 @@ async fn a_double_click_at_four_replicas_costs_one_call() {
     let bed = Bed::start(4).await;
     bed.platform.push_fault(Fault::Latency { ms: 300 });
 
-    let clicks = bed.gateways.iter().flat_map(|gateway| (0..5).map(|_| gateway.studies()));
+    let clicks = bed
+        .gateways
+        .iter()
+        .flat_map(|gateway| (0..5).map(|_| gateway.studies()));
     let answers = futures_util::future::join_all(clicks).await;
 
     assert_eq!(bed.platform.request_count(), 1);
@@ -132,13 +135,21 @@ async fn p6_two_hospitals_with_one_patient_never_meet() {
 #[tokio::test]
 async fn directives_and_what_is_kept_are_as_with_one_gateway() {
     let bed = Bed::start(2).await;
-    let [one, other] = &bed.gateways[..] else { unreachable!() };
+    let [one, other] = &bed.gateways[..] else {
+        unreachable!()
+    };
 
     let absent = ask_with(one, &[("Cache-Control", "only-if-cached")]).await;
     assert_eq!((absent.status, told(&absent).1), (504, "aimis; detail=only-if-cached"));
-    assert_eq!(told(&ask_with(one, &[("Cache-Control", "no-store")]).await), ("platform", "aimis; fwd=bypass"));
+    assert_eq!(
+        told(&ask_with(one, &[("Cache-Control", "no-store")]).await),
+        ("platform", "aimis; fwd=bypass")
+    );
     assert_eq!(told(&ask_with(one, &[]).await), MISS);
-    assert_eq!(told(&ask_with(other, &[("Cache-Control", "only-if-cached")]).await), HIT);
+    assert_eq!(
+        told(&ask_with(other, &[("Cache-Control", "only-if-cached")]).await),
+        HIT
+    );
     assert_eq!(told(&ask_with(other, &[("Cache-Control", "max-age=20")]).await), HIT);
     let anew = ask_with(other, &[("Cache-Control", "no-cache")]).await;
     assert_eq!(told(&anew), ("platform", "aimis; fwd=request; stored"));
@@ -160,7 +171,9 @@ async fn directives_and_what_is_kept_are_as_with_one_gateway() {
 #[tokio::test]
 async fn where_the_platform_fails_an_older_answer_of_another_replica_serves() {
     let bed = Bed::with(2, |settings| settings.with("cache", "fresh_s = 1")).await;
-    let [one, other] = &bed.gateways[..] else { unreachable!() };
+    let [one, other] = &bed.gateways[..] else {
+        unreachable!()
+    };
     let first = one.studies().await;
     assert_eq!(told(&first), MISS);
     bed.platform.set_fault(Fault::Status {
@@ -188,7 +201,10 @@ async fn a_purge_at_one_replica_is_a_purge_at_all() {
         }
     };
     for (order, kept) in [
-        (json!({ "tenant": "first-hospital", "patient": crate::support::gateway::PHONE }), true),
+        (
+            json!({ "tenant": "first-hospital", "patient": crate::support::gateway::PHONE }),
+            true,
+        ),
         (json!({ "api": PATIENT_STUDIES }), false),
         (json!({ "tenant": "first-hospital" }), false),
         (json!({ "all": true }), false),

@@ -190,7 +190,9 @@ impl Admin {
 
     /// What was dropped here is dropped where replicas share it.
     async fn tell_others(&self, purged: &Purged) -> Result<(), Refusal> {
-        let Some(shared) = self.cache.shared() else { return Ok(()) };
+        let Some(shared) = self.cache.shared() else {
+            return Ok(());
+        };
         let told = match purged {
             Purged::Patient(tenant, number) => {
                 let number = Some(number.as_str());

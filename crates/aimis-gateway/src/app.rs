@@ -221,7 +221,7 @@ impl Gateway {
             }
             _ => None,
         };
-        let cache = cache(config, &store, prepared.cache_files.take(), &snapshot, &clock, &metrics)?;
+        let cache = cache(config, &store, prepared.cache_files.take(), snapshot, &clock, &metrics)?;
         let around = Around {
             clock: clock.clone(),
             log: log.clone(),

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use futures_util::{FutureExt, TryFutureExt};
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 
-use crate::callback::{Invalidate, StillHeld};
 use crate::callback::open::Patient;
+use crate::callback::{Invalidate, StillHeld};
 use crate::forward::cache::Cache;
 use crate::forward::cache::shared::{Shared, Unforgotten};
 use crate::tenant::TenantName;
@@ -18,11 +18,7 @@ pub struct CacheTruth(pub Arc<Cache>);
 
 impl Invalidate for CacheTruth {
     /// In memory and done at once: no bound of time is needed.
-    fn invalidate<'a>(
-        &'a self,
-        tenant: &'a TenantName,
-        patient: &'a Patient,
-    ) -> BoxFuture<'a, Result<(), StillHeld>> {
+    fn invalidate<'a>(&'a self, tenant: &'a TenantName, patient: &'a Patient) -> BoxFuture<'a, Result<(), StillHeld>> {
         self.0
             .drop_patient(tenant.as_str(), Some(&patient.id_num), Some(&patient.phone_num));
         std::future::ready(Ok(())).boxed()
@@ -33,11 +29,7 @@ impl Invalidate for CacheTruth {
 pub struct SharedTruth(pub Arc<Shared>);
 
 impl Invalidate for SharedTruth {
-    fn invalidate<'a>(
-        &'a self,
-        tenant: &'a TenantName,
-        patient: &'a Patient,
-    ) -> BoxFuture<'a, Result<(), StillHeld>> {
+    fn invalidate<'a>(&'a self, tenant: &'a TenantName, patient: &'a Patient) -> BoxFuture<'a, Result<(), StillHeld>> {
         let forgotten = self
             .0
             .forget_patient(tenant.as_str(), Some(&patient.id_num), Some(&patient.phone_num));

@@ -33,7 +33,10 @@ async fn without_the_store_nothing_from_before_serves_and_no_callback_is_acknowl
 
     // It has a copy, and does not know whether that is still true.
     let anew = bed.gateways[1].studies().await;
-    assert_eq!((anew.status, told(&anew), warnings(&anew)), (200, MISS, "limits=local, cache=local"));
+    assert_eq!(
+        (anew.status, told(&anew), warnings(&anew)),
+        (200, MISS, "limits=local, cache=local")
+    );
     let again = bed.gateways[1].studies().await;
     assert_eq!((told(&again), warnings(&again)), (HIT, "cache=local"));
     assert!(!bed.callback(1, "S1").await);
@@ -75,7 +78,11 @@ async fn a_callback_at_a_replica_that_is_cut_off_ends_answers_before_it_uses_the
     let first = Cell::new(true);
     let bed = Bed::at(server, &url, 2, |settings| {
         let settings = hasty(settings);
-        if first.replace(false) { settings.instead("store", &cut_off) } else { settings }
+        if first.replace(false) {
+            settings.instead("store", &cut_off)
+        } else {
+            settings
+        }
     })
     .await;
     assert_eq!(told(&bed.gateways[0].studies().await), MISS);
@@ -88,7 +95,12 @@ async fn a_callback_at_a_replica_that_is_cut_off_ends_answers_before_it_uses_the
     wire.mend();
     shows(&bed.gateways[0], "aimis_ratelimit_store_up", 1.0).await;
     // By itself: nobody asks here.
-    shows(&bed.gateways[0], "aimis_cache_invalidations_total{result=\"late\"}", 1.0).await;
+    shows(
+        &bed.gateways[0],
+        "aimis_cache_invalidations_total{result=\"late\"}",
+        1.0,
+    )
+    .await;
     assert_eq!(told(&bed.gateways[1].studies().await), MISS);
     assert!(bed.callback(0, "S1").await);
 }

@@ -96,9 +96,14 @@ impl Bed {
 
     /// Calls that the server had of gateways so far: those that scripts make, and the gateways' heartbeats, left out.
     pub fn calls(&self) -> u64 {
-        let text: String = redis::cmd("INFO").arg("commandstats").query(&mut self.server.connection()).unwrap();
+        let text: String = redis::cmd("INFO")
+            .arg("commandstats")
+            .query(&mut self.server.connection())
+            .unwrap();
         let calls = |command: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
             let count = line.and_then(|line| line.split(',').next()?.parse::<u64>().ok());
             count.unwrap_or(0)
         };
@@ -136,7 +141,9 @@ impl Wire {
                     continue;
                 }
                 tokio::spawn(async move {
-                    let Ok(mut far) = TcpStream::connect(("127.0.0.1", server)).await else { return };
+                    let Ok(mut far) = TcpStream::connect(("127.0.0.1", server)).await else {
+                        return;
+                    };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
                         _ = seen.wait_for(|cut| *cut) => {}

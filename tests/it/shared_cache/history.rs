@@ -39,7 +39,10 @@ struct Choices(u64);
 
 impl Choices {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % bound
     }
 }
@@ -51,7 +54,7 @@ async fn an_answer_is_gone_from_all_replicas_once_a_callback_is_acknowledged() {
         bed.platform.add_patient(Patient::new("某人", id_num, phone_num));
     }
     // A question that is on its way while a callback comes is what makes it hard.
-    bed.platform.set_fault_rate(Fault::Latency { ms: 15 }, 2);
+    bed.platform.set_fault_rate(Fault::Latency { ms: 40 }, 3);
     bed.platform.set_recording(false);
     let mut base = [0; PATIENTS.len()];
     for (patient, base) in base.iter_mut().enumerate() {
@@ -61,7 +64,7 @@ async fn an_answer_is_gone_from_all_replicas_once_a_callback_is_acknowledged() {
     let floor = RefCell::new(base);
     let (over, hits, looks) = (Cell::new(false), Cell::new(0), Cell::new(0));
 
-    let looking = (0..12).map(|seed| {
+    let looking = (0..24).map(|seed| {
         let (bed, floor, over, hits, looks) = (&bed, &floor, &over, &hits, &looks);
         async move {
             let mut choices = Choices(seed);

@@ -68,7 +68,11 @@ fn end(connection: &mut Connection, end: &End<'_>) -> Ended {
 
 fn forget(connection: &mut Connection, generations: &[String]) {
     let mut cmd = redis::cmd("EVAL");
-    cmd.arg(FORGET).arg(1 + generations.len()).arg("{t}:key").arg(generations).arg(&KEY_ID[..]);
+    cmd.arg(FORGET)
+        .arg(1 + generations.len())
+        .arg("{t}:key")
+        .arg(generations)
+        .arg(&KEY_ID[..]);
     let told: Vec<u8> = cmd.query(connection).unwrap();
     assert!(told.is_empty());
 }
@@ -122,13 +126,18 @@ fn holds(connection: &mut Connection, steps: &[Step]) -> Result<usize, TestCaseE
     let mut flights: Vec<Flight> = Vec::new();
     let mut hits = 0;
     for (at, step) in steps.iter().enumerate() {
-        let good = |question: usize, says: &[u8], floor: &[u8; 2]| ABOUT[question].iter().all(|at| says[*at] >= floor[*at]);
+        let good =
+            |question: usize, says: &[u8], floor: &[u8; 2]| ABOUT[question].iter().all(|at| says[*at] >= floor[*at]);
         match step {
             Step::Ask { question, anew } => {
                 let (names, token) = (names(*question), u8::try_from(at + 1).unwrap());
                 let usable = if *anew { Use::Nothing } else { Use::Fresh };
                 let lease = (!anew).then_some(Duration::from_secs(60));
-                let asked = LookUp { usable, lease, ..look_up(&names, token) };
+                let asked = LookUp {
+                    usable,
+                    lease,
+                    ..look_up(&names, token)
+                };
                 let answer = look(connection, &[], asked);
                 match answer.verdict {
                     Verdict::Hit { .. } => {
@@ -152,20 +161,31 @@ fn holds(connection: &mut Connection, steps: &[Step]) -> Result<usize, TestCaseE
             Step::Ends { which } if !flights.is_empty() => {
                 let flight = which.index(flights.len());
                 let Some(says) = flights[flight].says else { continue };
-                let Flight { question, token, answer, .. } = flights.swap_remove(flight);
+                let Flight {
+                    question,
+                    token,
+                    answer,
+                    ..
+                } = flights.swap_remove(flight);
                 let names = names(question);
-                let ended = end(connection, &End {
-                    names: &names,
-                    key_id: KEY_ID,
-                    token: [token; 16],
-                    generations: &answer.seen.generations,
-                    asked_at_ms: answer.now_ms,
-                    keep: Keep::Entry {
-                        lives_ms: [MINUTE; 3],
-                        value: &says,
+                let ended = end(
+                    connection,
+                    &End {
+                        names: &names,
+                        key_id: KEY_ID,
+                        token: [token; 16],
+                        generations: &answer.seen.generations,
+                        asked_at_ms: answer.now_ms,
+                        keep: Keep::Entry {
+                            lives_ms: [MINUTE; 3],
+                            value: &says,
+                        },
                     },
-                });
-                prop_assert!(!ended.current || good(question, &says, &floor), "who joined hears an old answer");
+                );
+                prop_assert!(
+                    !ended.current || good(question, &says, &floor),
+                    "who joined hears an old answer"
+                );
                 prop_assert!(ended.current || !ended.kept);
             }
             Step::Happens { patient } => truth[*patient] += 1,
@@ -224,30 +244,69 @@ fn a_hit_costs_no_quota_of_the_platform_and_a_miss_takes_the_lease() {
     let first = look(&mut connection, &limits, look_up(&names, 1));
     assert_eq!((first.verdict, first.left[..2].to_vec()), (granted, vec![2, 2]));
     let second = look(&mut connection, &limits, look_up(&names, 2));
-    assert!(matches!(second.verdict, Verdict::Held { rest } if !rest.is_zero()), "{second:?}");
+    assert!(
+        matches!(second.verdict, Verdict::Held { rest } if !rest.is_zero()),
+        "{second:?}"
+    );
     assert_eq!((second.left[0], second.seen.holder), (1, Some([1; 16])));
-    let ended = end(&mut connection, &End {
-        names: &names,
-        key_id: KEY_ID,
-        token: [1; 16],
-        generations: &first.seen.generations,
-        asked_at_ms: first.now_ms,
-        keep: Keep::Entry { lives_ms: [MINUTE; 3], value: b"answer" },
-    });
+    let ended = end(
+        &mut connection,
+        &End {
+            names: &names,
+            key_id: KEY_ID,
+            token: [1; 16],
+            generations: &first.seen.generations,
+            asked_at_ms: first.now_ms,
+            keep: Keep::Entry {
+                lives_ms: [MINUTE; 3],
+                value: b"answer",
+            },
+        },
+    );
     assert!(ended.kept && ended.current);
     let hit = look(&mut connection, &limits, look_up(&names, 3));
-    assert_eq!((hit.verdict, &hit.seen.value[..]), (Verdict::Hit { refresh: None }, &b"answer"[..]));
+    assert_eq!(
+        (hit.verdict, &hit.seen.value[..]),
+        (Verdict::Hit { refresh: None }, &b"answer"[..])
+    );
     // The client has asked three times, the platform was asked once.
     assert_eq!(hit.left[0], 0);
     let fourth = look(&mut connection, &limits, look_up(&names, 4));
-    assert!(matches!(fourth.verdict, Verdict::Refused { limit: 0, .. }), "{fourth:?}");
-    let of_tenant = look(&mut connection, &limits[1..], LookUp { usable: Use::Nothing, ..look_up(&names, 5) });
+    assert!(
+        matches!(fourth.verdict, Verdict::Refused { limit: 0, .. }),
+        "{fourth:?}"
+    );
+    let of_tenant = look(
+        &mut connection,
+        &limits[1..],
+        LookUp {
+            usable: Use::Nothing,
+            ..look_up(&names, 5)
+        },
+    );
     assert_eq!((of_tenant.verdict, of_tenant.left[0]), (granted, 1));
 
     // Who has it is not sent it again; who wants a younger one, or goes by another key, does not get it.
-    let known = look(&mut connection, &[], LookUp { have: Some([1; 16]), ..look_up(&names, 6) });
-    assert_eq!((known.verdict, known.seen.value.len()), (Verdict::Hit { refresh: None }, 0));
-    let other = look(&mut connection, &limits, LookUp { key_id: [0; 8], ..look_up(&names, 7) });
+    let known = look(
+        &mut connection,
+        &[],
+        LookUp {
+            have: Some([1; 16]),
+            ..look_up(&names, 6)
+        },
+    );
+    assert_eq!(
+        (known.verdict, known.seen.value.len()),
+        (Verdict::Hit { refresh: None }, 0)
+    );
+    let other = look(
+        &mut connection,
+        &limits,
+        LookUp {
+            key_id: [0; 8],
+            ..look_up(&names, 7)
+        },
+    );
     assert_eq!(other.verdict, Verdict::OtherKey);
     assert_eq!(&other.seen.other_key[..], b"key id 1wrapped");
 }
@@ -259,15 +318,21 @@ fn nothing_from_before_serves_after_a_restart_from_a_dump() {
     put_key(&mut connection);
     let names = names(0);
     let first = look(&mut connection, &[], look_up(&names, 1));
-    let keep = Keep::Entry { lives_ms: [MINUTE; 3], value: b"answer" };
-    let kept = end(&mut connection, &End {
-        names: &names,
-        key_id: KEY_ID,
-        token: [1; 16],
-        generations: &first.seen.generations,
-        asked_at_ms: first.now_ms,
-        keep,
-    });
+    let keep = Keep::Entry {
+        lives_ms: [MINUTE; 3],
+        value: b"answer",
+    };
+    let kept = end(
+        &mut connection,
+        &End {
+            names: &names,
+            key_id: KEY_ID,
+            token: [1; 16],
+            generations: &first.seen.generations,
+            asked_at_ms: first.now_ms,
+            keep,
+        },
+    );
     assert!(kept.kept);
     let before = look(&mut connection, &[], look_up(&names, 2));
     assert!(matches!(before.verdict, Verdict::Hit { .. }));

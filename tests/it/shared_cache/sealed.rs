@@ -9,7 +9,9 @@ use crate::support::gateway::{ID_NUMBER, PHONE};
 
 /// Keys of the first hospital's answers.
 fn answers(bed: &Bed) -> Vec<Vec<u8>> {
-    let keys = redis::cmd("KEYS").arg("aimis:{*}:answer:*").query(&mut bed.server.connection());
+    let keys = redis::cmd("KEYS")
+        .arg("aimis:{*}:answer:*")
+        .query(&mut bed.server.connection());
     keys.unwrap()
 }
 
@@ -22,14 +24,21 @@ async fn faults(bed: &Bed, gateway: usize, reason: &str) -> Option<f64> {
 async fn a_flipped_bit_is_refused_counted_and_asked_anew() {
     let bed = Bed::start(2).await;
     assert_eq!(told(&bed.gateways[0].studies().await), MISS);
-    let [key] = &answers(&bed)[..] else { panic!("one answer") };
+    let [key] = &answers(&bed)[..] else {
+        panic!("one answer")
+    };
     let mut connection = bed.server.connection();
     for (count, field) in ["b", "t", "e"].into_iter().enumerate() {
         let mut value: Vec<u8> = redis::cmd("HGET").arg(key).arg(field).query(&mut connection).unwrap();
         // The last digit of a number, or somewhere in the sealed text.
         let at = value.len() - 1;
         value[at] ^= 1;
-        redis::cmd("HSET").arg(key).arg(field).arg(&value).exec(&mut connection).unwrap();
+        redis::cmd("HSET")
+            .arg(key)
+            .arg(field)
+            .arg(&value)
+            .exec(&mut connection)
+            .unwrap();
 
         // The one that has no copy sees it.
         let answer = bed.gateways[1].studies().await;
@@ -50,7 +59,10 @@ async fn a_flipped_bit_is_refused_counted_and_asked_anew() {
 async fn a_value_under_another_question_or_hospital_is_refused() {
     let bed = Bed::two_hospitals().await;
     let ask = |gateway: usize, app_id: &str, body: String| {
-        let (lan, path) = (bed.gateways[gateway].lan, format!("/thirdparty/patientStudies/{app_id}"));
+        let (lan, path) = (
+            bed.gateways[gateway].lan,
+            format!("/thirdparty/patientStudies/{app_id}"),
+        );
         async move { post(lan, &path, &[], body.as_bytes()).await }
     };
     let ours = crate::support::gateway::studies_query;
@@ -66,9 +78,23 @@ async fn a_value_under_another_question_or_hospital_is_refused() {
         let is_target = |key: &&Vec<u8>| **key != first[0] && String::from_utf8_lossy(key).contains(target);
         let target_key = keys.iter().find(is_target).unwrap();
         // All of it, but for the generations, which are in clear and told apart before anything is opened.
-        let generations: Vec<u8> = redis::cmd("HGET").arg(target_key).arg("g").query(&mut connection).unwrap();
-        redis::cmd("COPY").arg(&first[0]).arg(target_key).arg("REPLACE").exec(&mut connection).unwrap();
-        redis::cmd("HSET").arg(target_key).arg("g").arg(generations).exec(&mut connection).unwrap();
+        let generations: Vec<u8> = redis::cmd("HGET")
+            .arg(target_key)
+            .arg("g")
+            .query(&mut connection)
+            .unwrap();
+        redis::cmd("COPY")
+            .arg(&first[0])
+            .arg(target_key)
+            .arg("REPLACE")
+            .exec(&mut connection)
+            .unwrap();
+        redis::cmd("HSET")
+            .arg(target_key)
+            .arg("g")
+            .arg(generations)
+            .exec(&mut connection)
+            .unwrap();
 
         let app_id = if target == "first-hospital" { "900001" } else { "900002" };
         let answer = ask(1, app_id, body).await;
@@ -89,7 +115,12 @@ fn dump(bed: &Bed) -> Vec<u8> {
         let kind: String = redis::cmd("TYPE").arg(&key).query(&mut connection).unwrap();
         let value: Value = match kind.as_str() {
             "hash" => redis::cmd("HGETALL").arg(&key).query(&mut connection).unwrap(),
-            "zset" => redis::cmd("ZRANGE").arg(&key).arg(0).arg(-1).query(&mut connection).unwrap(),
+            "zset" => redis::cmd("ZRANGE")
+                .arg(&key)
+                .arg(0)
+                .arg(-1)
+                .query(&mut connection)
+                .unwrap(),
             _ => redis::cmd("GET").arg(&key).query(&mut connection).unwrap(),
         };
         flatten(&value, &mut all);
@@ -112,7 +143,9 @@ async fn p1_a_copy_of_the_store_tells_nothing() {
     let answer = bed.gateways[0].studies().await;
     assert!(answer.text().contains("h5Url"));
     bed.gateways[1].studies().await;
-    bed.gateways[1].query("patientReportUrl", r#"{"reportId":"RS1001","phoneNum":"13800138000"}"#).await;
+    bed.gateways[1]
+        .query("patientReportUrl", r#"{"reportId":"RS1001","phoneNum":"13800138000"}"#)
+        .await;
     bed.gateways[0].query("patientStudies", "{}").await;
     assert!(!answers(&bed).is_empty());
 

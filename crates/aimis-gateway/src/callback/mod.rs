@@ -84,11 +84,7 @@ pub trait Invalidate: Send + Sync {
     ///
     /// # Errors
     /// [`StillHeld`]: then there is no acknowledgement. Whoever holds it sees to it that it is dropped.
-    fn invalidate<'a>(
-        &'a self,
-        tenant: &'a TenantName,
-        patient: &'a Patient,
-    ) -> BoxFuture<'a, Result<(), StillHeld>>;
+    fn invalidate<'a>(&'a self, tenant: &'a TenantName, patient: &'a Patient) -> BoxFuture<'a, Result<(), StillHeld>>;
 }
 
 /// What is held about a patient could not be dropped in time, somewhere.

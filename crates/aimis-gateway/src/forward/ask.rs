@@ -223,7 +223,9 @@ impl Asker {
                 // In a box, so that what is kept here has not the room for it.
                 Box::pin(shared.ask(question, order, asking, &way, subject, rule, fetch)).await
             } else {
-                cache.ask(question, order, subject, rule, |order| fetch(order, None)).await
+                cache
+                    .ask(question, order, subject, rule, |order| fetch(order, None))
+                    .await
             }
         };
         told(&mut asked);
@@ -276,7 +278,12 @@ impl Asker {
         let kept = tenant.keyring.has_others().then_some(order);
         let turned = match turned {
             Some(turned) => turned,
-            None => self.0.limits.leave(tenant.index, api, lane, deadline, charge, None).await,
+            None => {
+                self.0
+                    .limits
+                    .leave(tenant.index, api, lane, deadline, charge, None)
+                    .await
+            }
         };
         let Turned { result, waited, local } = turned;
         let turn = match result {
@@ -333,7 +340,14 @@ struct Way<'a> {
 impl Gate for Way<'_> {
     async fn leave(&self, look_up: LookUp<'_>) -> Turned {
         self.limits
-            .leave(self.tenant, self.api, self.lane, self.deadline, self.charge, Some(look_up))
+            .leave(
+                self.tenant,
+                self.api,
+                self.lane,
+                self.deadline,
+                self.charge,
+                Some(look_up),
+            )
             .await
     }
 

@@ -193,7 +193,10 @@ impl Names {
     }
 
     fn write(&self, cmd: &mut Cmd) {
-        cmd.arg(&self.data_key).arg(&self.entry).arg(&self.lease).arg(&self.generations);
+        cmd.arg(&self.data_key)
+            .arg(&self.entry)
+            .arg(&self.lease)
+            .arg(&self.generations);
     }
 }
 

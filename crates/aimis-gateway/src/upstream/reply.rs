@@ -62,12 +62,7 @@ impl Reply {
     }
 
     /// One that was kept outside of this process, with what matters of it.
-    pub(crate) fn kept(
-        status: StatusCode,
-        content_type: Option<HeaderValue>,
-        body: Bytes,
-        envelope: Envelope,
-    ) -> Self {
+    pub(crate) fn kept(status: StatusCode, content_type: Option<HeaderValue>, body: Bytes, envelope: Envelope) -> Self {
         Self {
             status,
             content_type,

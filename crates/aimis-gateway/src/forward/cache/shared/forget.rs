@@ -196,7 +196,10 @@ impl Shared {
             },
         };
         for _ in 0..MOST_KEYS {
-            let other = self.store.forget(&data_key, key.id(), &self.names(tenant, &key, untrue)).await?;
+            let other = self
+                .store
+                .forget(&data_key, key.id(), &self.names(tenant, &key, untrue))
+                .await?;
             if other.is_empty() {
                 return Ok(());
             }

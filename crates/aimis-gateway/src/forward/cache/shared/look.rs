@@ -32,7 +32,7 @@ const MOST_KEYS: usize = 3;
 /// Why a question was not looked up.
 pub(super) enum NotLooked {
     /// The store is away, or cannot be used. With leave to ask all the same, perhaps.
-    Away(Option<Turned>),
+    Away(Option<Box<Turned>>),
     /// It is over a limit, or has to wait for too long.
     Refused(NoReply),
 }
@@ -124,7 +124,9 @@ impl Shared {
     /// The generations of a patient's answers.
     pub(super) fn patient_names(&self, tenant: &str, patient: PatientTags) -> Vec<String> {
         let name = |tag: super::super::key::Tag| hex::encode(tag.as_bytes());
-        let named = patient.iter().map(|tag| self.store.keys().of_tenant(tenant, "patient", &name(tag)));
+        let named = patient
+            .iter()
+            .map(|tag| self.store.keys().of_tenant(tenant, "patient", &name(tag)));
         named.collect()
     }
 
@@ -209,7 +211,7 @@ impl Shared {
             Ok(Leave::Refresh(turn, wait, answer)) => Ok((answer, Some((go(turn, None), wait)))),
             Ok(Leave::Go(turn, Some(answer))) => Ok((answer, Some((go(turn, None), Duration::ZERO)))),
             // By this gateway's part of the limits.
-            Ok(Leave::Go(turn, None)) => Err(NotLooked::Away(Some(go(turn, None)))),
+            Ok(Leave::Go(turn, None)) => Err(NotLooked::Away(Some(Box::new(go(turn, None))))),
             Err(_) if local => Err(NotLooked::Away(None)),
             Err(no_turn) => Err(NotLooked::Refused(no_turn.into())),
         }

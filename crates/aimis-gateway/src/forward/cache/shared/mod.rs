@@ -98,7 +98,14 @@ impl Shared {
         clock: &Clock,
         metrics: &Arc<Metrics>,
     ) -> std::io::Result<Arc<Self>> {
-        let part = |all| Cache::new(Room { all, ..room }, Arc::clone(keys), clock.clone(), Arc::clone(metrics));
+        let part = |all| {
+            Cache::new(
+                Room { all, ..room },
+                Arc::clone(keys),
+                clock.clone(),
+                Arc::clone(metrics),
+            )
+        };
         Ok(Arc::new(Self {
             store,
             files,
@@ -118,12 +125,18 @@ impl Shared {
     /// Drops what this process has about a patient.
     pub(super) fn drop_patient_here(&self, tenant: &str, id_number: Option<&str>, phone: Option<&str>) -> usize {
         let parts = [&self.copies, &self.fallback];
-        parts.map(|part| part.drop_patient(tenant, id_number, phone)).iter().sum()
+        parts
+            .map(|part| part.drop_patient(tenant, id_number, phone))
+            .iter()
+            .sum()
     }
 
     /// Drops what this process has of a tenant, an API, or all.
     pub(super) fn drop_all_here(&self, tenant: Option<&str>, api: Option<usize>) -> usize {
-        [&self.copies, &self.fallback].map(|part| part.drop_all(tenant, api)).iter().sum()
+        [&self.copies, &self.fallback]
+            .map(|part| part.drop_all(tenant, api))
+            .iter()
+            .sum()
     }
 
     /// Frees what nothing can be served from any more; called now and then by every worker, on its runtime.

@@ -70,7 +70,10 @@ impl Shared {
     /// The answer to a question: one that is kept, or what `fetch` brings from the platform, which it has to do by the
     /// question's deadline; it is given leave to ask, or nothing where it has to see to that itself.
     /// `subject` tells what the order is about, `rule` what a code means. On a runtime with local tasks.
-    #[expect(clippy::too_many_arguments, reason = "those of `Cache::ask`, and what is for the store")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "those of `Cache::ask`, and what is for the store"
+    )]
     pub(crate) async fn ask<O, N, F, G>(
         self: &Arc<Self>,
         question: Question<'_>,
@@ -117,10 +120,13 @@ impl Shared {
                 return self.or_stale(question, lookup.as_ref(), fetched, passage, rule).await;
             }
             let began = self.now();
-            let looked = self.look(question, asking.tenant, asking.api, named, gate, usable, goes).await;
+            let looked = self
+                .look(question, asking.tenant, asking.api, named, gate, usable, goes)
+                .await;
             let mut looked = match looked {
                 Ok(looked) => looked,
                 Err(NotLooked::Away(turned)) => {
+                    let turned = turned.map(|turned| *turned);
                     return self.without_store(question, order, turned, subject, rule, fetch).await;
                 }
                 Err(NotLooked::Refused(refused)) => {
@@ -151,7 +157,8 @@ impl Shared {
             };
             match answer.verdict {
                 Verdict::Hit { .. } => {
-                    let (Some(found), Some(reply)) = (looked.found(), self.open(key, &looked, || subject(&order))) else {
+                    let (Some(found), Some(reply)) = (looked.found(), self.open(key, &looked, || subject(&order)))
+                    else {
                         // It is replaced by what the platform says.
                         usable = Use::Nothing;
                         continue;
@@ -186,7 +193,9 @@ impl Shared {
                         upstream_time: self.now().since(start),
                         ..Fetched::without(UpstreamError::Deadline.into())
                     };
-                    return self.or_stale(question, Some(lookup), fetched, asked(false, true), rule).await;
+                    return self
+                        .or_stale(question, Some(lookup), fetched, asked(false, true), rule)
+                        .await;
                 }
                 Verdict::OtherKey | Verdict::Refused { .. } => unreachable!("`look` deals with it"),
                 Verdict::Granted(_) if said.only_if_cached => return Asked::absent(),
@@ -194,13 +203,16 @@ impl Shared {
                     let lookup = Arc::clone(lookup);
                     let (fetched, ended) = if goes {
                         let lead = Lead::begin(self, question, &looked, subject(&order), began);
-                        let landed = Ride::on(lead.fly(fetch(order, turned.map(|(turned, _)| turned)), rule.clone())).await;
+                        let landed =
+                            Ride::on(lead.fly(fetch(order, turned.map(|(turned, _)| turned)), rule.clone())).await;
                         landed.unwrap_or((Fetched::without(NoReply::Lost), Ended::default()))
                     } else {
                         // It tells why nobody is asked.
                         (fetch(order, None).await, Ended::default())
                     };
-                    return self.or_stale(question, Some(&lookup), fetched, asked(ended.kept, false), rule).await;
+                    return self
+                        .or_stale(question, Some(&lookup), fetched, asked(ended.kept, false), rule)
+                        .await;
                 }
             }
         }
@@ -315,12 +327,7 @@ fn collapsed(reply: Reply, passage: Passage, took: Duration) -> Asked {
 }
 
 /// A kept answer; `behind` tells in place of what failure.
-pub(super) fn kept(
-    reply: Reply,
-    found: &Found,
-    now_ms: u64,
-    behind: Option<Failure>,
-) -> Asked {
+pub(super) fn kept(reply: Reply, found: &Found, now_ms: u64, behind: Option<Failure>) -> Asked {
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let age = found.age(now_ms);
     Asked {

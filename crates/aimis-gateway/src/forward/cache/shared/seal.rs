@@ -86,7 +86,13 @@ pub fn seal(key: &TenantKey, tenant: &str, question: CacheKey, label: &Label, re
 ///
 /// # Errors
 /// [`Unopened`] for whatever is not exactly that.
-pub fn open(key: &TenantKey, tenant: &str, question: CacheKey, label: &Label, sealed: &[u8]) -> Result<Reply, Unopened> {
+pub fn open(
+    key: &TenantKey,
+    tenant: &str,
+    question: CacheKey,
+    label: &Label,
+    sealed: &[u8],
+) -> Result<Reply, Unopened> {
     let (&format, rest) = sealed.split_first().ok_or(Unopened)?;
     let (id, rest) = rest.split_first_chunk::<8>().ok_or(Unopened)?;
     if format != FORMAT || *id != key.id() {
@@ -167,7 +173,12 @@ mod tests {
         for content_type in [None, Some(""), Some("application/json;charset=UTF-8")] {
             let value = content_type.map(HeaderValue::from_static);
             let envelope = Envelope::inspect(LIST.as_bytes()).unwrap();
-            let reply = Reply::kept(StatusCode::OK, value.clone(), Bytes::from_static(LIST.as_bytes()), envelope);
+            let reply = Reply::kept(
+                StatusCode::OK,
+                value.clone(),
+                Bytes::from_static(LIST.as_bytes()),
+                envelope,
+            );
             let sealed = seal(&key, "north", question, &label(), &reply);
             let opened = open(&key, "north", question, &label(), &sealed).unwrap();
             assert_eq!(opened.content_type(), value.as_ref());
