@@ -76,7 +76,7 @@ async fn tls_and_a_user_with_few_rights_are_enough_and_what_is_wrong_is_told() {
     ] {
         let home = Directory::new();
         let other = gateway(&settings, &home, &lines);
-        other.logged(&format!("\"event.name\":\"store_away\"")).await;
+        other.logged("\"event.name\":\"store_away\"").await;
         let answer = other.studies().await;
         assert_eq!((answer.status, is_local(&answer)), (200, true), "{}", answer.text());
         let log = other.stop();

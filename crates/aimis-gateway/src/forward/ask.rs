@@ -346,7 +346,7 @@ impl Gate for Way<'_> {
                 self.lane,
                 self.deadline,
                 self.charge,
-                Some(look_up),
+                Some(&look_up),
             )
             .await
     }

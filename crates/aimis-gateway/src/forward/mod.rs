@@ -163,7 +163,7 @@ impl Road {
         api: usize,
         question: &Question,
         notes: &mut Notes,
-    ) -> Result<Option<Charge>, Rejection> {
+    ) -> Result<Option<Box<Charge>>, Rejection> {
         let orders = question.orders().len();
         let limits = self.asker.limits();
         if limits.are_shared() {
@@ -189,7 +189,7 @@ impl Road {
         api: usize,
         tenant: &Arc<Tenant>,
         said: Directives,
-        charge: Option<Charge>,
+        charge: Option<Box<Charge>>,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
         let asked = match charge {

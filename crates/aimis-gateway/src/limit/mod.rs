@@ -199,7 +199,7 @@ impl Limits {
         lane: Lane,
         deadline: Instant,
         charge: Option<&Charge>,
-        look_up: Option<LookUp<'_>>,
+        look_up: Option<&LookUp<'_>>,
     ) -> Turned {
         let (tap, weight) = (&self.taps[tenant], self.weights[api]);
         let Some(shared) = &tap.shared else {

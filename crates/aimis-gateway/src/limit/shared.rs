@@ -57,15 +57,15 @@ pub struct Turned {
 /// How a question may go on.
 pub enum Leave {
     /// To the platform. With what was looked up: its guard, an entry that is too old.
-    Go(Turn, Option<Answer>),
+    Go(Turn, Option<Box<Answer>>),
     /// Nobody is to be asked: the answer was found.
-    Hit(Answer),
+    Hit(Box<Answer>),
     /// The answer was found and is old: the next may be asked for, after so long.
-    Refresh(Turn, Duration, Answer),
+    Refresh(Turn, Duration, Box<Answer>),
     /// Nobody is to be asked by this one: another gateway asks the same just now.
-    Held(Answer),
+    Held(Box<Answer>),
     /// Nothing was judged: what was looked up goes by another data key.
-    OtherKey(Answer),
+    OtherKey(Box<Answer>),
 }
 
 /// What a request takes of its client's quotas: once, in whichever call of the store is the request's first.
@@ -181,7 +181,7 @@ struct Question<'a> {
 
 impl Limits {
     /// What a request of a client takes of its quotas; `None` where it has none, or gateways share nothing.
-    pub fn charge(&self, client: usize, tenant: usize, api: usize, orders: usize) -> Option<Charge> {
+    pub fn charge(&self, client: usize, tenant: usize, api: usize, orders: usize) -> Option<Box<Charge>> {
         let shared = self.taps[tenant].shared.as_ref()?;
         let (client_name, quotas) = self.clients.quotas(client)?;
         let (keys, tenant_name) = (shared.store.keys(), self.tenants[tenant].name.as_str());
@@ -194,7 +194,7 @@ impl Limits {
                 quota: quota?,
             })
         });
-        Some(Charge {
+        Some(Box::new(Charge {
             terms: terms.collect(),
             client,
             tenant,
@@ -203,7 +203,7 @@ impl Limits {
             settled: Cell::new(false),
             local: Cell::new(false),
             standings: RefCell::default(),
-        })
+        }))
     }
 
     /// Takes what a request takes of its client's quotas, if that was not done, in a call of its own.
@@ -265,7 +265,7 @@ impl Limits {
         shared: &Shared,
         (lane, weight, deadline): (Lane, u32, Instant),
         charge: Option<&Charge>,
-        look_up: Option<LookUp<'_>>,
+        look_up: Option<&LookUp<'_>>,
     ) -> Turned {
         let began = tap.clock().moment();
         let question = Question {
@@ -300,7 +300,7 @@ impl Limits {
         &self,
         question: &Question<'_>,
         charge: Option<&Charge>,
-        look_up: Option<LookUp<'_>>,
+        look_up: Option<&LookUp<'_>>,
         local: &mut bool,
         claimed: &mut bool,
     ) -> (Result<Leave, NoTurn>, Option<LimitDecision>) {
@@ -320,7 +320,7 @@ impl Limits {
         if !limits.is_empty() || look_up.is_some() {
             let ask = Ask {
                 limits: &limits,
-                look_up: look_up.map(|look_up| if closed.is_some() { look_up.only() } else { look_up }),
+                look_up: look_up.map(|look_up| if closed.is_some() { look_up.only() } else { *look_up }),
             };
             let Ok(answer) = question.shared.store.ask(&ask).await else {
                 drop(place);
@@ -331,7 +331,7 @@ impl Limits {
                 return question.by_own_part().await;
             };
             if answer.verdict == Verdict::OtherKey {
-                return (Ok(Leave::OtherKey(answer)), None);
+                return (Ok(Leave::OtherKey(Box::new(answer))), None);
             }
             if let Some(Err(limited)) = charge.map(|charge| self.judged(charge, &answer)) {
                 return (Err(NoTurn::Limited(limited)), None);
@@ -342,28 +342,28 @@ impl Limits {
                         (Some(granted), Some(place)) => {
                             question.note(&answer.left[of_client..]);
                             (
-                                Ok(Leave::Refresh(place, granted.wait, answer)),
+                                Ok(Leave::Refresh(place, granted.wait, Box::new(answer))),
                                 Some(LimitDecision::Allowed),
                             )
                         }
                         // The next is asked for when there is a place.
                         (Some(_), None) => {
                             *claimed = true;
-                            (Ok(Leave::Hit(answer)), None)
+                            (Ok(Leave::Hit(Box::new(answer))), None)
                         }
-                        (None, _) => (Ok(Leave::Hit(answer)), None),
+                        (None, _) => (Ok(Leave::Hit(Box::new(answer))), None),
                     };
                 }
                 Verdict::OtherKey => unreachable!("told before"),
-                Verdict::Held { .. } => return (Ok(Leave::Held(answer)), None),
+                Verdict::Held { .. } => return (Ok(Leave::Held(Box::new(answer))), None),
                 Verdict::Refused { limit, wait } => return question.refused(limit - of_client, wait),
                 Verdict::Granted(Granted { wait }) => {
                     *claimed = look_up.is_some();
                     if let Some(place) = place {
                         question.note(&answer.left[of_client..]);
-                        return question.go(place, wait, look_up.map(|_| answer)).await;
+                        return question.go(place, wait, look_up.map(|_| Box::new(answer))).await;
                     }
-                    found = look_up.map(|_| answer);
+                    found = look_up.map(|_| Box::new(answer));
                 }
             }
         } else if let Some(place) = place {
@@ -372,7 +372,7 @@ impl Limits {
         if let Some(closed) = closed {
             return (Err(closed), Some(decision_of(closed)));
         }
-        question.from_the_line(found, local).await
+        question.wait_in_line(found, local).await
     }
 }
 
@@ -385,9 +385,9 @@ impl Question<'_> {
     }
 
     /// Waits for a place, and asks for the quota with the place in hand.
-    async fn from_the_line(
+    async fn wait_in_line(
         &self,
-        found: Option<Answer>,
+        found: Option<Box<Answer>>,
         local: &mut bool,
     ) -> (Result<Leave, NoTurn>, Option<LimitDecision>) {
         let (turn, _, decision) = self.enter(Paid::All).await;
@@ -432,7 +432,7 @@ impl Question<'_> {
         &self,
         place: Turn,
         wait: Duration,
-        found: Option<Answer>,
+        found: Option<Box<Answer>>,
     ) -> (Result<Leave, NoTurn>, Option<LimitDecision>) {
         if wait.is_zero() {
             return (Ok(Leave::Go(place, found)), Some(LimitDecision::Allowed));

@@ -1,8 +1,11 @@
 //! Why the store does not answer, in a word of ours: what servers and drivers say may quote what they were sent.
 
 use std::io::ErrorKind as Io;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+type Held = dyn std::error::Error + Send + Sync;
 
 /// Why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,9 @@ impl Fault {
     /// What `error` is.
     pub(super) fn of(error: &RedisError) -> Self {
         let of_tls = |error: &RedisError| {
-            let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+            // As the driver keeps it.
+            let held = std::error::Error::source(error).and_then(|held| held.downcast_ref::<Arc<Held>>());
+            let io = held.and_then(|held| held.downcast_ref::<std::io::Error>());
             io.is_some_and(|io| {
                 io.kind() == Io::InvalidData || io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
             })

@@ -135,13 +135,12 @@ mod tests {
     #[test]
     fn a_password_in_it_is_refused_unseen_with_where_it_belongs() {
         for text in ["redis://:geheim@10.0.0.9", "redis://10.0.0.9?password=geheim"] {
-            let refusal = read(text).err().expect("refused");
+            let refusal = read(text).expect_err("refused");
             assert!(refusal.hidden, "{text}");
         }
         assert!(
             read("rediss://u:geheim@h")
-                .err()
-                .expect("refused")
+                .expect_err("refused")
                 .reason
                 .contains("password_file")
         );

@@ -31,7 +31,7 @@ section! {
         sentinel_user: Option<Text> = text(256).optional("aimis");
         /// The file that holds the password for the sentinels.
         sentinel_password_file: Option<PathBuf> = secret_path().optional("secrets/sentinel.password");
-        /// A PEM file of the authorities that its certificate is checked against; without it those of the system.
+        /// A PEM file of the authorities that its certificate is checked against; without it the public ones.
         ca_file: Option<PathBuf> = path().optional("certs/redis-ca.pem");
         /// The certificate that it is shown, if it asks for one, in PEM. Only together with `client_key_file`.
         client_cert_file: Option<PathBuf> = path().optional("certs/redis-client.pem");

@@ -207,9 +207,9 @@ impl Shared {
             local,
         };
         match result {
-            Ok(Leave::Hit(answer) | Leave::Held(answer) | Leave::OtherKey(answer)) => Ok((answer, None)),
-            Ok(Leave::Refresh(turn, wait, answer)) => Ok((answer, Some((go(turn, None), wait)))),
-            Ok(Leave::Go(turn, Some(answer))) => Ok((answer, Some((go(turn, None), Duration::ZERO)))),
+            Ok(Leave::Hit(answer) | Leave::Held(answer) | Leave::OtherKey(answer)) => Ok((*answer, None)),
+            Ok(Leave::Refresh(turn, wait, answer)) => Ok((*answer, Some((go(turn, None), wait)))),
+            Ok(Leave::Go(turn, Some(answer))) => Ok((*answer, Some((go(turn, None), Duration::ZERO)))),
             // By this gateway's part of the limits.
             Ok(Leave::Go(turn, None)) => Err(NotLooked::Away(Some(Box::new(go(turn, None))))),
             Err(_) if local => Err(NotLooked::Away(None)),
