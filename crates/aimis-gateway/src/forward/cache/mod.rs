@@ -14,7 +14,7 @@
 //!
 //! All workers share one [`Cache`]. It stands behind authorisation, so an answer reaches only who may ask the
 //! question, and its keys hold the tenant, so it never reaches another hospital's (P6). What is kept lies in memory
-//! only. A body is wiped when its last reference goes, which is at once when its entry leaves and nobody sends it:
+//! only, or sealed where replicas share it. A body is wiped when its last reference goes, which is at once when its entry leaves and nobody sends it:
 //! moka, which collects later, only has it in a box that is emptied then. docs/operations.md says how far that reaches.
 
 pub mod directives;
