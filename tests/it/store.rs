@@ -4,6 +4,6 @@ mod fleet;
 mod link;
 mod model;
 mod secured;
-mod servers;
+pub mod servers;
 mod sum;
 mod trio;
