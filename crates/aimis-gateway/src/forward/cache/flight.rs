@@ -135,9 +135,13 @@ impl Leader {
         let life = rule.and_then(|rule| self.terms.life(reply.status(), &rule, envelope.is_empty()));
         match life {
             // One of unknown age would look new.
-            Some(life) if self.cache.takes(reply) && !reply.was_cached() => {
-                Verdict::Keep(Arc::new(Entry::new(reply, self.subject.clone(), self.began, life)))
-            }
+            Some(life) if self.cache.takes(reply) && !reply.was_cached() => Verdict::Keep(Arc::new(Entry::new(
+                reply,
+                &self.cache.buffers,
+                self.subject.clone(),
+                self.began,
+                life,
+            ))),
             None if !contradicts(reply.status(), rule.as_ref()) => Verdict::Leave,
             _ => Verdict::Forget,
         }

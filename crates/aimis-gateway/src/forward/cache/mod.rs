@@ -6,7 +6,9 @@
 //! | [`directives`] | what a request says about kept answers |
 //! | [`terms`] | how long an answer may serve, and what for |
 //! | [`entry`] | a kept answer |
+//! | `buffers` | what its body lies in |
 //! | `store` | kept answers in moka, and what it takes to be rid of one at once |
+//! | `patients` | which entries are about a patient |
 //! | `shard` | kept answers, flights and the index of patients, under one lock |
 //! | [`flight`] | a question on its way, and everybody who waits for it |
 //! | [`status`] | how an answer came past the cache, for its headers |
@@ -16,10 +18,12 @@
 //! only. A body is wiped when its last reference goes, which is at once when its entry leaves and nobody sends it:
 //! moka, which collects later, only has it in a box that is emptied then. docs/operations.md says how far that reaches.
 
+mod buffers;
 pub mod directives;
 pub mod entry;
 pub mod flight;
 pub mod key;
+mod patients;
 mod shard;
 pub mod status;
 mod store;
@@ -32,6 +36,7 @@ use crate::clock::{Clock, Moment};
 use crate::telemetry::cache::CacheMetrics;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::reply::Reply;
+use buffers::Buffers;
 use entry::{Entry, Subject};
 use flight::Question;
 use key::{CacheKey, CacheKeys};
@@ -41,6 +46,9 @@ use shard::{Entered, Removed, Shard, Verdict};
 const MOST_PARTS: usize = 16;
 /// Entries of the largest size that each part has room for.
 const LARGEST_IN_PART: usize = 4;
+
+/// The share of the room that free buffers may take beyond it.
+const FREE_SHARE: usize = 64;
 
 /// Milliseconds by which wall time may get ahead of monotonic time from one second to the next.
 const SLEPT_MS: i64 = 2_000;
@@ -66,6 +74,7 @@ pub struct Cache {
     next_swept: AtomicUsize,
     /// Wall time minus monotonic time, in milliseconds, when it was last looked at.
     wall_ahead: AtomicI64,
+    buffers: Arc<Buffers>,
     largest: usize,
     room: usize,
     keys: Arc<CacheKeys>,
@@ -93,6 +102,7 @@ impl Cache {
             parts: (0..parts).map(|_| Mutex::new(Shard::new(each))).collect(),
             next_swept: AtomicUsize::new(0),
             wall_ahead: AtomicI64::new(wall_ahead(&clock)),
+            buffers: Buffers::new(room.all / FREE_SHARE),
             largest: room.one.min(each),
             room: room.all,
             keys,
