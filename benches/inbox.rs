@@ -111,7 +111,7 @@ fn event(inbox: &Sqlite, clock: &Clock, number: usize) -> NewEvent {
         },
         payload: Payload::new(Zeroizing::new(json)),
         signed: Some(Signed {
-            triple: tags.triple(&tenant, "900001", &study, b"signature"),
+            triple: tags.triple(&tenant, "900001", now, study.as_bytes()),
             signed_at: now,
             valid_until: now,
         }),

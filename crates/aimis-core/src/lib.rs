@@ -14,6 +14,7 @@
 //! | [`contract`] | - | the fields of each API, as data |
 //! | [`order`] | the members of one request | a checked order, and the body that may leave the house |
 //! | [`codes`] | the platform's `code` | its class, and what follows from it |
+//! | [`wiped`] | - | memory that is overwritten before it goes |
 //!
 //! Section numbers in the documentation are those of the interface specification, `platform-api.md`.
 //!
@@ -29,3 +30,4 @@ pub mod order;
 pub mod sign;
 mod text;
 pub mod token;
+pub mod wiped;

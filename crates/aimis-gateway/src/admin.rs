@@ -32,6 +32,7 @@ use crate::forward::cache::shared::Unforgotten;
 use crate::forward::decode::body::{self, BodyBounds};
 use crate::live::Live;
 use crate::live::reload::Order;
+use crate::openapi;
 use crate::telemetry::event::{Event, Purge};
 use crate::telemetry::log::Log;
 use crate::tenant::TenantName;
@@ -122,7 +123,8 @@ impl Admin {
         match (head.uri.path(), head.method) {
             (CACHE, Method::GET) => Ok(response(StatusCode::OK, &self.fill())),
             (CREDENTIALS, Method::GET) => Ok(response(StatusCode::OK, &self.credentials())),
-            (CACHE | CREDENTIALS, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, USE_GET)),
+            (openapi::PATH, Method::GET) => Ok(response(StatusCode::OK, &openapi::document())),
+            (CACHE | CREDENTIALS | openapi::PATH, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, USE_GET)),
             (RELOAD, Method::POST) => {
                 need_json(&head.headers)?;
                 Ok(self.reload().await)
@@ -147,7 +149,7 @@ impl Admin {
             (CACHE_PURGE | RELOAD, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use POST")),
             _ => Err(Refusal(
                 StatusCode::NOT_FOUND,
-                "not found; here are GET /api/v1/cache and /api/v1/credentials, POST /api/v1/cache/purge and /api/v1/reload",
+                "not found; here are GET /api/v1/cache, /api/v1/credentials and /openapi.json, POST /api/v1/cache/purge and /api/v1/reload",
             )),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 /// Read and written by the gateway's user alone.
@@ -30,6 +30,9 @@ pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// A new file for the gateway's user alone, whatever the umask.
+///
+/// What root makes in a directory of another user is given to that user, as SQLite does it: root runs a command beside
+/// a gateway, and the gateway has to read what that leaves.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .write(true)
@@ -37,6 +40,11 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
         .mode(PRIVATE)
         .open(path)?;
     file.set_permissions(Permissions::from_mode(PRIVATE))?;
+    let place = std::fs::metadata(directory_of(path))?;
+    if file.metadata()?.uid() == 0 && place.uid() != 0 {
+        // A gateway that root started has given up the right to; then it reads the file itself.
+        let _ = fchown(&file, Some(place.uid()), Some(place.gid()));
+    }
     Ok(file)
 }
 
@@ -107,4 +115,26 @@ pub(crate) fn network_disk(path: &Path) -> Option<&'static str> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn network_disk(_path: &Path) -> Option<&'static str> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_root_makes_beside_a_gateway_belongs_to_the_gateways_user() {
+        let directory = std::env::temp_dir().join(format!("aimis-disk-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let mut owner = std::fs::metadata(&directory).unwrap().uid();
+        if owner == 0 {
+            owner = 65_534;
+            std::os::unix::fs::chown(&directory, Some(owner), None).unwrap();
+        }
+
+        let file = create_private(&directory.join("acts.jsonl")).unwrap();
+
+        let found = file.metadata().unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert_eq!((found.uid(), found.mode() & 0o777), (owner, PRIVATE));
+    }
 }

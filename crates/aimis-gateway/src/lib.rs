@@ -57,6 +57,7 @@ pub mod live;
 pub mod local;
 mod nobody;
 pub mod notify;
+pub mod openapi;
 pub mod prepare;
 pub mod pull;
 pub mod pulse;

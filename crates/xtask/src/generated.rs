@@ -13,6 +13,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("config/codes.toml", &["gen", "codes"]),
     ("config/gateway.full.toml", &["config", "full"]),
     ("config/gateway.schema.json", &["config", "schema"]),
+    ("config/openapi.json", &["gen", "openapi"]),
     ("docs/configuration.md", &["gen", "configuration-reference"]),
 ];
 

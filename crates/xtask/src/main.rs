@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask test | ci | docs | fuzz | bench | package`.
+//! The project's own commands: `cargo xtask test | ci | docs | book | fuzz | bench | package`.
 //!
 //! They bring their set-up along, so that a clean checkout needs nothing but Rust. This crate is built before any of
 //! them can run, so it keeps to the standard library and `anyhow`, and compiles in seconds.
 
 mod bench;
+mod book;
 mod ci;
 mod deny;
 mod dependencies;
@@ -29,6 +30,7 @@ The project's own commands.
   cargo xtask ci                                      what is judged beside the tests: format, lints, documents,
                                                       dependencies, generated files, fuzz targets
   cargo xtask docs [--check]                          write the generated files again, or compare them
+  cargo xtask book                                    the documents as a book, in target/book/html
   cargo xtask fuzz [TARGET|all] [--seconds S] [...]   random inputs; `cargo xtask fuzz --help` tells the rest
   cargo xtask bench PART [...]                        what things cost; `cargo xtask bench` tells the parts
   cargo xtask package WHAT                            static binary, .deb, kit; `cargo xtask package` tells more
@@ -54,6 +56,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ("ci", []) => ci::run(),
         ("docs", []) => generated::write(),
         ("docs", [check]) if check == "--check" => generated::check(),
+        ("book", []) => book::build().map(drop),
         ("fuzz", rest) => repository::fuzz_cargo(&["run", "--quiet", "--locked", "--"])
             .args(rest)
             .run(),

@@ -16,8 +16,10 @@ const START_MS: u64 = 1_735_689_600_000 + 200_000_000_000;
 
 /// Cases of each engine; `AIMIS_STORE_CASES` raises them.
 fn cases() -> u32 {
-    let more = std::env::var("AIMIS_STORE_CASES").ok();
-    more.map_or(24, |cases| cases.parse().expect("a number"))
+    let more = std::env::var_os("AIMIS_STORE_CASES");
+    more.map_or(24, |cases| {
+        cases.to_str().and_then(|cases| cases.parse().ok()).expect("a number")
+    })
 }
 
 pub fn runner() -> TestRunner {

@@ -1,6 +1,6 @@
 //! One buffer for all personal text of an order, wiped when dropped.
 
-use zeroize::Zeroizing;
+use crate::wiped::WipedText;
 
 /// Where in the arena a text lies, in bytes.
 #[derive(Clone, Copy)]
@@ -12,13 +12,13 @@ pub(super) struct Span {
 /// A text that only grows by appending, and never by leaving a copy behind. A clone is wiped by itself.
 #[derive(Clone)]
 pub(super) struct Arena {
-    text: Zeroizing<String>,
+    text: WipedText,
 }
 
 impl Arena {
     pub(super) fn with_capacity(bytes: usize) -> Self {
         Self {
-            text: Zeroizing::new(String::with_capacity(bytes)),
+            text: WipedText::with_capacity(bytes),
         }
     }
 
@@ -56,7 +56,7 @@ impl Arena {
     /// Grows by hand: `String` would free the old buffer unwiped. Rare, since builders reserve for the whole body.
     fn make_room(&mut self, bytes: usize) {
         if self.text.capacity() - self.text.len() < bytes {
-            let mut larger = Zeroizing::new(String::with_capacity((self.text.len() + bytes) * 2));
+            let mut larger = WipedText::with_capacity((self.text.len() + bytes) * 2);
             larger.push_str(&self.text);
             self.text = larger;
         }

@@ -196,10 +196,9 @@ fn signed(
     };
     // As we would write it: the same signature in another case is the same signature.
     let canonical = hospital.signers[signer].sign(&hospital.app_id, at);
-    let (timestamp, signature) = (canonical.timestamp(), canonical.signature().as_bytes());
     let signed_at = (at.as_millis().saturating_add(now.as_millis())).saturating_sub(signing_now.as_millis());
     Some(Signed {
-        triple: tags.triple(&hospital.name, &hospital.app_id, timestamp, signature),
+        triple: tags.triple(&hospital.name, &hospital.app_id, at, canonical.signature().as_bytes()),
         signed_at: Timestamp::from_millis(signed_at),
         valid_until: Timestamp::from_millis(signed_at.saturating_add(hospital.rules.past_ms)),
     })

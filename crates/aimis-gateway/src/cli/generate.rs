@@ -18,6 +18,8 @@ pub(super) enum Command {
     ConfigurationReference,
     /// The platform's business codes and their classes (config/codes.toml).
     Codes,
+    /// What a HIS and an operator can ask, as OpenAPI 3.1 (config/openapi.json).
+    Openapi,
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
@@ -30,6 +32,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Man => output::print(&man()?),
         Command::ConfigurationReference => output::print(&crate::config::markdown()),
         Command::Codes => output::print(&aimis_core::codes::to_toml()),
+        Command::Openapi => output::print(&crate::openapi::text()),
     }
 }
 

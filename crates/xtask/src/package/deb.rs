@@ -10,20 +10,6 @@ use super::{commit_time, directory, empty, host, printed, version};
 use crate::repository::{program, read, root};
 use crate::steps::tell;
 
-/// What is read on the machine, by hand.
-const DOCUMENTS: &[&str] = &[
-    "installation.md",
-    "security.md",
-    "operations.md",
-    "configuration.md",
-    "errors.md",
-    "connecting-a-his.md",
-    "connecting-a-his.zh-CN.md",
-    "receiving-callbacks.md",
-    "receiving-callbacks.zh-CN.md",
-    "fetching-events.md",
-    "fetching-events.zh-CN.md",
-];
 const CONFIGURATION: &str = "etc/aimis-gateway/gateway.toml";
 
 /// Builds it around `binary` and returns its path.
@@ -66,7 +52,14 @@ pub(super) fn build(binary: &Path) -> Result<PathBuf> {
 
 fn program_files(tree: &Tree, binary: &Path) -> Result<()> {
     tree.program(binary, "usr/bin/aimis-gateway")?;
-    for file in ["gateway.full.toml", "gateway.schema.json", "codes.toml"] {
+    for file in [
+        "gateway.full.toml",
+        "gateway.schema.json",
+        "codes.toml",
+        "metrics.json",
+        "log-fields.json",
+        "openapi.json",
+    ] {
         tree.copy(&format!("config/{file}"), &format!("usr/share/aimis-gateway/{file}"))?;
     }
     let completions = [
@@ -100,8 +93,19 @@ fn units(tree: &Tree) -> Result<()> {
 
 fn documents(tree: &Tree, binary: &Path) -> Result<()> {
     let place = "usr/share/doc/aimis-gateway";
-    for document in DOCUMENTS {
-        tree.copy(&format!("docs/{document}"), &format!("{place}/{document}"))?;
+    // Alerts name the runbooks by this place.
+    for (from, to) in [
+        ("docs", place.to_owned()),
+        ("deploy/runbooks", format!("{place}/runbooks")),
+    ] {
+        for entry in fs::read_dir(root().join(from))? {
+            let file = entry?.file_name().to_string_lossy().into_owned();
+            if file == "SUMMARY.md" {
+                continue;
+            }
+            let text = read(&format!("{from}/{file}"))?;
+            tree.write(&format!("{to}/{file}"), as_installed(&text))?;
+        }
     }
     let example = "credentials.conf.example";
     tree.copy(
@@ -111,6 +115,13 @@ fn documents(tree: &Tree, binary: &Path) -> Result<()> {
     tree.copy("LICENSE", &format!("{place}/copyright"))?;
     tree.gzip(&format!("{place}/changelog"), read("CHANGELOG.md")?)?;
     tree.gzip("usr/share/man/man1/aimis-gateway.1", printed(binary, &["gen", "man"])?)
+}
+
+/// Links to what lies elsewhere in the repository, as they lead where the package puts it.
+fn as_installed(text: &str) -> String {
+    text.replace("](../deploy/runbooks/", "](runbooks/")
+        .replace("](../config/", "](../../aimis-gateway/")
+        .replace("](../../docs/", "](../")
 }
 
 /// A static binary needs nothing; a dynamic one says which C library, as far as Debian's names go.

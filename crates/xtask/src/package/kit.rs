@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::tree::Tree;
 use super::{commit_time, deb, directory, empty, host, printed, sbom, version};
+use crate::book;
 use crate::repository::{program, root};
 use crate::steps::tell;
 
@@ -17,6 +18,7 @@ const CONFIGURATION: &[&str] = &[
     "codes.toml",
     "log-fields.json",
     "metrics.json",
+    "openapi.json",
     "profiles/hospital-single.toml",
     "profiles/replicas.toml",
     "profiles/sidecar.toml",
@@ -54,6 +56,14 @@ pub(super) fn build(binary: &Path) -> Result<()> {
     }
     for file in ["LICENSE", "CHANGELOG.md", "README.md", "README.zh-CN.md", "Cargo.lock"] {
         tree.copy(file, file)?;
+    }
+    for entry in fs::read_dir(root().join("deploy/runbooks"))? {
+        let file = entry?.file_name().to_string_lossy().into_owned();
+        tree.copy(&format!("deploy/runbooks/{file}"), &format!("deploy/runbooks/{file}"))?;
+    }
+    let book = Tree::new(book::build()?);
+    for file in book.files()? {
+        tree.write(&format!("book/{file}"), fs::read(book.path().join(&file))?)?;
     }
     tree.write("sbom.cdx.json", sbom::document()?)?;
     if let Some(file) = deb.file_name() {

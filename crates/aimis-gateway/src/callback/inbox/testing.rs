@@ -168,7 +168,7 @@ impl Arrival {
         let signed = self.triple.map(|triple| {
             let signed_at = now.as_millis() - self.signed_ago_s * 1000;
             Signed {
-                triple: tags.triple(&tenant, "900001", &triple.to_string(), b"signature"),
+                triple: tags.triple(&tenant, "900001", Timestamp::from_millis(triple.into()), b"signature"),
                 signed_at: Timestamp::from_millis(signed_at),
                 valid_until: Timestamp::from_millis(signed_at + 300_000),
             }

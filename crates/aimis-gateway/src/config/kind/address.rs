@@ -17,7 +17,7 @@ pub enum ListenAddr {
     Tcp(SocketAddr),
     /// `plain:127.0.0.1:8080`: the same, but never TLS, even where the listener has a certificate.
     Plain(SocketAddr),
-    /// `unix:/run/aimis/lan.sock`; the path is absolute and at most 107 bytes long.
+    /// `unix:/run/aimis-gateway/lan.sock`; the path is absolute and at most 107 bytes long.
     Unix(PathBuf),
 }
 
@@ -66,7 +66,7 @@ impl Kind for Address {
         if let Some(path) = text.strip_prefix("unix:") {
             if !path.starts_with('/') || path.contains(char::is_control) {
                 return Err(Refusal::new(
-                    "is not a unix socket with an absolute path, like unix:/run/aimis/lan.sock",
+                    "is not a unix socket with an absolute path, like unix:/run/aimis-gateway/lan.sock",
                 ));
             }
             if path.len() > LONGEST_SOCKET_PATH {

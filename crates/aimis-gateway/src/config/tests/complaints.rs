@@ -91,7 +91,7 @@ const FILES: &[(&str, &str)] = &[
     (
         "[lan]\nlisten = \"unix:lan.sock\"",
         "gateway.toml:2: lan.listen: \"unix:lan.sock\" is not a unix socket with an absolute path, like \
-         unix:/run/aimis/lan.sock",
+         unix:/run/aimis-gateway/lan.sock",
     ),
     (
         "[lan]\nlisten = \"0.0.0.0:8080\"",
@@ -633,7 +633,10 @@ fn a_callback_listener_that_others_reach_asks_for_something_that_others_have_not
         (format!("{open}{tls}{ca}"), ""),
         (open.to_owned(), "callback = { secret_file = \"x\" }"),
         ("[callback]".to_owned(), ""),
-        ("[callback]\nlisten = \"unix:/run/aimis/callback.sock\"".to_owned(), ""),
+        (
+            "[callback]\nlisten = \"unix:/run/aimis-gateway/callback.sock\"".to_owned(),
+            "",
+        ),
     ] {
         assert!(told(&callback, tenant).is_ok(), "{callback} {tenant}");
     }

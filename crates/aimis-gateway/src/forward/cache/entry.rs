@@ -1,10 +1,9 @@
 //! A kept answer, and what it may still serve for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use zeroize::Zeroizing;
-
+use super::buffers::{Buffers, room};
 use super::key::PatientTags;
 use super::terms::Life;
 use crate::clock::Moment;
@@ -51,11 +50,10 @@ pub enum Freshness {
 impl Entry {
     /// Keeps a copy of `reply`. Its age counts from `asked_at`, when the platform was asked: it may have made the
     /// answer at any time since.
-    pub fn new(reply: &Reply, subject: Subject, asked_at: Moment, life: Life) -> Self {
-        // The bytes that came share a buffer with what hyper read before and behind them.
-        let body = Bytes::from_owner(Zeroizing::new(reply.body().to_vec()));
+    pub(super) fn new(reply: &Reply, buffers: &Arc<Buffers>, subject: Subject, asked_at: Moment, life: Life) -> Self {
         Self {
-            reply: reply.with_body(body),
+            // The bytes that came share a buffer with what hyper read before and behind them.
+            reply: reply.with_body(buffers.keep(reply.body())),
             subject,
             asked_at,
             life,
@@ -124,6 +122,6 @@ impl Entry {
 
     /// Bytes that an entry of `reply` would take.
     pub fn cost_of(reply: &Reply) -> usize {
-        reply.body().len() + OVERHEAD
+        room(reply.body().len()) + OVERHEAD
     }
 }

@@ -135,7 +135,14 @@ impl Leader {
     fn verdict(&self, result: &Result<Reply, NoReply>, rule: impl Fn(i64) -> Rule) -> Verdict {
         match self.cache.worth(&self.terms, result, rule) {
             Worth::Keeping(reply, life) => {
-                Verdict::Keep(Arc::new(Entry::new(reply, self.subject.clone(), self.began, life)))
+                let buffers = &self.cache.buffers;
+                Verdict::Keep(Arc::new(Entry::new(
+                    reply,
+                    buffers,
+                    self.subject.clone(),
+                    self.began,
+                    life,
+                )))
             }
             Worth::Replacing => Verdict::Forget,
             Worth::Nothing => Verdict::Leave,

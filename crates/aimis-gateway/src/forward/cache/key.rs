@@ -8,6 +8,7 @@ use std::hash::{Hash, Hasher};
 
 use aimis_core::identity::{normalize_id, normalize_phone, upgrade_15};
 use aimis_core::order::Order;
+use aimis_core::wiped::WipedBytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -37,8 +38,15 @@ impl Hash for CacheKey {
 }
 
 /// One number of a patient of one tenant: 128 bits of HMAC-SHA256.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tag([u8; 16]);
+
+/// As of a key.
+impl Hash for Tag {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from_be_bytes(*self.0.first_chunk().expect("8 of 16 bytes")));
+    }
+}
 
 /// The patient behind an answer: a tag of the identity number and one of the telephone, as far as they are known.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +97,7 @@ impl CacheKeys {
             mac.update(&(name.len() as u32).to_be_bytes());
             mac.update(name.as_bytes());
         }
-        let mut canonical = Zeroizing::new(Vec::with_capacity(1024));
+        let mut canonical = WipedBytes::with_capacity(1024);
         order.canonical(&mut canonical);
         mac.update(&canonical);
         CacheKey(mac.finalize().into_bytes().into())
@@ -129,11 +137,6 @@ impl CacheKeys {
 }
 
 impl CacheKey {
-    /// Before every other, in their order.
-    pub(super) const MIN: Self = Self([0; 32]);
-    /// Behind every other.
-    pub(super) const MAX: Self = Self([0xff; 32]);
-
     /// Which of `count` parts it belongs to; independent of [`Hash`].
     pub(super) fn part(&self, count: usize) -> usize {
         usize::from(self.0[31]) % count

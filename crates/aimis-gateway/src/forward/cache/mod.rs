@@ -6,7 +6,9 @@
 //! | [`directives`] | what a request says about kept answers |
 //! | [`terms`] | how long an answer may serve, and what for |
 //! | [`entry`] | a kept answer |
+//! | `buffers` | what its body lies in |
 //! | `store` | kept answers in moka, and what it takes to be rid of one at once |
+//! | `patients` | which entries are about a patient |
 //! | `shard` | kept answers, flights and the index of patients, under one lock |
 //! | [`flight`] | a question on its way, and everybody who waits for it |
 //! | [`shared`] | the same where replicas share what they keep |
@@ -17,10 +19,12 @@
 //! only, or sealed where replicas share it. A body is wiped when its last reference goes, which is at once when its entry leaves and nobody sends it:
 //! moka, which collects later, only has it in a box that is emptied then. docs/operations.md says how far that reaches.
 
+mod buffers;
 pub mod directives;
 pub mod entry;
 pub mod flight;
 pub mod key;
+mod patients;
 mod shard;
 pub mod shared;
 pub mod status;
@@ -34,16 +38,21 @@ use crate::clock::{Clock, Moment};
 use crate::telemetry::cache::CacheMetrics;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::reply::Reply;
+use buffers::Buffers;
 use entry::{Entry, Subject};
 use flight::Question;
 use key::{CacheKey, CacheKeys};
 use shard::{Entered, Removed, Shard, Verdict};
 use shared::Shared;
+use terms::Life;
 
 /// The most parts, each under a lock of its own that is held for microseconds.
 const MOST_PARTS: usize = 16;
 /// Entries of the largest size that each part has room for.
 const LARGEST_IN_PART: usize = 4;
+
+/// The share of the room that free buffers may take beyond it.
+const FREE_SHARE: usize = 64;
 
 /// Milliseconds by which wall time may get ahead of monotonic time from one second to the next.
 const SLEPT_MS: i64 = 2_000;
@@ -69,6 +78,7 @@ pub struct Cache {
     next_swept: AtomicUsize,
     /// Wall time minus monotonic time, in milliseconds, when it was last looked at.
     wall_ahead: AtomicI64,
+    buffers: Arc<Buffers>,
     largest: usize,
     room: usize,
     keys: Arc<CacheKeys>,
@@ -98,6 +108,7 @@ impl Cache {
             parts: (0..parts).map(|_| Mutex::new(Shard::new(each))).collect(),
             next_swept: AtomicUsize::new(0),
             wall_ahead: AtomicI64::new(wall_ahead(&clock)),
+            buffers: Buffers::new(room.all / FREE_SHARE),
             largest: room.one.min(each),
             room: room.all,
             keys,
@@ -206,9 +217,12 @@ impl Cache {
         self.on(self.part(key), |part, _| part.copy(key)).0
     }
 
-    /// Keeps a copy of what replicas share.
-    fn keep_copy(&self, key: CacheKey, entry: Arc<Entry>) {
-        self.on(self.part(key), |part, removed| part.insert(key, entry, removed));
+    /// Keeps a copy of what replicas share: which of theirs it is, and the answer.
+    fn keep_copy(&self, key: CacheKey, version: [u8; 16], reply: &Reply, subject: Subject, life: Life) {
+        let entry = Entry::new(reply, &self.buffers, subject, self.now(), life).of_version(version);
+        self.on(self.part(key), |part, removed| {
+            part.keep_copy(key, Arc::new(entry), removed);
+        });
     }
 
     /// Whether there is room for a reply.

@@ -6,7 +6,7 @@
 //! takes that patient's flights off the table in the same step, so an answer that was asked for before can neither
 //! be kept nor waited for after. Keeping, and what goes when room is short, is [`Store`]'s.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, hash_map};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use super::directives::Directives;
 use super::entry::{Entry, Freshness, Subject};
 use super::flight::{Fetched, Question};
-use super::key::{CacheKey, PatientTags, Tag};
+use super::key::{CacheKey, PatientTags};
+use super::patients::Patients;
 use super::status::Forward;
 use super::store::{ByKeyHasher, Store};
 use crate::clock::Moment;
@@ -48,8 +49,7 @@ impl Teller {
 pub(super) struct Shard {
     kept: Store,
     flights: HashMap<CacheKey, Flight, ByKeyHasher>,
-    /// Every number of a patient with each key of an entry about them.
-    index: BTreeSet<(Tag, CacheKey)>,
+    patients: Patients,
     /// The end of every entry: looking for those behind theirs must not take longer the more are kept.
     ends: BTreeSet<(Moment, CacheKey)>,
     last_number: u64,
@@ -60,6 +60,9 @@ struct Flight {
     began: Moment,
     subject: Subject,
     teller: Teller,
+    /// Nothing was kept under its key when it began, so nothing is until it lands: only the flight that stands in the
+    /// table keeps anything. Whoever knows that need not look again.
+    is_first: bool,
 }
 
 /// A flight that stands in the table and has to be made.
@@ -103,7 +106,7 @@ impl Shard {
         Self {
             kept: Store::new(max_bytes),
             flights: HashMap::default(),
-            index: BTreeSet::new(),
+            patients: Patients::default(),
             ends: BTreeSet::new(),
             last_number: 0,
         }
@@ -117,7 +120,7 @@ impl Shard {
     /// Rows of the index and ends, for tests.
     #[cfg(test)]
     pub(super) fn listed(&self) -> (usize, usize) {
-        (self.index.len(), self.ends.len())
+        (self.patients.len(), self.ends.len())
     }
 
     /// Looks a question up; where there is no answer, it becomes a flight or joins one. `subject` is only asked for
@@ -130,9 +133,9 @@ impl Shard {
         removed: &mut Removed,
     ) -> Entered {
         let mut forward = if terms.enabled { Forward::Miss } else { Forward::Bypass };
-        if terms.enabled
-            && let Some(entry) = self.kept.get(&key)
-        {
+        let kept = terms.enabled.then(|| self.kept.get(&key));
+        let is_first = matches!(kept, Some(None));
+        if let Some(entry) = kept.flatten() {
             match entry.freshness(now) {
                 Freshness::Fresh => {
                     let young = said.max_age.is_none_or(|most| entry.age(now) <= most);
@@ -144,7 +147,7 @@ impl Shard {
                 // Who says how old an answer may be, or that it must be there, did not ask for an old one.
                 Freshness::WhileRevalidate if said == Directives::default() => {
                     let idle = !self.flights.contains_key(&key);
-                    let refresh = idle.then(|| self.begin(key, now, subject()));
+                    let refresh = idle.then(|| self.begin(key, now, is_first, subject()));
                     return Entered::Hit { entry, refresh };
                 }
                 Freshness::WhileRevalidate | Freshness::IfError => forward = Forward::Stale,
@@ -166,13 +169,13 @@ impl Shard {
             };
         }
         Entered::Lead {
-            flight: self.begin(key, now, subject()),
+            flight: self.begin(key, now, is_first, subject()),
             forward,
         }
     }
 
     /// A flight in place of the one there may be: that one is heard to its end, and keeps nothing.
-    fn begin(&mut self, key: CacheKey, began: Moment, subject: Subject) -> Begun {
+    fn begin(&mut self, key: CacheKey, began: Moment, is_first: bool, subject: Subject) -> Begun {
         let number = self.next_number();
         let teller = Teller::default();
         self.flights.insert(
@@ -182,6 +185,7 @@ impl Shard {
                 began,
                 subject: subject.clone(),
                 teller: teller.clone(),
+                is_first,
             },
         );
         Begun {
@@ -193,13 +197,19 @@ impl Shard {
 
     /// Ends a flight; false if its answer was not kept.
     pub(super) fn land(&mut self, key: CacheKey, number: u64, verdict: Verdict, removed: &mut Removed) -> bool {
-        if self.flights.get(&key).is_none_or(|flight| flight.number != number) {
+        let hash_map::Entry::Occupied(flight) = self.flights.entry(key) else {
+            return false;
+        };
+        if flight.get().number != number {
             return false;
         }
-        self.flights.remove(&key);
+        let is_first = flight.remove().is_first;
         match verdict {
             Verdict::Keep(entry) => {
-                self.insert(key, entry, removed);
+                if !is_first {
+                    self.remove(&key, Eviction::Replaced, removed);
+                }
+                self.insert(key, entry);
                 true
             }
             Verdict::Forget => {
@@ -221,9 +231,14 @@ impl Shard {
         self.kept.get(&key)
     }
 
-    pub(super) fn insert(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) {
+    /// Keeps a copy in place of the one there may be.
+    pub(super) fn keep_copy(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) {
         self.remove(&key, Eviction::Replaced, removed);
-        self.index.extend(rows(key, &entry));
+        self.insert(key, entry);
+    }
+
+    fn insert(&mut self, key: CacheKey, entry: Arc<Entry>) {
+        self.patients.add(entry.subject().patient, key);
         self.ends.insert((entry.end(), key));
         self.kept.insert(key, entry);
     }
@@ -235,9 +250,7 @@ impl Shard {
     }
 
     fn forget(&mut self, key: CacheKey, why: Eviction, entry: Arc<Entry>, removed: &mut Removed) {
-        for row in rows(key, &entry) {
-            self.index.remove(&row);
-        }
+        self.patients.remove(entry.subject().patient, &key);
         self.ends.remove(&(entry.end(), key));
         removed.push((why, entry));
     }
@@ -255,12 +268,8 @@ impl Shard {
     /// Drops a patient's entries and takes the flights about them off the table.
     pub(super) fn drop_patient(&mut self, patient: PatientTags, removed: &mut Removed) {
         self.flights.retain(|_, flight| !flight.subject.patient.meets(patient));
-        for tag in patient.iter() {
-            let of_tag = (tag, CacheKey::MIN)..=(tag, CacheKey::MAX);
-            while let Some((_, key)) = self.index.range(of_tag.clone()).next().copied() {
-                self.remove(&key, Eviction::Purged, removed);
-                self.index.remove(&(tag, key));
-            }
+        for key in self.patients.about(patient) {
+            self.remove(&key, Eviction::Purged, removed);
         }
     }
 
@@ -285,9 +294,4 @@ impl Shard {
         self.last_number += 1;
         self.last_number
     }
-}
-
-/// The places of an entry in the index.
-fn rows(key: CacheKey, entry: &Entry) -> impl Iterator<Item = (Tag, CacheKey)> + use<> {
-    entry.subject().patient.iter().map(move |tag| (tag, key))
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::super::entry::{Entry, Subject};
+use super::super::entry::Subject;
 use super::super::flight::{Fetched, Question, Worth};
 use super::super::key::CacheKey;
 use super::super::terms::Terms;
@@ -98,8 +98,8 @@ impl Lead {
                 };
                 let ended = shared.store.end(&end(keep)).await;
                 if ended.is_ok_and(|ended| ended.kept) {
-                    let copy = Entry::new(reply, self.subject.clone(), shared.now(), life).of_version(self.token);
-                    shared.copies.keep_copy(self.local, Arc::new(copy));
+                    let subject = self.subject.clone();
+                    shared.copies.keep_copy(self.local, self.token, reply, subject, life);
                 }
                 ended
             }

@@ -225,8 +225,8 @@ impl Shared {
             return Some(copy.reply().clone());
         }
         let reply = self.unseal(&looked.lookup, &looked.answer.seen)?;
-        let copy = Entry::new(&reply, subject(), self.now(), life(found)).of_version(found.version);
-        self.copies.keep_copy(key, Arc::new(copy));
+        self.copies
+            .keep_copy(key, found.version, &reply, subject(), life(found));
         Some(reply)
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::super::buffers::Buffers;
 use super::*;
 use crate::telemetry::labels::Eviction;
 
@@ -44,7 +45,13 @@ fn land(cache: &Cache, key: u8, flight: &Begun, body: &str, terms: &Terms) -> bo
     let code = reply.envelope().code().unwrap();
     let life = terms.life(reply.status(), &rule(code), reply.envelope().is_empty());
     let verdict = life.map_or(Verdict::Forget, |life| {
-        Verdict::Keep(Arc::new(Entry::new(&reply, flight.subject.clone(), cache.now(), life)))
+        Verdict::Keep(Arc::new(Entry::new(
+            &reply,
+            &cache.buffers,
+            flight.subject.clone(),
+            cache.now(),
+            life,
+        )))
     });
     cache.land(CacheKey::numbered(key), flight.number, verdict)
 }
@@ -313,6 +320,7 @@ fn what_is_kept_holds_on_to_nothing_of_what_came_with_it() {
 
     let entry = Entry::new(
         &reply,
+        &Buffers::new(0),
         about(PatientTags::numbered(1, 0)),
         clock.moment(),
         crate::forward::cache::terms::Life::default(),

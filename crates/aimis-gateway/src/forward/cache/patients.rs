@@ -1,0 +1,83 @@
+//! Which entries are about a patient: so that a callback drops them without knowing the questions.
+
+use std::collections::HashMap;
+use std::collections::hash_map;
+
+use super::key::{CacheKey, PatientTags, Tag};
+use super::store::ByKeyHasher;
+
+/// Keys of entries by every number of their patient.
+#[derive(Default)]
+pub(super) struct Patients(HashMap<Tag, Keys, ByKeyHasher>);
+
+/// As a rule a patient has one entry.
+enum Keys {
+    One(CacheKey),
+    Several(Vec<CacheKey>),
+}
+
+impl Keys {
+    fn add(&mut self, key: CacheKey) {
+        match self {
+            Self::One(first) => *self = Self::Several(vec![*first, key]),
+            Self::Several(keys) => keys.push(key),
+        }
+    }
+
+    /// Leaves a key out; true if none is left.
+    fn leave_out(&mut self, key: &CacheKey) -> bool {
+        match self {
+            Self::One(only) => only == key,
+            Self::Several(keys) => {
+                keys.retain(|other| other != key);
+                keys.is_empty()
+            }
+        }
+    }
+}
+
+impl Patients {
+    /// Notes an entry that was not noted before.
+    pub(super) fn add(&mut self, patient: PatientTags, key: CacheKey) {
+        for tag in patient.iter() {
+            match self.0.entry(tag) {
+                hash_map::Entry::Occupied(mut keys) => keys.get_mut().add(key),
+                hash_map::Entry::Vacant(none) => {
+                    none.insert(Keys::One(key));
+                }
+            }
+        }
+    }
+
+    /// Forgets an entry.
+    pub(super) fn remove(&mut self, patient: PatientTags, key: &CacheKey) {
+        for tag in patient.iter() {
+            if let hash_map::Entry::Occupied(mut keys) = self.0.entry(tag)
+                && keys.get_mut().leave_out(key)
+            {
+                keys.remove();
+            }
+        }
+    }
+
+    /// The entries about a patient who has one of these numbers; those under both stand there twice.
+    pub(super) fn about(&self, patient: PatientTags) -> Vec<CacheKey> {
+        let keys = patient.iter().filter_map(|tag| self.0.get(&tag));
+        keys.flat_map(|keys| match keys {
+            Keys::One(key) => std::slice::from_ref(key),
+            Keys::Several(keys) => keys,
+        })
+        .copied()
+        .collect()
+    }
+
+    /// Numbers with entries, each as often as it has some.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let count = |keys: &Keys| match keys {
+            Keys::One(_) => 1,
+            Keys::Several(keys) => keys.len(),
+        };
+        self.0.values().map(count).sum()
+    }
+}
