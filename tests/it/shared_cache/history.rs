@@ -10,6 +10,7 @@ use super::bed::Bed;
 use crate::support::gateway::studies_query_with;
 
 /// Callbacks of a run; `AIMIS_HISTORY_CALLBACKS` raises them.
+#[expect(clippy::disallowed_methods, reason = "a knob of the test, not a setting")]
 fn callbacks() -> usize {
     let more = std::env::var("AIMIS_HISTORY_CALLBACKS").ok();
     more.map_or(60, |callbacks| callbacks.parse().expect("a number"))
