@@ -18,7 +18,7 @@ use crate::support::process::run;
 use crate::support::tls::Authority;
 
 const NAME: &str = "first-hospital";
-const HEALTHY: [(&str, &str); 12] = [
+const HEALTHY: [(&str, &str); 13] = [
     ("configuration", "ok"),
     ("secrets", "ok"),
     ("dns", "skipped"),
@@ -29,6 +29,7 @@ const HEALTHY: [(&str, &str); 12] = [
     ("probe", "ok"),
     ("listen", "ok"),
     ("listen", "ok"),
+    ("store", "skipped"),
     ("inbox", "skipped"),
     ("his", "skipped"),
 ];

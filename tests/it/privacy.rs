@@ -34,7 +34,7 @@ pub const CLIENT_KEY: &str = "caller-key-6f1d2c3b4a59";
 const CLIENT_KEY_SHA256: &str = "fcf33c50f124fbb8270676ea05ab9dc1b95b300a8a191a5941d139fbe5ca1acb";
 
 /// What must not be found, as far as it is known before anything is sent.
-fn canaries() -> Canaries {
+pub fn canaries() -> Canaries {
     let mut canaries = Canaries::default();
     canaries.add("telephone", PHONE);
     canaries.add("telephone, spaced", "138 0013 8000");

@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
 
 pub(crate) use patient::{NO_NUMBER, is_number};
 pub use visitor::Door;
@@ -27,12 +28,14 @@ use crate::audit::record::Who;
 use crate::audit::{Auditor, Kind, Record};
 use crate::edge::connection::{Asked, Body};
 use crate::forward::cache::Cache;
+use crate::forward::cache::shared::Unforgotten;
 use crate::forward::decode::body::{self, BodyBounds};
 use crate::live::Live;
 use crate::live::reload::Order;
 use crate::openapi;
 use crate::telemetry::event::{Event, Purge};
 use crate::telemetry::log::Log;
+use crate::tenant::TenantName;
 
 /// What the cache holds.
 pub const CACHE: &str = "/api/v1/cache";
@@ -135,10 +138,12 @@ impl Admin {
                         "the body did not come whole, or is too large",
                     )
                 })?;
-                let (dropped, record) = self.purge(&body)?;
+                let (dropped, purged, record) = self.purge(&body)?;
+                let told = self.tell_others(&purged).await;
                 if let (Some(auditor), Some(record)) = (&self.auditor, record) {
                     auditor.record(record).await.map_err(|_| UNRECORDED)?;
                 }
+                told?;
                 Ok(response(StatusCode::OK, &json!({ "dropped": dropped })))
             }
             (CACHE_PURGE | RELOAD, _) => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use POST")),
@@ -185,7 +190,39 @@ impl Admin {
         }
     }
 
-    fn purge(&self, body: &[u8]) -> Result<(usize, Option<Box<Record>>), Refusal> {
+    /// What was dropped here is dropped where replicas share it.
+    async fn tell_others(&self, purged: &Purged) -> Result<(), Refusal> {
+        let Some(shared) = self.cache.shared() else {
+            return Ok(());
+        };
+        let told = match purged {
+            Purged::Patient(tenant, number) => {
+                let number = Some(number.as_str());
+                shared.forget_patient(tenant.as_str(), number, number).await
+            }
+            Purged::Of(tenant, api) => {
+                let snapshot = Arc::clone(&self.live.look().snapshot);
+                let all = snapshot.tenants.all().iter().map(|known| &known.name);
+                let mut told = Ok(());
+                for name in all.filter(|known| tenant.as_ref().is_none_or(|tenant| tenant == *known)) {
+                    let of_one = match api {
+                        Some(api) => shared.forget_api(name.as_str(), (*api, snapshot.apis.name(*api))).await,
+                        None => shared.shred(name.as_str()).await,
+                    };
+                    told = told.and(of_one);
+                }
+                told
+            }
+        };
+        told.map_err(|Unforgotten| {
+            Refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "dropped here; the store that replicas share is away, and will be told when it is back",
+            )
+        })
+    }
+
+    fn purge(&self, body: &[u8]) -> Result<(usize, Purged, Option<Box<Record>>), Refusal> {
         let wrong = |text| Refusal(StatusCode::UNPROCESSABLE_ENTITY, text);
         let order: PurgeOrder<'_> = serde_json::from_slice(body).map_err(|_| {
             wrong(
@@ -221,6 +258,10 @@ impl Admin {
         if let Some(auditor) = &self.auditor {
             auditor.ready().map_err(|_| UNRECORDED)?;
         }
+        let purged = match (tenant, order.patient) {
+            (Some(tenant), Some(number)) => Purged::Patient(tenant.clone(), Zeroizing::new(number.to_owned())),
+            (tenant, _) => Purged::Of(tenant.cloned(), api),
+        };
         let dropped = match (order.all, tenant, api, order.patient) {
             (true, None, None, None) => self.cache.drop_all(None, None),
             (false, Some(_), None, Some(number)) if !is_number(number) => return Err(wrong(NO_NUMBER)),
@@ -243,8 +284,16 @@ impl Admin {
         if let Some(record) = &mut record {
             record.count = Some(dropped as u64);
         }
-        Ok((dropped, record))
+        Ok((dropped, purged, record))
     }
+}
+
+/// What was dropped.
+enum Purged {
+    /// What there was about a patient, by one number.
+    Patient(TenantName, Zeroizing<String>),
+    /// All of a tenant, of an API by its position, or of all where there is none.
+    Of(Option<TenantName>, Option<usize>),
 }
 
 /// Also where it was done, and the record of it could not be kept.

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::Admin;
 use crate::audit::{self, Audit, AuditGuard};
-use crate::cache_truth::CacheTruth;
+use crate::cache_truth::{CacheTruth, SharedTruth};
 use crate::callback;
 use crate::callback::deliver::{self, Deliverer};
 use crate::callback::inbox::postgres::Contact;
@@ -35,6 +35,7 @@ use crate::edge::request_id::RequestIds;
 use crate::edge::tls::door::{Door, Live};
 use crate::edge::tls::reload::{First, Reloader};
 use crate::emptiness;
+use crate::forward::cache::shared::{self, Shared, keys::FileKeys};
 use crate::forward::cache::{Cache, Room};
 use crate::forward::roads::Roads;
 use crate::forward::service::RoadService;
@@ -45,6 +46,8 @@ use crate::live::{Around, Generation, Live as InForce};
 use crate::prepare::PrepareError;
 use crate::pulse::Pulse;
 use crate::reconcile;
+use crate::snapshot::Snapshot;
+use crate::store::{Store, keeper};
 use crate::telemetry::event::Event;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Telemetry;
@@ -214,15 +217,6 @@ impl Gateway {
             throttles: Arc::clone(&throttles),
             clock: clock.clone(),
         };
-        let cache = Cache::new(
-            Room {
-                all: config.cache.max_bytes,
-                one: config.cache.max_entry,
-            },
-            Arc::clone(&snapshot.cache_keys),
-            clock.clone(),
-            Arc::clone(&metrics),
-        );
         let inbox = config
             .callback
             .as_ref()
@@ -230,10 +224,19 @@ impl Gateway {
             .transpose()?;
         // Also where nothing is taken: then nothing is to be kept.
         health.set(ReadyCheck::Inbox, true);
+        let store = match (&config.store, prepared.store.take()) {
+            (Some(settings), Some(target)) => {
+                let metrics = Arc::clone(&metrics.store);
+                Some(Store::new(settings, target, clock.clone(), metrics, log.own_lane())?)
+            }
+            _ => None,
+        };
+        let cache = cache(config, &store, prepared.cache_files.take(), snapshot, &clock, &metrics)?;
         let around = Around {
             clock: clock.clone(),
             log: log.clone(),
             resolver: resolver.clone(),
+            store: store.clone(),
             inbox: inbox.clone(),
             audit: audit.as_ref().map(Audit::key_ring),
             stop: controls.drain.subscribe(),
@@ -245,6 +248,9 @@ impl Gateway {
         let count = worker_count(config);
         let mut workers = Vec::with_capacity(count);
         let mut threads = Vec::with_capacity(count);
+        if let Some(store) = store {
+            threads.push(keeper::start(store, controls.stop.subscribe())?);
+        }
         for index in 0..count {
             let (in_force, cache) = (Arc::clone(&in_force), Arc::clone(&cache));
             let (clock, log) = (clock.clone(), log.own_lane());
@@ -301,7 +307,11 @@ impl Gateway {
                 },
             )?;
             threads.push(deliverer.start(controls.stop.subscribe(), controls.abort.subscribe())?);
-            let invalidate: Vec<Arc<dyn callback::Invalidate>> = vec![Arc::new(CacheTruth(Arc::clone(&cache)))];
+            let truth: Arc<dyn callback::Invalidate> = match cache.shared() {
+                Some(shared) => Arc::new(SharedTruth(Arc::clone(shared))),
+                None => Arc::new(CacheTruth(Arc::clone(&cache))),
+            };
+            let invalidate = vec![truth];
             let search = reconcile::Parts {
                 live: Arc::clone(&in_force),
                 inbox: Arc::clone(&inbox),
@@ -575,6 +585,34 @@ fn bind(
 /// A listener's first identity, and what handshakes use from then on.
 fn live(first: First) -> (Live, First) {
     (Arc::new(ArcSwap::new(Arc::clone(&first.identity.config))), first)
+}
+
+/// What is kept of answers: shared by replicas where there is a store for it, and in this process otherwise.
+fn cache(
+    config: &Config,
+    store: &Option<Arc<Store>>,
+    files: Option<FileKeys>,
+    snapshot: &Snapshot,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+) -> io::Result<Arc<Cache>> {
+    let room = Room {
+        all: config.cache.max_bytes,
+        one: config.cache.max_entry,
+    };
+    let keys = &snapshot.cache_keys;
+    let (Some(settings), Some(store), Some(files)) = (&config.store, store, files) else {
+        return Ok(Cache::new(room, Arc::clone(keys), clock.clone(), Arc::clone(metrics)));
+    };
+    let settings = shared::Settings {
+        lease: settings.lease,
+        fallback_fresh: settings.fallback_fresh,
+        forget_wait: settings.forget_wait,
+        deadline: config.platform.deadline,
+    };
+    let shared = Shared::new(Arc::clone(store), files, settings, room, keys, clock, metrics)?;
+    let (keys, clock, metrics) = (Arc::clone(keys), clock.clone(), Arc::clone(metrics));
+    Ok(Cache::sharing(shared, room, keys, clock, metrics))
 }
 
 /// Worker threads under a configuration.

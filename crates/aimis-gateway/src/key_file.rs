@@ -119,7 +119,7 @@ pub(crate) fn read_all(current: &Path, previous: &[PathBuf], make: bool) -> Resu
 ///
 /// # Errors
 /// [`Fault`]; never with the content.
-fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, Fault> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, Fault> {
     let text = secrets::read_bytes(path).map_err(|error| Fault::Unreadable(secrets::in_full(path), error))?;
     let mut key = Zeroizing::new([0; 32]);
     let trimmed = text.trim_ascii();

@@ -14,6 +14,7 @@
 //! | what does a refusal say? | [`rejection`] |
 //! | who may ask what? | [`client`] |
 //! | how much may be asked? | [`limit`] |
+//! | what do several gateways share? | [`store`] |
 //! | how are connections served and bounded? | [`edge`], [`listener`], [`sources`] |
 //! | which threads are there? | [`app`], [`worker`], `control`; [`pulse`] tells whether they turn |
 //! | what does the system around it see? | [`hardening`], [`inherited`], [`notify`], [`concealed`] |
@@ -69,6 +70,7 @@ pub mod seen;
 pub mod sent;
 pub mod snapshot;
 pub mod sources;
+pub mod store;
 pub mod telemetry;
 pub mod tenant;
 pub mod upstream;

@@ -24,6 +24,7 @@ use crate::edge::tls::files::{FileError, Offer};
 use crate::edge::tls::reload::First;
 use crate::forward::apis::Apis;
 use crate::forward::cache::key::CacheKeys;
+use crate::forward::cache::shared::keys::FileKeys;
 use crate::forward::cache::terms::Terms;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
@@ -31,6 +32,8 @@ use crate::keyring::{self, Key, Keyring, Source, Switch};
 use crate::secrets::{self, SecretError};
 use crate::sent::Sent;
 use crate::snapshot::{MergeBounds, Snapshot};
+use crate::store::connection::Target as StoreTarget;
+use crate::store::prepare::{StoreFileError, keys as store_keys};
 use crate::telemetry::labels::ListenerName;
 use crate::telemetry::patient_tag::PatientTagger;
 use crate::telemetry::traces::{Destination, TracesError};
@@ -77,6 +80,9 @@ pub enum PrepareError {
     /// A file of the LAN listener's TLS is not usable.
     #[error(transparent)]
     LanTls(#[from] FileError),
+    /// A file of the store is not usable.
+    #[error(transparent)]
+    Store(#[from] StoreFileError),
     /// A target of events is not usable.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -114,6 +120,10 @@ pub struct Prepared {
     pub lan_tls: Option<First>,
     /// What callbacks are judged by, where they are taken.
     pub callbacks: Option<callback::prepare::Prepared>,
+    /// The way to what replicas share, where they share anything.
+    pub(crate) store: Option<StoreTarget>,
+    /// What seals the answers that they share.
+    pub(crate) cache_files: Option<FileKeys>,
     /// Where events are delivered to, where callbacks are taken.
     pub targets: Vec<Target>,
     /// Where spans go to, if there are any.
@@ -180,6 +190,8 @@ pub fn prepare_after(config: &Config, before: Option<Before<'_>>) -> Result<Prep
     Ok(Prepared {
         connector: way_out.connector,
         callbacks: callback::prepare::prepare(config, &tenants)?,
+        store: config.store.as_ref().map(StoreTarget::read).transpose()?,
+        cache_files: cache_files(config)?,
         targets: targets(config)?,
         traces: Destination::read(&config.traces)?,
         lan_tls: lan_tls(&config.lan)?,
@@ -368,6 +380,11 @@ fn terms(settings: &config::TenantCache, api: &str) -> Terms {
             settings.stale_while_revalidate,
         ),
     }
+}
+
+fn cache_files(config: &Config) -> Result<Option<FileKeys>, StoreFileError> {
+    let keys = config.store.as_ref().map(store_keys).transpose()?.flatten();
+    Ok(keys.map(|(key, other)| FileKeys::new(&key, other.as_deref())))
 }
 
 fn targets(config: &Config) -> Result<Vec<Target>, TargetError> {

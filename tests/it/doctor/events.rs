@@ -4,6 +4,8 @@ use aimis_simulator::{Account, Callback, CallbackSender, His};
 use tokio::net::TcpListener;
 
 use super::{HEALTHY, Patient, assert_broken, finding, platform, verdicts};
+use crate::store::servers::{Engine, Server, free_port};
+use crate::support::directory::Directory;
 use crate::support::gateway::Settings;
 use crate::support::tls::Authority;
 
@@ -27,7 +29,11 @@ async fn an_inbox_that_opens_and_a_his_that_listens_are_good_and_nothing_is_sent
         His::start("127.0.0.1:0".parse().unwrap()).await.unwrap(),
     );
     let patient = taking_callbacks(Patient::of(&platform), &his.url(), "");
-    let healthy = [&HEALTHY[..10], &[("listen", "ok"), ("inbox", "ok"), ("his", "ok")]].concat();
+    let healthy = [
+        &HEALTHY[..10],
+        &[("listen", "ok"), ("store", "skipped"), ("inbox", "ok"), ("his", "ok")],
+    ]
+    .concat();
 
     let (status, document) = patient.examined(&[]).await;
     assert_eq!((status, verdicts(&document)), (0, healthy.clone()), "{document:#}");
@@ -137,4 +143,26 @@ async fn an_address_for_callbacks_that_somebody_has_is_told() {
         failed["fix"].as_str().unwrap().contains("callback.listen"),
         "{failed:#}"
     );
+}
+
+#[tokio::test]
+async fn a_store_is_looked_at_as_a_gateway_does_and_what_is_wrong_is_told_by_its_key() {
+    let platform = platform().await;
+    let server = Server::start(Engine::Redis7);
+    let closed = free_port();
+    let lines = |port: u16, more: &str| format!("[store]\nredis_url = \"redis://127.0.0.1:{port}\"\n{more}");
+
+    let good = Patient::of(&platform).with(&lines(server.port, "")).examined(&[]).await;
+    let found = finding(&good.1, "store");
+    assert_eq!((good.0, &found["verdict"]), (0, &"ok".into()), "{found:#}");
+    assert!(found["found"].as_str().unwrap().contains("0 gateway(s)"), "{found:#}");
+
+    let nobody = Patient::of(&platform).with(&lines(closed, "")).examined(&[]).await;
+    assert_broken(&nobody, "store", &[], &["store.redis_url"]);
+    let file = Directory::new().file("gone", "");
+    let unread = Patient::of(&platform).with(&lines(server.port, &format!("password_file = \"{file}\"")));
+    assert_broken(&unread.examined(&[]).await, "store", &[], &["without it"]);
+    let no_master = lines(server.port, "sentinel_master = \"aimis\"");
+    let no_master = Patient::of(&platform).with(&no_master).examined(&[]).await;
+    assert_broken(&no_master, "store", &[], &["store.sentinel_master"]);
 }

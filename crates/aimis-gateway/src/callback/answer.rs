@@ -14,6 +14,7 @@ const SUCCESS: &[u8] = br#"{"code":0,"message":"success"}"#;
 const REFUSED: &[u8] = br#"{"code":800102,"message":"refused"}"#;
 const TOO_MANY: &[u8] = br#"{"code":800201,"message":"too many, send it again later"}"#;
 const NOT_STORED: &[u8] = br#"{"code":800202,"message":"not stored, send it again"}"#;
+const NOT_YET: &[u8] = br#"{"code":800202,"message":"stored, not acknowledged yet, send it again"}"#;
 const STOPPING: &[u8] = br#"{"code":800203,"message":"stopping, send it again"}"#;
 
 /// The callback is received: the receipt says that it is durable.
@@ -44,6 +45,14 @@ pub fn too_many() -> Response<Body> {
 pub fn not_stored() -> Response<Body> {
     later(
         of(StatusCode::SERVICE_UNAVAILABLE, NOT_STORED),
+        HeaderValue::from_static("5"),
+    )
+}
+
+/// The callback is kept, and an answer from before it may still serve at another replica.
+pub fn not_yet() -> Response<Body> {
+    later(
+        of(StatusCode::SERVICE_UNAVAILABLE, NOT_YET),
         HeaderValue::from_static("5"),
     )
 }

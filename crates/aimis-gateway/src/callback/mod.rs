@@ -80,10 +80,16 @@ pub struct Callbacks {
 
 /// Holds something about patients that a callback makes untrue: a cached list, for one.
 pub trait Invalidate: Send + Sync {
-    /// Drops what is held about `patient` of `tenant`. The acknowledgement waits for it, so it has a bound of its own;
-    /// what cannot be dropped in time is its own affair and ends there.
-    fn invalidate<'a>(&'a self, tenant: &'a TenantName, patient: &'a Patient) -> BoxFuture<'a, ()>;
+    /// Drops what is held about `patient` of `tenant`. The acknowledgement waits for it, so it has a bound of its own.
+    ///
+    /// # Errors
+    /// [`StillHeld`]: then there is no acknowledgement. Whoever holds it sees to it that it is dropped.
+    fn invalidate<'a>(&'a self, tenant: &'a TenantName, patient: &'a Patient) -> BoxFuture<'a, Result<(), StillHeld>>;
 }
+
+/// What is held about a patient could not be dropped in time, somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillHeld;
 
 /// Why a callback was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +100,9 @@ pub enum Refused {
     NotStored(AppendError),
     /// Signed, but not to be decrypted: kept in quarantine all the same, and not acknowledged.
     Undecryptable,
+    /// It is durable and goes to the HIS, but an answer from before it may still serve somewhere. When it is sent again it
+    /// is known, and acknowledged once that is over.
+    StillHeld,
 }
 
 /// What is found out about a callback on its way; for the log and the counters.
@@ -141,7 +150,8 @@ impl Callbacks {
         }
         if !matches!(kind, Kind::Quarantined(_)) {
             for holder in &self.invalidate {
-                holder.invalidate(&tenant, &opened.patient).await;
+                let dropped = holder.invalidate(&tenant, &opened.patient).await;
+                dropped.map_err(|StillHeld| Refused::StillHeld)?;
             }
         }
         Ok(receipt)

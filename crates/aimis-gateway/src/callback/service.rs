@@ -215,6 +215,8 @@ impl Around {
                 metrics.refused(CallbackRefusal::Cipher).inc();
                 answer::refused(false)
             }
+            // Stored and counted as that; `aimis_cache_invalidations_total` tells of the rest.
+            Err(Refused::StillHeld) => answer::not_yet(),
             Err(Refused::NotStored(error)) => {
                 metrics.received(CallbackResult::StoreFailed).inc();
                 if let Some(left_out) = self.failures.pass() {

@@ -32,7 +32,7 @@ impl Told {
 }
 
 impl Invalidate for Told {
-    fn invalidate<'a>(&'a self, tenant: &'a TenantName, patient: &'a Patient) -> BoxFuture<'a, ()> {
+    fn invalidate<'a>(&'a self, tenant: &'a TenantName, patient: &'a Patient) -> BoxFuture<'a, Result<(), StillHeld>> {
         async move {
             // Not at once, as over a network: the acknowledgement has to wait.
             tokio::task::yield_now().await;
@@ -42,6 +42,7 @@ impl Invalidate for Told {
                 *patient.id_num,
                 *patient.phone_num
             ));
+            Ok(())
         }
         .boxed()
     }

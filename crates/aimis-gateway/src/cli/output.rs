@@ -73,6 +73,7 @@ impl From<PrepareError> for Failure {
             | PrepareError::PlatformTls(_)
             | PrepareError::ProxyPassword { .. }
             | PrepareError::LanTls(_)
+            | PrepareError::Store(_)
             | PrepareError::Target(_)
             | PrepareError::Traces(_)
             | PrepareError::Callback(CallbackError::Secret { .. } | CallbackError::Tls(_))

@@ -52,6 +52,7 @@ pub use kind::number::{Rate, Share};
 pub use kind::origin::PageOrigin;
 pub(crate) use kind::percent::decoded as percent_decoded;
 pub use kind::proxy::{Bypass, ProxyChoice};
+pub use kind::redis_url::RedisUrl;
 pub use kind::secret::HiddenText;
 pub use kind::syslog::Syslog;
 pub use kind::target::TargetUrl;
@@ -91,6 +92,7 @@ pub use tables::protocol::{
 pub use tables::pull::Pull;
 pub use tables::reconcile::Reconcile;
 pub use tables::reload::{Reload, Rotation};
+pub use tables::store::Store;
 pub use tables::tenant::Tenant;
 pub use tables::tls::{ClientAuth, LanTls};
 pub use tables::traces::{Sampler, Traces};

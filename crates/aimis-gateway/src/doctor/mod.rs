@@ -18,6 +18,7 @@ mod listen;
 mod probe;
 mod proxy;
 mod secrets;
+mod store;
 mod tls;
 mod witness;
 
@@ -44,6 +45,7 @@ const STEPS: &[(&str, Step)] = &[
     ("clock", |chart| Box::pin(clock::examine(chart))),
     ("probe", |chart| Box::pin(probe::examine(chart))),
     ("listen", |chart| Box::pin(listen::examine(chart))),
+    ("store", |chart| Box::pin(store::examine(chart))),
     ("inbox", |chart| Box::pin(inbox::examine(chart))),
     ("his", |chart| Box::pin(his::examine(chart))),
 ];

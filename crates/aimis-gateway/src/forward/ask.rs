@@ -12,14 +12,17 @@ use super::cache::Cache;
 use super::cache::directives::Directives;
 use super::cache::entry::Subject;
 use super::cache::flight::{Asked, Fetched, Question};
+use super::cache::key::CacheKeys;
+use super::cache::shared::{Asking, Gate};
 use super::cache::status::Passage;
 use super::protect::protect;
 use crate::clock::Clock;
 use crate::keyring::Key;
 use crate::limit::pace::Outcome;
-use crate::limit::{Lane, Limited, Limits, NoTurn, Turn};
+use crate::limit::{Charge, Lane, Leave, Limited, Limits, NoTurn, Turn, Turned};
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
+use crate::store::look::LookUp;
 use crate::telemetry::event::Event;
 use crate::telemetry::labels::SwitchReason;
 use crate::telemetry::log::Log;
@@ -138,7 +141,7 @@ impl Asker {
 
     /// Asks for `order`, and waits no longer than the platform's deadline from now.
     pub async fn ask(&self, order: Order, api: usize, tenant: &Arc<Tenant>, said: Directives) -> Asked {
-        self.ask_until(order, api, tenant, said, self.0.platform.deadline())
+        self.ask_until(order, api, tenant, said, self.0.platform.deadline(), None)
             .await
     }
 
@@ -154,7 +157,7 @@ impl Asker {
     ) -> Vec<Asked> {
         let deadline = self.0.platform.deadline();
         stream::iter(orders)
-            .map(|order| self.ask_until(order, api, tenant, said, deadline))
+            .map(|order| self.ask_until(order, api, tenant, said, deadline, None))
             .buffered(at_once.max(1))
             .collect()
             .await
@@ -168,20 +171,22 @@ impl Asker {
         tenant: &Arc<Tenant>,
         said: Directives,
         deadline: Instant,
+        charge: Option<&Charge>,
     ) -> Asked {
         let Inner {
             cache,
             snapshot,
             metrics,
+            platform,
             ..
         } = &*self.0;
         let terms = &tenant.cache[api];
-        let past = said.no_store || !(terms.enabled || terms.coalesce);
+        let past = Self::goes_past(tenant, api, said);
         let mut asked = if past && said.only_if_cached {
             Asked::absent()
         } else if past {
             // In a box, so that the others, whose flight has one, have not the room for it.
-            Asked::directly(Box::pin(self.fetch(order, api, tenant, deadline)).await)
+            Asked::directly(Box::pin(self.fetch(order, api, tenant, deadline, charge, None)).await)
         } else {
             let question = Question {
                 key: snapshot.cache_keys.key(tenant, &order),
@@ -196,22 +201,72 @@ impl Asker {
             };
             let codes = Arc::clone(snapshot);
             let rule = move |code| *codes.rule(api, code);
-            let fetch = |order| {
+            let fetch = |order, turned| {
                 let (asker, tenant) = (self.clone(), Arc::clone(tenant));
-                async move { asker.fetch(order, api, &tenant, deadline).await }
+                async move { asker.fetch(order, api, &tenant, deadline, None, turned).await }
             };
-            cache.ask(question, order, subject, rule, fetch).await
+            if let Some(shared) = cache.shared() {
+                let asking = Asking {
+                    tenant: tenant.name.as_str(),
+                    api: snapshot.apis.name(api),
+                    named: |keys: &CacheKeys, order: &Order| (keys.key(tenant, order), keys.patient(tenant, order)),
+                    goes: platform.suspended(tenant.index, api).is_none(),
+                };
+                let way = Way {
+                    limits: &self.0.limits,
+                    tenant: tenant.index,
+                    api,
+                    lane: Lane::of(&order),
+                    deadline,
+                    charge,
+                };
+                // In a box, so that what is kept here has not the room for it.
+                Box::pin(shared.ask(question, order, asking, &way, subject, rule, fetch)).await
+            } else {
+                cache
+                    .ask(question, order, subject, rule, |order| fetch(order, None))
+                    .await
+            }
         };
-        // Behind the cache, which has to know a flight that ran out of time, whatever it spent it on.
-        if never_went(&asked) {
-            asked.fetched.result = Err(UpstreamError::TurnTimeout.into());
-        }
+        told(&mut asked);
         metrics.cache.requests(api, asked.passage.result()).inc();
         asked
     }
 
+    /// Whether a question has nothing to do with the cache.
+    fn goes_past(tenant: &Tenant, api: usize, said: Directives) -> bool {
+        let terms = &tenant.cache[api];
+        said.no_store || !(terms.enabled || terms.coalesce)
+    }
+
+    /// Asks for a client that owes for it at the store that gateways share, as far as that is judged with the question.
+    pub async fn ask_charged(
+        &self,
+        order: Order,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        said: Directives,
+        charge: &Charge,
+    ) -> Asked {
+        let deadline = self.0.platform.deadline();
+        self.ask_until(order, api, tenant, said, deadline, Some(charge)).await
+    }
+
+    /// Whether a client's quota is judged with its question: nobody else hears what came of it, or not for that reason.
+    pub fn judges_with(&self, tenant: &Tenant, api: usize, said: Directives) -> bool {
+        self.0.cache.shared().is_some() || Self::goes_past(tenant, api, said)
+    }
+
     /// Protects and sends, however the answer is used.
-    async fn fetch(&self, order: Order, api: usize, tenant: &Arc<Tenant>, deadline: Instant) -> Fetched {
+    async fn fetch(
+        &self,
+        order: Order,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        deadline: Instant,
+        charge: Option<&Charge>,
+        turned: Option<Turned>,
+    ) -> Fetched {
         // What is not sent costs nothing: neither callers nor the one that tries are to be refused for the quota.
         if let Some(wait) = self.0.platform.suspended(tenant.index, api) {
             return Fetched::without(UpstreamError::Suspended(wait).into());
@@ -221,12 +276,24 @@ impl Asker {
         let protected = protect(&order, api, tenant, &key);
         // What the patient is called is not kept while the platform thinks, but while a token is changed.
         let kept = tenant.keyring.has_others().then_some(order);
-        let (turn, limit_time) = self.0.limits.turn(tenant.index, api, lane, deadline).await;
-        let turn = match turn {
-            Ok(turn) => turn,
+        let turned = match turned {
+            Some(turned) => turned,
+            None => {
+                self.0
+                    .limits
+                    .leave(tenant.index, api, lane, deadline, charge, None)
+                    .await
+            }
+        };
+        let Turned { result, waited, local } = turned;
+        let turn = match result {
+            Ok(Leave::Go(turn, _)) => turn,
+            // Nothing was looked up, so nothing was found.
+            Ok(_) => return Fetched::without(NoReply::Lost),
             Err(no_turn) => {
                 return Fetched {
-                    limit_time,
+                    limit_time: waited,
+                    local,
                     ..Fetched::without(no_turn.into())
                 };
             }
@@ -253,9 +320,42 @@ impl Asker {
             result: sent.result.map_err(|error| NoReply::Upstream(told(error))),
             attempts: sent.attempts,
             upstream_time: sent.took,
-            limit_time,
+            limit_time: waited,
             resigned: sent.resigned,
             tries: sent.tries,
+            local,
+        }
+    }
+}
+
+/// A question's way past the limits.
+struct Way<'a> {
+    limits: &'a Limits,
+    tenant: usize,
+    api: usize,
+    lane: Lane,
+    deadline: Instant,
+    charge: Option<&'a Charge>,
+}
+
+impl Gate for Way<'_> {
+    async fn leave(&self, look_up: LookUp<'_>) -> Turned {
+        self.limits
+            .leave(
+                self.tenant,
+                self.api,
+                self.lane,
+                self.deadline,
+                self.charge,
+                Some(&look_up),
+            )
+            .await
+    }
+
+    async fn pay(&self) -> Result<(), NoReply> {
+        match self.charge {
+            Some(charge) => self.limits.pay(charge).await.map_err(NoReply::Limited),
+            None => Ok(()),
         }
     }
 }
@@ -295,7 +395,7 @@ impl Asker {
         // Once more under the first: the platform may change over between two attempts.
         others.extend(refused_all.then(|| Arc::clone(key)));
         for other in others {
-            if !turn.repeats().take() {
+            if !turn.repeats().take().await {
                 return sent;
             }
             let again = platform.send(protect(order, api, tenant, &other), turn.repeats(), deadline);
@@ -358,6 +458,13 @@ impl Verdict {
             Some(Class::Auth) => Self::Refused,
             _ => Self::Unclear,
         }
+    }
+}
+
+/// Behind the cache, which has to know a flight that ran out of time, whatever it spent it on.
+fn told(asked: &mut Asked) {
+    if never_went(asked) {
+        asked.fetched.result = Err(UpstreamError::TurnTimeout.into());
     }
 }
 

@@ -57,6 +57,7 @@ use crate::clock::Clock;
 use crate::config::Language;
 use crate::edge::connection::Body;
 use crate::edge::peer::Peer;
+use crate::limit::Charge;
 use crate::rejection::Rejection;
 use crate::seen::Seen;
 use crate::snapshot::Snapshot;
@@ -66,6 +67,7 @@ use crate::tenant::Tenant;
 use crate::upstream::reply::Reply;
 use ask::{Asker, NoReply};
 use cache::directives::Directives;
+use cache::flight::Asked;
 use cache::status::Passage;
 use merge::{Merged, Terms};
 use notes::Notes;
@@ -132,7 +134,7 @@ impl Road {
         let today = Date::in_china(self.clock.now());
         let (question, tenant) = understand(&self.snapshot, client, &route, &body, content_type, today, notes)?;
         drop(body);
-        self.admit(client, tenant, route.api, &question, notes)?;
+        let charge = self.admit(client, tenant, route.api, &question, notes)?;
         if let Some(seen) = &self.seen {
             for order in question.orders() {
                 seen.note(tenant.index, order);
@@ -140,8 +142,11 @@ impl Road {
         }
         let said = Directives::of(&head.headers);
         match question {
-            Question::One(order) => self.ask(order, route.api, tenant, said, notes).await,
+            Question::One(order) => self.ask(order, route.api, tenant, said, charge, notes).await,
             Question::ByType(orders) => {
+                if let Some(charge) = charge {
+                    Box::pin(self.pay(&charge, notes)).await?;
+                }
                 let language = service::language(&head.headers).unwrap_or(notes.answers.language);
                 // In a box, so that the requests that are one question have not the room for six.
                 Box::pin(self.ask_each(orders, route.api, tenant, said, language, notes)).await
@@ -149,7 +154,8 @@ impl Road {
         }
     }
 
-    /// Whether the client may ask so much; what is left of its quota is told with the answer.
+    /// Whether the client may ask so much; what is left of its quota is told with the answer. Where gateways share a
+    /// store, gives what it owes there.
     fn admit(
         &self,
         client: &Client,
@@ -157,12 +163,23 @@ impl Road {
         api: usize,
         question: &Question,
         notes: &mut Notes,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Option<Box<Charge>>, Rejection> {
         let orders = question.orders().len();
         let limits = self.asker.limits();
+        if limits.are_shared() {
+            return Ok(limits.charge(client.index, tenant.index, api, orders));
+        }
         limits
             .admit(client.index, tenant.index, api, orders, &mut notes.standings)
-            .map_err(Rejection::QuotaExceeded)
+            .map_err(Rejection::QuotaExceeded)?;
+        Ok(None)
+    }
+
+    /// Takes what a client owes.
+    async fn pay(&self, charge: &Charge, notes: &mut Notes) -> Result<(), Rejection> {
+        let paid = self.asker.limits().pay(charge).await;
+        notes.charged(charge);
+        paid.map_err(Rejection::QuotaExceeded)
     }
 
     /// Gets the answer, from the platform if need be, and relays it.
@@ -172,9 +189,13 @@ impl Road {
         api: usize,
         tenant: &Arc<Tenant>,
         said: Directives,
+        charge: Option<Box<Charge>>,
         notes: &mut Notes,
     ) -> Result<Response<Body>, Rejection> {
-        let mut asked = self.asker.ask(order, api, tenant, said).await;
+        let mut asked = match charge {
+            None => self.asker.ask(order, api, tenant, said).await,
+            Some(charge) => Box::pin(self.ask_charged(order, api, tenant, said, &charge, notes)).await?,
+        };
         notes.exchange.tries = std::mem::take(&mut asked.fetched.tries);
         notes.exchange.attempts = asked.fetched.attempts;
         notes.exchange.upstream_time = asked.fetched.upstream_time;
@@ -184,6 +205,31 @@ impl Road {
             self.note_clock(notes);
         }
         self.relay(api, asked.fetched.result, notes)
+    }
+
+    /// The same for a client that owes for it. What is asked past the cache, or where gateways share it, is judged together
+    /// with its tenant's quota; else before the cache, since what others hear must not hang on a client's quota.
+    async fn ask_charged(
+        &self,
+        order: Order,
+        api: usize,
+        tenant: &Arc<Tenant>,
+        said: Directives,
+        charge: &Charge,
+        notes: &mut Notes,
+    ) -> Result<Asked, Rejection> {
+        if !self.asker.judges_with(tenant, api, said) {
+            self.pay(charge, notes).await?;
+            return Ok(self.asker.ask(order, api, tenant, said).await);
+        }
+        let asked = self.asker.ask_charged(order, api, tenant, said, charge).await;
+        if charge.is_settled() {
+            notes.charged(charge);
+        } else {
+            // It did not come to the limits.
+            self.pay(charge, notes).await?;
+        }
+        Ok(asked)
     }
 
     /// A signature was refused: tells how far our clock is off, if it is.

@@ -7,6 +7,7 @@ use crate::client::Answers;
 use crate::forward::audited::Audited;
 use crate::forward::cache::flight::Asked;
 use crate::forward::cache::status::Passage;
+use crate::limit::Charge;
 use crate::limit::headers::Standings;
 use crate::telemetry::exchange::{Exchange, FieldName, Findings};
 
@@ -72,7 +73,11 @@ impl Notes {
 
     /// How what was asked came past the cache, for one answer made of all. That an older answer serves is told (P9).
     pub fn passed<'a>(&mut self, asked: impl IntoIterator<Item = &'a Asked>) {
+        let mut away = false;
         for asked in asked {
+            if asked.fetched.local {
+                self.by_own_part();
+            }
             let exchange = &mut self.exchange;
             let passage = asked.passage;
             exchange.passage = Some(exchange.passage.map_or(passage, |others| others.together(passage)));
@@ -81,10 +86,31 @@ impl Notes {
                 exchange.error = Some(error);
                 exchange.error_detail = detail;
             }
+            if asked.fell_back {
+                away = true;
+            }
             if matches!(passage, Passage::Kept { stale: true, .. }) && !exchange.stale {
                 exchange.stale = true;
                 self.warn("cache", "stale");
             }
+        }
+        if away {
+            self.warn("cache", "local");
+        }
+    }
+
+    /// What a client owed at the store that gateways share was judged.
+    pub fn charged(&mut self, charge: &Charge) {
+        self.standings = charge.standings();
+        if charge.is_local() {
+            self.by_own_part();
+        }
+    }
+
+    /// The store that gateways share is away, so quotas are this gateway's part (P9).
+    fn by_own_part(&mut self) {
+        if !self.warnings.contains("limits=local") {
+            self.warn("limits", "local");
         }
     }
 

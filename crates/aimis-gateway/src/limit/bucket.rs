@@ -1,4 +1,5 @@
-//! A quota: so many at once, so many a second in the long run (GCRA, by governor).
+//! A quota: so many at once, so many a second in the long run (GCRA, by governor). Where gateways share a store, this is
+//! what one of them goes by while that is away: its part of the quota, by an own count.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,7 +8,9 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
+use super::part::Part;
 use crate::clock::{Clock, Moment};
+use crate::store::Store;
 
 /// The clock, for one who has just looked at it, as whoever takes of a bucket has.
 #[derive(Clone)]
@@ -23,9 +26,14 @@ impl governor::clock::Clock for SameMoment {
 
 /// Counts against one quota.
 pub(super) struct Bucket {
-    limiter: RateLimiter<NotKeyed, InMemoryState, SameMoment, StateInformationMiddleware>,
+    counter: Counter,
     burst: NonZeroU32,
     period: Duration,
+}
+
+enum Counter {
+    Whole(RateLimiter<NotKeyed, InMemoryState, SameMoment, StateInformationMiddleware>),
+    Part(Part),
 }
 
 impl Bucket {
@@ -36,10 +44,23 @@ impl Bucket {
         let quota = Quota::with_period(period)
             .expect("a period of a nanosecond at least is a quota")
             .allow_burst(burst);
+        let limiter = RateLimiter::direct_with_clock(quota, SameMoment(clock.clone())).with_middleware();
         Self {
-            limiter: RateLimiter::direct_with_clock(quota, SameMoment(clock.clone())).with_middleware(),
+            counter: Counter::Whole(limiter),
             burst,
             period,
+        }
+    }
+
+    /// The same, or where gateways share a store, this one's part of it.
+    pub(super) fn beside(store: Option<&Store>, period: Duration, burst: u32, clock: &Clock) -> Self {
+        let whole = Self::new(period, burst, clock);
+        match store {
+            None => whole,
+            Some(store) => Self {
+                counter: Counter::Part(Part::new(store.replicas(), clock)),
+                ..whole
+            },
         }
     }
 
@@ -50,19 +71,28 @@ impl Bucket {
     /// When there will be enough, if nobody else takes of it; nothing is taken then.
     pub(super) fn take(&self, weight: u32) -> Result<u32, Moment> {
         let weight = NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN).min(self.burst);
-        match self.limiter.check_n(weight).expect("never more than the burst") {
-            Ok(state) => Ok(state.remaining_burst_capacity()),
-            Err(until) => Err(until.earliest_possible().into()),
+        match &self.counter {
+            Counter::Whole(limiter) => match limiter.check_n(weight).expect("never more than the burst") {
+                Ok(state) => Ok(state.remaining_burst_capacity()),
+                Err(until) => Err(until.earliest_possible().into()),
+            },
+            Counter::Part(part) => part.take(weight.get(), self.period, self.burst.get()),
         }
     }
 
     pub(super) fn burst(&self) -> u32 {
-        self.burst.get()
+        match &self.counter {
+            Counter::Whole(_) => self.burst.get(),
+            Counter::Part(part) => part.burst(self.burst.get()),
+        }
     }
 
     /// The time from one to the next.
     pub(super) fn period(&self) -> Duration {
-        self.period
+        match &self.counter {
+            Counter::Whole(_) => self.period,
+            Counter::Part(part) => part.period(self.period),
+        }
     }
 }
 

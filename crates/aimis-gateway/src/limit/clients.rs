@@ -4,12 +4,17 @@
 //! Clients and APIs are configured, so there are as many counters as both make, and no request adds one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bucket::Bucket;
 use super::headers::{Standing, Standings};
 use super::{Limit, Limited};
 use crate::clock::{Clock, Moment};
 use crate::config::{self, Config};
+use crate::store::Store;
+
+/// What a caller sees its quotas called, the narrower first.
+pub(super) const NAMES: [&str; 2] = ["client-api", "client"];
 
 /// The quotas of all clients.
 pub(super) struct ClientLimits {
@@ -28,7 +33,13 @@ struct OfClient {
 impl ClientLimits {
     /// As configured; whoever asks where no clients are configured is one client. Those that were there `before` under
     /// the same quotas go on with what was counted.
-    pub(super) fn after(before: Option<&Self>, config: &Config, apis: usize, clock: &Clock) -> Self {
+    pub(super) fn after(
+        before: Option<&Self>,
+        config: &Config,
+        apis: usize,
+        store: Option<&Store>,
+        clock: &Clock,
+    ) -> Self {
         let of = |name: Option<&config::Text>, own: Option<&config::OwnClientQuota>| {
             let quotas = config::OwnClientQuota::over(own, &config.limits);
             let mut old = before.into_iter().flat_map(|before| &before.all);
@@ -38,7 +49,7 @@ impl ClientLimits {
             let [whole, api] = &quotas;
             let bucket = |quota: &config::ClientQuota| {
                 let period = quota.rate_per_s.period()?;
-                Some(Bucket::new(period, quota.burst, clock))
+                Some(Bucket::beside(store, period, quota.burst, clock))
             };
             Arc::new(OfClient {
                 whole: bucket(whole),
@@ -57,6 +68,16 @@ impl ClientLimits {
         }
     }
 
+    /// A client's name, if it has one, and its quotas, for one API and in all; `None` for one without any.
+    #[expect(clippy::type_complexity, reason = "a name, and two pairs of period and burst")]
+    pub(super) fn quotas(&self, client: usize) -> Option<(Option<&str>, [Option<(Duration, u32)>; 2])> {
+        let of = self.all.get(client)?;
+        let [whole, api] = &of.quotas;
+        let quotas = [api, whole].map(|quota| Some((quota.rate_per_s.period()?, quota.burst)));
+        let has_any = quotas.iter().any(Option::is_some);
+        has_any.then(|| (of.name.as_deref(), quotas))
+    }
+
     /// Takes `weight` of the quotas of `client`, by its position, and notes in `standings` what is left. The narrower
     /// is asked first: what it gave is gone if the wider refuses.
     ///
@@ -71,7 +92,7 @@ impl ClientLimits {
         standings: &mut Standings,
     ) -> Result<(), Limited> {
         let Some(of) = self.all.get(client) else { return Ok(()) };
-        for (name, bucket) in [("client-api", of.apis[api].as_ref()), ("client", of.whole.as_ref())] {
+        for (name, bucket) in NAMES.into_iter().zip([of.apis[api].as_ref(), of.whole.as_ref()]) {
             let Some(bucket) = bucket else { continue };
             match bucket.take(weight) {
                 Ok(left) => standings.note(Standing::passed(name, bucket, left)),

@@ -14,6 +14,7 @@ use super::pace::{Outcome, Pace};
 use super::{Limit, Limited, NoTurn};
 use crate::clock::{Clock, Moment};
 use crate::config;
+use crate::store::Store;
 
 /// Whether a newcomer may go.
 pub(super) enum Entry<T> {
@@ -41,8 +42,26 @@ pub(super) enum Obstacle {
 struct Waiting<T> {
     item: T,
     weight: u32,
-    /// The batches' quota was taken of already.
-    paid: bool,
+    paid: Paid,
+}
+
+/// What was taken of quotas already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paid {
+    /// None.
+    Nothing,
+    /// The batches'.
+    Batch,
+    /// All: the store that gateways share has judged.
+    All,
+}
+
+/// What the store said of a tenant's quota.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    pub(super) left: u32,
+    pub(super) burst: u32,
+    pub(super) period: Duration,
 }
 
 /// What is on its way for one tenant, and who waits.
@@ -62,17 +81,21 @@ pub(super) struct Gate<T> {
     watch: [Option<(Ticket, Moment)>; 2],
     /// What was left of the quota when it was last taken of.
     left: Option<(u32, Moment)>,
+    /// The same of the quota that gateways share, while the store is there.
+    told: Option<(Told, Moment)>,
 }
 
 impl<T> Gate<T> {
     /// For a tenant with `quota`.
-    pub(super) fn new(limits: &config::Limits, quota: &config::TenantQuota, clock: &Clock) -> Self {
+    pub(super) fn new(
+        limits: &config::Limits,
+        quota: &config::TenantQuota,
+        store: Option<&Store>,
+        clock: &Clock,
+    ) -> Self {
         let batch_percent = 100 - limits.interactive_percent;
-        let period = quota.rate_per_s.period();
-        let whole = period.map(|period| Bucket::new(period, quota.burst, clock));
-        let batch = period
-            .filter(|_| batch_percent < 100)
-            .map(|period| Bucket::new(period * 100 / batch_percent, quota.burst * batch_percent / 100, clock));
+        let bucket = |(period, burst)| Bucket::beside(store, period, burst, clock);
+        let [whole, batch] = quotas(limits, quota).map(|quota| quota.map(bucket));
         Self {
             max_wait: limits.max_wait,
             batch_percent: batch_percent as usize,
@@ -85,19 +108,22 @@ impl<T> Gate<T> {
             blocked: [None; 2],
             watch: [None; 2],
             left: None,
+            told: None,
         }
     }
 
     /// A question of `weight` comes. `make` is only asked for who it is if it has to wait.
-    pub(super) fn enter(&mut self, now: Moment, lane: Lane, weight: u32, make: impl FnOnce() -> T) -> Entry<T> {
+    pub(super) fn enter(
+        &mut self,
+        now: Moment,
+        lane: Lane,
+        weight: u32,
+        mut paid: Paid,
+        make: impl FnOnce() -> T,
+    ) -> Entry<T> {
         if let Some(wait) = self.closed(now) {
-            return Entry::Refused(NoTurn::Limited(Limited {
-                limit: Limit::Platform,
-                wait,
-                standing: None,
-            }));
+            return Entry::Refused(closed(wait));
         }
-        let mut paid = false;
         let obstacle = if self.line.is_free(lane) {
             match self.pass(now, lane, weight, &mut paid) {
                 Ok(()) => return Entry::Passes,
@@ -137,6 +163,27 @@ impl<T> Gate<T> {
             }
             Err(_) => Entry::Refused(self.no_room(now, obstacle)),
         }
+    }
+
+    /// Takes a place for one whose quota the store judges, if there is one and nobody waits for it.
+    ///
+    /// # Errors
+    /// When everything is refused.
+    pub(super) fn try_place(&mut self, now: Moment, lane: Lane) -> Result<bool, NoTurn> {
+        match self.closed(now) {
+            Some(wait) => Err(closed(wait)),
+            None => Ok(self.line.is_free(lane) && self.pass(now, lane, 0, &mut Paid::All).is_ok()),
+        }
+    }
+
+    /// The store let a question go: this gateway's part knows of it, for when the store is away.
+    pub(super) fn granted(&mut self, now: Moment, lane: Lane, weight: u32, told: Option<Told>) {
+        let batch = self.batch.as_ref().filter(|_| lane == Lane::Batch);
+        for bucket in batch.into_iter().chain(&self.whole) {
+            // One that has no more has none.
+            let _ = bucket.take(weight);
+        }
+        self.told = told.map(|told| (told, now));
     }
 
     /// Who may go now that something changed; to be asked until nobody may.
@@ -269,6 +316,10 @@ impl<T> Gate<T> {
 
     /// What is left of the quota; `None` where there is none.
     pub(super) fn tokens(&self, now: Moment) -> Option<f64> {
+        if let Some((told, at)) = self.told {
+            let back = now.since(at).as_secs_f64() / told.period.as_secs_f64();
+            return Some((f64::from(told.left) + back).min(told.burst.into()));
+        }
         let whole = self.whole.as_ref()?;
         let burst = f64::from(whole.burst());
         Some(self.left.map_or(burst, |(left, at)| {
@@ -277,7 +328,7 @@ impl<T> Gate<T> {
     }
 
     /// Takes a place and the quota.
-    fn pass(&mut self, now: Moment, lane: Lane, weight: u32, paid: &mut bool) -> Result<(), Obstacle> {
+    fn pass(&mut self, now: Moment, lane: Lane, weight: u32, paid: &mut Paid) -> Result<(), Obstacle> {
         let limit = self.pace.limit();
         let of_lane = match lane {
             Lane::Interactive => limit,
@@ -288,19 +339,22 @@ impl<T> Gate<T> {
             return Err(Obstacle::Place);
         }
         if lane == Lane::Batch
-            && !*paid
+            && *paid == Paid::Nothing
             && let Some(bucket) = &self.batch
         {
             bucket
                 .take(weight)
                 .map_err(|until| Obstacle::Quota { until, batch: true })?;
-            *paid = true;
+            *paid = Paid::Batch;
         }
-        if let Some(bucket) = &self.whole {
+        if *paid != Paid::All
+            && let Some(bucket) = &self.whole
+        {
             let left = bucket
                 .take(weight)
                 .map_err(|until| Obstacle::Quota { until, batch: false })?;
             self.left = Some((left, now));
+            self.told = None;
         }
         self.held[lane.index()] += 1;
         Ok(())
@@ -338,4 +392,22 @@ impl<T> Gate<T> {
             standing: self.bucket(batch).map(|bucket| Standing::refused(name, bucket, wait)),
         })
     }
+}
+
+/// Period and burst of a tenant's quota, and of the batches' share of it.
+pub(super) fn quotas(limits: &config::Limits, quota: &config::TenantQuota) -> [Option<(Duration, u32)>; 2] {
+    let batch_percent = 100 - limits.interactive_percent;
+    let period = quota.rate_per_s.period();
+    let batch = period
+        .filter(|_| batch_percent < 100)
+        .map(|period| (period * 100 / batch_percent, (quota.burst * batch_percent / 100).max(1)));
+    [period.map(|period| (period, quota.burst)), batch]
+}
+
+fn closed(wait: Duration) -> NoTurn {
+    NoTurn::Limited(Limited {
+        limit: Limit::Platform,
+        wait,
+        standing: None,
+    })
 }

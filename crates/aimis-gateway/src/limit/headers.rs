@@ -30,6 +30,17 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// A quota of `burst`, one every `period`, which has `left` and more after `reset`.
+    pub(super) fn of(name: &'static str, (period, burst): (Duration, u32), left: u32, reset: Option<Duration>) -> Self {
+        Self {
+            name,
+            burst,
+            window: period.saturating_mul(burst),
+            left,
+            reset: reset.unwrap_or_else(|| period.saturating_mul(burst.saturating_sub(left))),
+        }
+    }
+
     /// `bucket` let a question pass, and has `left`.
     pub(super) fn passed(name: &'static str, bucket: &Bucket, left: u32) -> Self {
         Self {

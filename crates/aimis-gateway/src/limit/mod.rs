@@ -3,8 +3,10 @@
 //! | file | is |
 //! |---|---|
 //! | `bucket` | one quota (GCRA) |
+//! | `part` | a gateway's part of one that it shares |
 //! | `clients` | the quotas of clients |
 //! | `tap` | what lets a tenant's questions to the platform, shared by all workers |
+//! | `shared` | the same where gateways share a store |
 //! | `gate` | its decisions, pure |
 //! | `line` | who waits before it, pure |
 //! | [`pace`] | how many go at a time, pure |
@@ -18,6 +20,8 @@ mod gate;
 pub mod headers;
 mod line;
 pub mod pace;
+mod part;
+mod shared;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -32,6 +36,8 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::snapshot::Snapshot;
+use crate::store::Store;
+use crate::store::look::LookUp;
 use crate::telemetry::labels::LimitDecision;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
@@ -41,6 +47,7 @@ use headers::{Standing, Standings};
 use tap::Tap;
 
 pub use line::Lane;
+pub use shared::{Charge, Leave, Turned};
 pub use tap::{Repeats, Turn};
 
 /// `usage` of a doctor who looks.
@@ -87,7 +94,9 @@ pub struct Limits {
     tenants: Vec<Arc<Tenant>>,
     /// By API.
     weights: Vec<u32>,
+    apis: Vec<&'static str>,
     legacy_headers: bool,
+    are_shared: bool,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
@@ -95,15 +104,17 @@ pub struct Limits {
 impl Limits {
     /// As configured.
     pub fn new(config: &Config, snapshot: &Snapshot, clock: &Clock, metrics: &Arc<Metrics>, log: &Log) -> Arc<Self> {
-        Self::after(None, config, snapshot, clock, metrics, log)
+        Self::after(None, config, snapshot, None, clock, metrics, log)
     }
 
     /// As configured, and with what was counted by those `before`: of tenants and clients that stay and whose quotas
-    /// do. Of a tenant whose quota is another only that the platform has had enough of it.
+    /// do. Of a tenant whose quota is another only that the platform has had enough of it. With a `store`, quotas are
+    /// counted there.
     pub fn after(
         before: Option<&Self>,
         config: &Config,
         snapshot: &Snapshot,
+        store: Option<&Arc<Store>>,
         clock: &Clock,
         metrics: &Arc<Metrics>,
         log: &Log,
@@ -111,7 +122,7 @@ impl Limits {
         let apis = snapshot.apis.names();
         let taps = snapshot.tenants.all().iter().map(|tenant| {
             let who = (tenant.index, tenant.name.clone());
-            let tap = Tap::new(config, who, clock, Arc::clone(metrics), log.clone());
+            let tap = Tap::new(config, who, store, clock, Arc::clone(metrics), log.clone());
             let old = before.and_then(|before| {
                 let at = before.tenants.iter().position(|old| old.is_same(tenant))?;
                 Some(&before.taps[at])
@@ -122,11 +133,19 @@ impl Limits {
             }
         });
         let limits = Self {
-            clients: ClientLimits::after(before.map(|before| &before.clients), config, apis.len(), clock),
+            clients: ClientLimits::after(
+                before.map(|before| &before.clients),
+                config,
+                apis.len(),
+                store.map(|store| &**store),
+                clock,
+            ),
             taps: taps.collect(),
             tenants: snapshot.tenants.all().to_vec(),
             weights: apis.iter().map(|api| config.limits.weights.of(api)).collect(),
+            apis,
             legacy_headers: config.limits.legacy_headers,
+            are_shared: store.is_some(),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
         };
@@ -147,8 +166,7 @@ impl Limits {
         orders: usize,
         standings: &mut Standings,
     ) -> Result<(), Limited> {
-        let orders = u32::try_from(orders).unwrap_or(u32::MAX);
-        let weight = self.weights[api].saturating_mul(orders);
+        let weight = self.weight(api, orders);
         let admitted = self.clients.admit(self.clock.moment(), client, api, weight, standings);
         if admitted.is_err() {
             self.metrics.limits.decision(tenant, LimitDecision::RefusedClient).inc();
@@ -165,7 +183,45 @@ impl Limits {
         lane: Lane,
         deadline: Instant,
     ) -> (Result<Turn, NoTurn>, Duration) {
-        self.taps[tenant].turn(lane, self.weights[api], deadline).await
+        let turned = self.leave(tenant, api, lane, deadline, None, None).await;
+        let turn = turned.result.map(|leave| match leave {
+            Leave::Go(turn, _) => turn,
+            _ => unreachable!("nothing was looked up"),
+        });
+        (turn, turned.waited)
+    }
+
+    /// The same, where gateways share a store with what the client owes and what is looked up in the same call.
+    pub async fn leave(
+        &self,
+        tenant: usize,
+        api: usize,
+        lane: Lane,
+        deadline: Instant,
+        charge: Option<&Charge>,
+        look_up: Option<&LookUp<'_>>,
+    ) -> Turned {
+        let (tap, weight) = (&self.taps[tenant], self.weights[api]);
+        let Some(shared) = &tap.shared else {
+            let (result, waited) = tap.turn(lane, weight, deadline).await;
+            return Turned {
+                result: result.map(|turn| Leave::Go(turn, None)),
+                waited,
+                local: false,
+            };
+        };
+        // In a box: a gateway by itself has no room for it.
+        Box::pin(self.leave_shared(tap, shared, (lane, weight, deadline), charge, look_up)).await
+    }
+
+    /// Whether gateways share a store, and count quotas there.
+    pub fn are_shared(&self) -> bool {
+        self.are_shared
+    }
+
+    fn weight(&self, api: usize, orders: usize) -> u32 {
+        let orders = u32::try_from(orders).unwrap_or(u32::MAX);
+        self.weights[api].saturating_mul(orders)
     }
 
     /// Whether there is room for a question of an API that would be missed by nobody else, batches among them. Nothing is

@@ -10,12 +10,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::gate::{Entry, Gate, Obstacle};
+use super::gate::{Entry, Gate, Obstacle, Paid, Told};
 use super::line::{Lane, Ticket};
 use super::pace::Outcome;
+use super::shared::Shared;
 use super::{Limit, Limited, NoTurn};
 use crate::clock::{Clock, Moment};
 use crate::config::{Config, OwnTenantQuota, TenantQuota};
+use crate::store::Store;
 use crate::telemetry::event::Event;
 use crate::telemetry::labels::{LimitDecision, WaitedFor};
 use crate::telemetry::log::Log;
@@ -35,6 +37,8 @@ pub(super) struct Tap {
     metrics: Arc<Metrics>,
     log: Log,
     lines: Throttle,
+    /// Its quota at the store, where gateways share one.
+    pub(super) shared: Option<Shared>,
 }
 
 /// What it goes by. As long as these are equal, so is what was counted.
@@ -70,6 +74,7 @@ impl Tap {
     pub(super) fn new(
         config: &Config,
         (tenant, name): (usize, TenantName),
+        store: Option<&Arc<Store>>,
         clock: &Clock,
         metrics: Arc<Metrics>,
         log: Log,
@@ -78,8 +83,8 @@ impl Tap {
         let quota = OwnTenantQuota::over(config.tenants[tenant].limits.as_ref(), &limits.tenant);
         Self {
             tenant,
-            name,
-            gate: Mutex::new(Gate::new(limits, &quota, clock)),
+            gate: Mutex::new(Gate::new(limits, &quota, store.map(|store| &**store), clock)),
+            shared: store.map(|store| Shared::new(store, name.as_str(), limits, &quota)),
             rules: Rules {
                 max_wait: limits.max_wait,
                 closed: limits.closed,
@@ -92,6 +97,7 @@ impl Tap {
             metrics,
             log,
             lines: Throttle::new(config.log.repeat_interval, clock.clone()),
+            name,
         }
     }
 
@@ -115,10 +121,23 @@ impl Tap {
         weight: u32,
         deadline: Instant,
     ) -> (Result<Turn, NoTurn>, Duration) {
+        let (result, waited, decision) = self.enter(lane, weight, Paid::Nothing, deadline).await;
+        self.count(decision);
+        (result, waited)
+    }
+
+    /// The same for one that has `paid` for some of it, and tells what was decided.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        lane: Lane,
+        weight: u32,
+        paid: Paid,
+        deadline: Instant,
+    ) -> (Result<Turn, NoTurn>, Duration, LimitDecision) {
         let mut waiter = None;
         let (came, entry) = self.change(|gate, now| {
             let make = || Arc::clone(waiter.insert(Arc::<Waiter>::default()));
-            (now, gate.enter(now, lane, weight, make))
+            (now, gate.enter(now, lane, weight, paid, make))
         });
         let mut began = came;
         let (result, decision) = match entry {
@@ -136,16 +155,48 @@ impl Tap {
                 (result, result.map_or_else(decision_of, |()| LimitDecision::Waited))
             }
         };
+        let turn = result.map(|()| self.begun(lane, weight, began));
+        (turn, began.since(came), decision)
+    }
+
+    /// A place, if there is one at once, for a question whose quota the store judges.
+    pub(super) fn try_place(self: &Arc<Self>, lane: Lane, weight: u32) -> Result<Option<Turn>, NoTurn> {
+        let (now, place) = self.change(|gate, now| (now, gate.try_place(now, lane)));
+        Ok(place?.then(|| self.begun(lane, weight, now)))
+    }
+
+    /// The store let a question go, and told how it stands with the quota.
+    pub(super) fn granted(&self, lane: Lane, weight: u32, told: Option<Told>) {
+        self.change(|gate, now| gate.granted(now, lane, weight, told));
+    }
+
+    /// Counts a decision.
+    pub(super) fn count(&self, decision: LimitDecision) {
         self.metrics.limits.decision(self.tenant, decision).inc();
-        let turn = result.map(|()| Turn {
+    }
+
+    /// Notes how long a question waited for the quota.
+    pub(super) fn waited(&self, wait: Duration) {
+        self.metrics
+            .limits
+            .waited(WaitedFor::Tenant)
+            .observe(wait.as_secs_f64());
+    }
+
+    /// The time.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn begun(self: &Arc<Self>, lane: Lane, weight: u32, began: Moment) -> Turn {
+        Turn {
             tap: Arc::clone(self),
             lane,
             weight,
             began,
             ended: None,
             outcome: Outcome::Unknown,
-        });
-        (turn, began.since(came))
+        }
     }
 
     /// Whether a question of `weight` would be missed by nobody.
@@ -270,7 +321,7 @@ fn waited_for(obstacle: Obstacle) -> WaitedFor {
     }
 }
 
-fn decision_of(refusal: NoTurn) -> LimitDecision {
+pub(super) fn decision_of(refusal: NoTurn) -> LimitDecision {
     match refusal {
         NoTurn::Limited(Limited { limit, .. }) => match limit {
             Limit::Client => LimitDecision::RefusedClient,
@@ -357,7 +408,13 @@ impl Repeats {
 
     /// Takes what the question weighs of the tenant's quota once more; false if there is not enough, if others wait
     /// for it, or if the tap is closed.
-    pub fn take(&self) -> bool {
+    pub async fn take(&self) -> bool {
+        if let Some(shared) = &self.tap.shared
+            && self.is_open()
+            && let Some(taken) = Box::pin(shared.take_again(self.weight)).await
+        {
+            return taken;
+        }
         self.tap.change(|gate, now| gate.repeat(now, self.weight))
     }
 }

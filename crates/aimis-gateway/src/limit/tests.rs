@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use super::gate::{Entry, Gate};
+use super::gate::{Entry, Gate, Paid};
 use super::line::{Lane, Ticket};
 use super::pace::Outcome;
 use super::tap::{Tap, Turn};
@@ -32,7 +32,7 @@ fn config(limits: &str, tenant: &str) -> Config {
 }
 
 fn gate(config: &Config, clock: &Clock) -> Gate<u32> {
-    Gate::new(&config.limits, &config.limits.tenant, clock)
+    Gate::new(&config.limits, &config.limits.tenant, None, clock)
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ proptest! {
         for (name, step) in (0_u32..).zip(steps) {
             let now = clock.moment();
             match step {
-                Step::Enter(lane, weight) => match gate.enter(now, lane, weight, || name) {
+                Step::Enter(lane, weight) => match gate.enter(now, lane, weight, Paid::Nothing, || name) {
                     Entry::Passes => {
                         busy.push(lane);
                         passed.push((now_ms, weight, lane));
@@ -148,14 +148,17 @@ fn a_flood_of_batches_leaves_the_doctors_their_share() {
     for round in 0..20_000_u64 {
         clock.advance(Duration::from_millis(5));
         let now = clock.moment();
-        if matches!(gate.enter(now, Lane::Batch, 1, || 0), Entry::Passes) {
+        if matches!(gate.enter(now, Lane::Batch, 1, Paid::Nothing, || 0), Entry::Passes) {
             batches += 1;
             gate.leave(now, Lane::Batch, Outcome::Unknown, now);
         }
         // 2.5 a second of the 3 that are theirs.
         if round % 80 == 0 {
             assert!(
-                matches!(gate.enter(now, Lane::Interactive, 1, || 0), Entry::Passes),
+                matches!(
+                    gate.enter(now, Lane::Interactive, 1, Paid::Nothing, || 0),
+                    Entry::Passes
+                ),
                 "{round}"
             );
             gate.leave(now, Lane::Interactive, Outcome::Unknown, now);
@@ -171,7 +174,7 @@ fn batches_leave_places_free_and_one_place_is_theirs_in_any_case() {
         let config = config("queue = 0", &format!("rate_per_s = 0\nin_flight = {in_flight}"));
         let clock = Clock::manual(0);
         let mut gate = gate(&config, &clock);
-        let mut enter = |lane| matches!(gate.enter(clock.moment(), lane, 1, || 0), Entry::Passes);
+        let mut enter = |lane| matches!(gate.enter(clock.moment(), lane, 1, Paid::Nothing, || 0), Entry::Passes);
         assert_eq!((0..20).filter(|_| enter(Lane::Batch)).count(), theirs);
         assert_eq!((0..20).filter(|_| enter(Lane::Interactive)).count(), in_flight - theirs);
     }
@@ -182,7 +185,7 @@ fn who_waits_for_a_place_looks_at_no_clock() {
     let config = config("", "rate_per_s = 10\nburst = 3\nin_flight = 3");
     let clock = Clock::manual(0);
     let mut gate = gate(&config, &clock);
-    let enter = |gate: &mut Gate<u32>, lane| gate.enter(clock.moment(), lane, 1, || 0);
+    let enter = |gate: &mut Gate<u32>, lane| gate.enter(clock.moment(), lane, 1, Paid::Nothing, || 0);
     // Of the batches' own quota there are two.
     assert!(matches!(enter(&mut gate, Lane::Batch), Entry::Passes));
     gate.leave(clock.moment(), Lane::Batch, Outcome::Unknown, clock.moment());
@@ -216,11 +219,17 @@ fn who_waits_for_the_quota_again_is_told_again() {
     let now = clock.moment();
     let mut gate = gate(&config, &clock);
     for _ in 0..2 {
-        assert!(matches!(gate.enter(now, Lane::Batch, 1, || 0), Entry::Passes));
+        assert!(matches!(
+            gate.enter(now, Lane::Batch, 1, Paid::Nothing, || 0),
+            Entry::Passes
+        ));
         gate.leave(now, Lane::Batch, Outcome::Unknown, now);
     }
-    assert!(matches!(gate.enter(now, Lane::Interactive, 1, || 0), Entry::Passes));
-    let Entry::Waits { ticket, .. } = gate.enter(now, Lane::Batch, 1, || 0) else {
+    assert!(matches!(
+        gate.enter(now, Lane::Interactive, 1, Paid::Nothing, || 0),
+        Entry::Passes
+    ));
+    let Entry::Waits { ticket, .. } = gate.enter(now, Lane::Batch, 1, Paid::Nothing, || 0) else {
         panic!("it passed, or was refused");
     };
     let mut told = 0;
@@ -234,7 +243,10 @@ fn who_waits_for_the_quota_again_is_told_again() {
     // The place is there, then taken by a doctor, then there again; the quota comes back when it did.
     gate.leave(now, Lane::Interactive, Outcome::Unknown, now);
     assert_eq!(look(&mut gate), (1, true));
-    assert!(matches!(gate.enter(now, Lane::Interactive, 1, || 0), Entry::Passes));
+    assert!(matches!(
+        gate.enter(now, Lane::Interactive, 1, Paid::Nothing, || 0),
+        Entry::Passes
+    ));
     assert_eq!(look(&mut gate), (1, false));
     gate.leave(now, Lane::Interactive, Outcome::Unknown, now);
     assert_eq!(look(&mut gate), (2, true));
@@ -255,7 +267,7 @@ impl Bench {
         let (log, guard) = Log::start(clock.clone(), Level::Info, "test", Box::new(std::io::sink())).unwrap();
         let who = (0, TenantName::new("first"));
         Self {
-            tap: Arc::new(Tap::new(&config, who, &clock, Arc::clone(&metrics), log)),
+            tap: Arc::new(Tap::new(&config, who, None, &clock, Arc::clone(&metrics), log)),
             metrics,
             _log: guard,
         }
@@ -468,7 +480,7 @@ fn turns_go_round_between_threads() {
     let metrics = Metrics::new(&["first"], &["patientStudies"], &Codes::builtin());
     let (log, _guard) = Log::start(clock.clone(), Level::Info, "test", Box::new(std::io::sink())).unwrap();
     let who = (0, TenantName::new("first"));
-    let tap = Arc::new(Tap::new(&config, who, &clock, Arc::clone(&metrics), log));
+    let tap = Arc::new(Tap::new(&config, who, None, &clock, Arc::clone(&metrics), log));
     let threads: Vec<_> = (0..3)
         .map(|_| {
             let tap = Arc::clone(&tap);

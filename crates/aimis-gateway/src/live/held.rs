@@ -1,7 +1,7 @@
 //! Keys that a running process cannot change: what was in force stays, and whoever changed them is told.
 //!
-//! These are the listeners and what is made once with them, threads, the audit trail, traces, and the inbox with its
-//! deliveries; of trail and inbox all but the keys.
+//! These are the listeners and what is made once with them, threads, the audit trail, traces, what replicas share, and the
+//! inbox with its deliveries; of trail and inbox all but the keys.
 //! Everything else is taken up while requests go on.
 
 use std::collections::BTreeMap;
@@ -35,6 +35,7 @@ fn keep(old: &Config, new: &mut Config) {
     };
     new.delivery = old.delivery.clone();
     new.emptiness = old.emptiness.clone();
+    new.store.clone_from(&old.store);
     new.audit = match (&old.audit, new.audit.take()) {
         (Some(old), Some(new)) => Some(Audit {
             key_file: new.key_file,

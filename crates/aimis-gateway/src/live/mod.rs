@@ -47,6 +47,7 @@ use crate::prepare::Prepared;
 use crate::pull::Pull;
 use crate::seen::Seen;
 use crate::snapshot::Snapshot;
+use crate::store::Store;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tenants::TenantLabels;
@@ -149,6 +150,8 @@ pub(crate) struct Around {
     pub(crate) clock: Clock,
     pub(crate) log: Log,
     pub(crate) resolver: Resolver,
+    /// What replicas share, where they share anything.
+    pub(crate) store: Option<Arc<Store>>,
     /// Where callbacks are kept, if any are taken.
     pub(crate) inbox: Option<Arc<dyn Inbox>>,
     /// The keys of the audit trail, where there is one.
@@ -193,6 +196,7 @@ impl Generation {
             clock,
             log,
             resolver,
+            store,
             inbox,
             audit,
             stop,
@@ -223,10 +227,16 @@ impl Generation {
             })
         });
         let seen = before.and_then(|before| before.seen.as_deref());
+        let of_store = |contents: &Contents| contents.under("store.");
+        if let (Some(store), Some(target), Some(before)) = (store, prepared.store, before)
+            && of_store(&contents) != of_store(&before.contents)
+        {
+            store.follow(target);
+        }
         Ok(Self {
             seen: Seen::after(seen, &config, clock, metrics.reconcile.patients.clone()).map(Arc::new),
             shared: upstream::Shared::after(shared, &config, &snapshot, clock, &metrics, log)?,
-            limits: Limits::after(limits, &config, &snapshot, clock, &metrics, log),
+            limits: Limits::after(limits, &config, &snapshot, store.as_ref(), clock, &metrics, log),
             failures,
             pull,
             hospitals: prepared.callbacks.map(|callbacks| Arc::new(callbacks.hospitals)),

@@ -276,11 +276,16 @@ impl Reload {
             theirs.store(Arc::clone(ours));
         }
         self.followers.targets.send_replace(next.targets.clone());
+        let cache = &self.followers.cache;
         if before.config.platform.base_url != next.config.platform.base_url {
-            self.followers.cache.drop_all(None, None);
+            cache.drop_all(None, None);
+            for tenant in before.snapshot.tenants.all() {
+                cache.shared().inspect(|shared| shared.shred_soon(tenant.name.as_str()));
+            }
         }
         for name in &lost {
-            self.followers.cache.drop_all(Some(name), None);
+            cache.drop_all(Some(name), None);
+            cache.shared().inspect(|shared| shared.shred_soon(name));
             if next
                 .snapshot
                 .tenants

@@ -243,7 +243,8 @@ impl Poller {
             kind: appended.kind,
         });
         for holder in &self.invalidate {
-            holder.invalidate(subject.tenant, subject.patient).await;
+            // Nobody waits for it: whoever still holds something sees to it.
+            let _ = holder.invalidate(subject.tenant, subject.patient).await;
         }
     }
 

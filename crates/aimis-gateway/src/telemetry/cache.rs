@@ -2,13 +2,15 @@
 
 use prometheus::{IntCounter, IntGauge};
 
-use super::labels::{CacheResult, Eviction};
+use super::labels::{CacheFault, CacheResult, Eviction, Forgotten};
 use super::metrics::Maker;
 
 /// Counters and gauges of the cache.
 pub struct CacheMetrics {
     requests: Vec<IntCounter>,
     evictions: Vec<IntCounter>,
+    faults: Vec<IntCounter>,
+    forgotten: Vec<IntCounter>,
     /// Bytes that kept answers take, their bookkeeping included.
     pub bytes: IntGauge,
     /// Answers kept.
@@ -27,7 +29,25 @@ impl CacheMetrics {
             "Answers no longer kept, by the reason.",
             &["reason"],
         );
+        let faults = maker.counters(
+            "cache_faults_total",
+            "What replicas share and this one could not use, by the reason.",
+            &["reason"],
+        );
+        let forgotten = maker.counters(
+            "cache_invalidations_total",
+            "Acts that end answers at all replicas, by when the store was told.",
+            &["result"],
+        );
         Self {
+            faults: CacheFault::ALL
+                .iter()
+                .map(|reason| faults.with_label_values(&[reason.as_str()]))
+                .collect(),
+            forgotten: Forgotten::ALL
+                .iter()
+                .map(|result| forgotten.with_label_values(&[result.as_str()]))
+                .collect(),
             requests: apis
                 .iter()
                 .flat_map(|api| CacheResult::ALL.iter().map(|result| [*api, result.as_str()]))
@@ -53,6 +73,16 @@ impl CacheMetrics {
     /// Counter of one reason to leave.
     pub fn evicted(&self, reason: Eviction) -> &IntCounter {
         &self.evictions[reason.index()]
+    }
+
+    /// Counter of one fault.
+    pub fn fault(&self, reason: CacheFault) -> &IntCounter {
+        &self.faults[reason.index()]
+    }
+
+    /// Counter of acts that end answers.
+    pub fn forgotten(&self, result: Forgotten) -> &IntCounter {
+        &self.forgotten[result.index()]
     }
 
     /// A part of the cache changed from one size (bytes, entries) to another.

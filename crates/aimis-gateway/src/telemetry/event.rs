@@ -171,6 +171,18 @@ pub enum Event<'a> {
         /// For which API.
         api: &'static str,
     },
+    /// The store that several gateways share is away, and this one goes by its part of the quotas.
+    StoreAway {
+        /// Why, as far as is known.
+        fault: crate::store::fault::Fault,
+        /// Gateways that the quotas are divided by.
+        replicas: u32,
+    },
+    /// The store is there.
+    StoreUp {
+        /// Gateways that share it.
+        replicas: u32,
+    },
     /// The platform said that a tenant asks too much: its questions are refused for a while.
     TapClosed {
         /// Whose.
@@ -418,6 +430,7 @@ impl Event<'_> {
             }
             | Event::TlsReloaded { .. }
             | Event::BreakerClosed { .. }
+            | Event::StoreUp { .. }
             | Event::ClockOffset {
                 state: ClockState::Right,
                 ..
@@ -457,6 +470,7 @@ impl Event<'_> {
             | Event::DnsFailed { .. }
             | Event::AddressEjected { .. }
             | Event::AcceptFailed { .. }
+            | Event::StoreAway { .. }
             | Event::EmptyShareJumped { .. }
             | Event::ConnectionRefused { .. }
             | Event::TlsHandshakeFailed { .. }
@@ -514,6 +528,8 @@ impl Event<'_> {
             Event::EmptyShareJumped { .. } => "empty_share_jumped",
             Event::BreakerOpened { .. } => "breaker_opened",
             Event::BreakerClosed { .. } => "breaker_closed",
+            Event::StoreAway { .. } => "store_away",
+            Event::StoreUp { .. } => "store_up",
             Event::TapClosed { .. } => "tap_closed",
             Event::ClockOffset { .. } => "clock_offset",
             Event::DnsFailed { .. } => "dns_failed",

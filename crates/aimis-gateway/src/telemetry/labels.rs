@@ -61,6 +61,18 @@ label_set! {
 }
 
 label_set! {
+    /// Why a gateway went by itself in place of the store.
+    StoreFallback {
+        /// It is away.
+        Away = "away",
+        /// It did not answer in time.
+        Timeout = "timeout",
+        /// It answered with an error, or the connection failed.
+        Failed = "failed",
+    }
+}
+
+label_set! {
     /// What a HIS that fetches its events wants.
     PullOperation {
         /// Events.
@@ -283,6 +295,30 @@ label_set! {
         Coalesced = "coalesced",
         /// The platform was asked, and nothing was looked up or kept.
         Bypass = "bypass",
+    }
+}
+
+label_set! {
+    /// What is wrong with something that replicas share.
+    CacheFault {
+        /// An answer that does not open where it was found: changed, or put under another question.
+        Value = "value",
+        /// A tenant's data key that does not open.
+        Key = "key",
+        /// A tenant's data key that was wrapped under another `store.key_file`.
+        KeyFile = "key_file",
+    }
+}
+
+label_set! {
+    /// How replicas heard that answers are not true any more.
+    Forgotten {
+        /// Before a callback was acknowledged, or an operator told so.
+        Done = "done",
+        /// Not in time: the callback is not acknowledged.
+        Owed = "owed",
+        /// Afterwards, when the store was back.
+        Late = "late",
     }
 }
 

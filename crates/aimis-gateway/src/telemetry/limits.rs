@@ -84,10 +84,6 @@ impl LimitMetrics {
             "Questions of the tenant that wait for their turn.",
             &["tenant"],
         );
-        // Of this process alone, so it is always there.
-        maker
-            .gauge("ratelimit_store_up", "1 while what limits count is to be had.")
-            .set(1.0);
         Self {
             decisions: labels
                 .iter()

@@ -30,6 +30,7 @@ use super::openmetrics;
 use super::pulls::PullMetrics;
 use super::reconcile::ReconcileMetrics;
 use super::reloads::ReloadMetrics;
+use super::store::StoreMetrics;
 use super::tenants::TenantLabels;
 use super::traces::TraceMetrics;
 use crate::callback::inbox::InboxMetrics;
@@ -94,6 +95,8 @@ pub struct Metrics {
     pub answers: AnswerMetrics,
     /// Who is squeezed.
     pub limits: LimitMetrics,
+    /// What replicas share.
+    pub store: Arc<StoreMetrics>,
     /// What the cache does.
     pub cache: CacheMetrics,
     /// Deliveries to the HIS.
@@ -388,6 +391,7 @@ impl Metrics {
                 .collect(),
             answers: AnswerMetrics::new(maker, &tenants),
             limits: LimitMetrics::new(maker, &tenants),
+            store: Arc::new(StoreMetrics::new(maker, is_new)),
             cache: CacheMetrics::new(maker, apis),
             deliveries: DeliveryMetrics::new(maker, &tenants, before.map(|before| &before.deliveries)),
             pulls: PullMetrics::new(maker),

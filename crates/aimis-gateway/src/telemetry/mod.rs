@@ -21,6 +21,7 @@ pub mod patient_tag;
 pub mod pulls;
 pub mod reconcile;
 pub mod reloads;
+pub mod store;
 pub mod tenants;
 pub mod throttle;
 pub mod traces;

@@ -116,8 +116,11 @@ impl Course {
     }
 
     /// Takes of the tenant's quota what a further attempt costs, if there is enough.
-    pub(super) fn pay_again(&self) -> bool {
-        self.repeats.as_ref().is_none_or(Repeats::take)
+    pub(super) async fn pay_again(&self) -> bool {
+        match &self.repeats {
+            Some(repeats) => repeats.take().await,
+            None => true,
+        }
     }
 
     /// How often the platform was asked.

@@ -61,6 +61,20 @@ impl Reply {
         }
     }
 
+    /// One that was kept outside of this process, with what matters of it.
+    pub(crate) fn kept(status: StatusCode, content_type: Option<HeaderValue>, body: Bytes, envelope: Envelope) -> Self {
+        Self {
+            status,
+            content_type,
+            retry_after: None,
+            wait: None,
+            dated: None,
+            was_cached: false,
+            body,
+            envelope,
+        }
+    }
+
     /// Its HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status

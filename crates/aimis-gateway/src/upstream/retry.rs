@@ -274,7 +274,7 @@ where
             // Asked at the last moment, since others may have been told meanwhile that too much is asked.
             let granted = match again.reason {
                 RetryReason::StaleConnection => course.is_open(),
-                _ => course.pay_again(),
+                _ => course.pay_again().await,
             };
             if !granted {
                 return outcome.map_err(|failed| failed.error);

@@ -1,4 +1,5 @@
-//! What judges `deploy/`: Python packages in an environment of their own, and what runs containers.
+//! What judges `deploy/`, and servers of other versions than the system's: Python packages in an environment of their
+//! own; and what runs containers.
 
 use std::fs;
 use std::path::PathBuf;

@@ -9,6 +9,7 @@
 //! | `codes` | overrides of business codes |
 //! | `combinations` | bounds in the wrong order, switches without effect |
 //! | `proxies` | proxies, their users and passwords |
+//! | `store` | the way to what replicas share |
 //! | `notices` | what works and should be known all the same |
 //! | `risks` | those of them that are about numbers and switches |
 
@@ -21,6 +22,7 @@ mod listeners;
 mod notices;
 mod proxies;
 mod risks;
+mod store;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +46,7 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     check.lan_dialect(config);
     check.platform(config);
     check.proxies(config);
+    check.store(config);
     check.dates(config);
     check.combinations(config);
     check.emptiness(config);

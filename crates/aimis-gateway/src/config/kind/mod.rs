@@ -15,6 +15,7 @@ pub(super) mod origin;
 pub(super) mod path;
 pub(super) mod percent;
 pub(super) mod proxy;
+pub(super) mod redis_url;
 pub(super) mod secret;
 pub(super) mod syslog;
 pub(super) mod target;

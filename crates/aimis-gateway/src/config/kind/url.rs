@@ -77,6 +77,14 @@ pub struct HostPort {
     pub port: u16,
 }
 
+impl HostPort {
+    /// `host:port`; `None` for anything else.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (host, port) = authority(text)?;
+        Some(Self { host, port: port? })
+    }
+}
+
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)

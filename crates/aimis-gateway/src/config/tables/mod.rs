@@ -21,6 +21,7 @@ pub(super) mod protocol;
 pub(super) mod pull;
 pub(super) mod reconcile;
 pub(super) mod reload;
+pub(super) mod store;
 pub(super) mod tenant;
 pub(super) mod tls;
 pub(super) mod traces;
@@ -45,6 +46,7 @@ use protocol::{Clock, Crypto, Dates, Identity, Sign};
 use pull::Pull;
 use reconcile::Reconcile;
 use reload::{Reload, Rotation};
+use store::Store;
 use tenant::Tenant;
 use traces::Traces;
 
@@ -77,6 +79,8 @@ section! {
         breaker: Breaker = table();
         /// How much may be asked. Tenants and clients can differ.
         limits: Limits = table();
+        /// What several gateways share; without this table each goes by itself.
+        store: Option<Store> = optional_table();
         /// Answers of the platform that are kept for a while. A tenant can differ in all but the memory.
         cache: Cache = table();
         /// How personal fields are encrypted. A tenant can differ.

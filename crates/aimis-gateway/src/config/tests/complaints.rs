@@ -354,7 +354,7 @@ fn all_faults_are_told_at_once() {
         "[runtime]\nworkers = 999\n[nonsense]\n[platform]\nbase_url = 5\nmax_body = \"1B\"\n[[tenants]]\nname = \"\"\n";
     let expected = "\
 gateway.toml:2: runtime.workers: 999 is out of range, allowed is 0 to 256
-gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, callback, telemetry, admin, platform, breaker, limits, cache, crypto, sign, identity, dates, \
+gateway.toml:3: unknown section `nonsense`; known here: runtime, lan, callback, telemetry, admin, platform, breaker, limits, store, cache, crypto, sign, identity, dates, \
 clock, emptiness, delivery, pull, reconcile, inbox, reload, rotation, audit, drain, log, traces, tenants, clients, codes
 gateway.toml:5: platform.base_url: 5 is not a URL
 gateway.toml:6: platform.max_body: \"1B\" is out of range, allowed is 64KiB to 256MiB

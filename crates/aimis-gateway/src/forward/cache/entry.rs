@@ -30,6 +30,8 @@ pub struct Entry {
     subject: Subject,
     asked_at: Moment,
     life: Life,
+    /// Of a copy of what replicas share: which of theirs it is.
+    version: Option<[u8; 16]>,
 }
 
 /// What an entry may serve for.
@@ -55,7 +57,22 @@ impl Entry {
             subject,
             asked_at,
             life,
+            version: None,
         }
+    }
+
+    /// The same as a copy of what replicas share.
+    #[must_use]
+    pub(super) fn of_version(self, version: [u8; 16]) -> Self {
+        Self {
+            version: Some(version),
+            ..self
+        }
+    }
+
+    /// Which entry of those that replicas share it is a copy of.
+    pub(super) fn version(&self) -> Option<[u8; 16]> {
+        self.version
     }
 
     /// The answer.

@@ -22,7 +22,7 @@ use super::entry::{Entry, Freshness, Subject};
 use super::key::CacheKey;
 use super::shard::{Begun, Entered, Hearer, Teller, Verdict};
 use super::status::Passage;
-use super::terms::{Terms, contradicts, is_failure};
+use super::terms::{Life, Terms, contradicts, is_failure};
 use crate::clock::Moment;
 use crate::forward::ask::NoReply;
 use crate::telemetry::traces::Tried;
@@ -47,6 +47,8 @@ pub struct Fetched {
     pub resigned: bool,
     /// The attempts, where they are traced.
     pub tries: Vec<Tried>,
+    /// The store that gateways share was away, so this one went by its part of the quotas.
+    pub local: bool,
 }
 
 /// What became of one question.
@@ -57,6 +59,8 @@ pub struct Asked {
     pub passage: Passage,
     /// Name and explanation of the failure in whose place an older answer serves.
     pub behind: Option<(&'static str, Option<&'static str>)>,
+    /// What replicas share was away: it came about as if there were this one only.
+    pub fell_back: bool,
 }
 
 /// A question as the cache sees it.
@@ -82,6 +86,7 @@ impl Fetched {
             limit_time: Duration::ZERO,
             resigned: false,
             tries: Vec::new(),
+            local: false,
         }
     }
 }
@@ -93,6 +98,7 @@ impl Asked {
             fetched: Fetched::without(NoReply::NotKept),
             passage: Passage::Absent,
             behind: None,
+            fell_back: false,
         }
     }
 
@@ -102,6 +108,7 @@ impl Asked {
             fetched,
             passage: Passage::BYPASS,
             behind: None,
+            fell_back: false,
         }
     }
 }
@@ -130,21 +137,50 @@ impl Leader {
     }
 
     fn verdict(&self, result: &Result<Reply, NoReply>, rule: impl Fn(i64) -> Rule) -> Verdict {
-        let Ok(reply) = result else { return Verdict::Leave };
+        match self.cache.worth(&self.terms, result, rule) {
+            Worth::Keeping(reply, life) => {
+                let buffers = &self.cache.buffers;
+                Verdict::Keep(Arc::new(Entry::new(
+                    reply,
+                    buffers,
+                    self.subject.clone(),
+                    self.began,
+                    life,
+                )))
+            }
+            Worth::Replacing => Verdict::Forget,
+            Worth::Nothing => Verdict::Leave,
+        }
+    }
+}
+
+/// What a result means for what is kept.
+pub(super) enum Worth<'a> {
+    /// It is kept for so long.
+    Keeping(&'a Reply, Life),
+    /// It is not, and what was kept is not true any more.
+    Replacing,
+    /// It says nothing.
+    Nothing,
+}
+
+impl Cache {
+    /// What a result means for what is kept.
+    pub(super) fn worth<'a>(
+        &self,
+        terms: &Terms,
+        result: &'a Result<Reply, NoReply>,
+        rule: impl Fn(i64) -> Rule,
+    ) -> Worth<'a> {
+        let Ok(reply) = result else { return Worth::Nothing };
         let envelope = reply.envelope();
         let rule = envelope.code().map(rule);
-        let life = rule.and_then(|rule| self.terms.life(reply.status(), &rule, envelope.is_empty()));
+        let life = rule.and_then(|rule| terms.life(reply.status(), &rule, envelope.is_empty()));
         match life {
             // One of unknown age would look new.
-            Some(life) if self.cache.takes(reply) && !reply.was_cached() => Verdict::Keep(Arc::new(Entry::new(
-                reply,
-                &self.cache.buffers,
-                self.subject.clone(),
-                self.began,
-                life,
-            ))),
-            None if !contradicts(reply.status(), rule.as_ref()) => Verdict::Leave,
-            _ => Verdict::Forget,
+            Some(life) if self.takes(reply) && !reply.was_cached() => Worth::Keeping(reply, life),
+            None if !contradicts(reply.status(), rule.as_ref()) => Worth::Nothing,
+            _ => Worth::Replacing,
         }
     }
 }
@@ -158,14 +194,20 @@ impl Drop for Leader {
 }
 
 /// A flight that is made by whoever began it. Dropped on the way it goes on as a task of its own.
-struct Ride(Option<CatchUnwind<AssertUnwindSafe<Flying>>>);
+pub(super) struct Ride<T: 'static>(Option<CatchUnwind<AssertUnwindSafe<LocalBoxFuture<'static, T>>>>);
 
 /// What came of it, and whether that is kept.
 type Flying = LocalBoxFuture<'static, (Fetched, bool)>;
 
-impl Future for Ride {
+impl<T> Ride<T> {
+    pub(super) fn on(flight: LocalBoxFuture<'static, T>) -> Self {
+        Self(Some(AssertUnwindSafe(flight).catch_unwind()))
+    }
+}
+
+impl<T> Future for Ride<T> {
     /// `None` if it ended in a defect.
-    type Output = Option<(Fetched, bool)>;
+    type Output = Option<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(flight) = &mut self.0 else {
@@ -179,7 +221,7 @@ impl Future for Ride {
     }
 }
 
-impl Drop for Ride {
+impl<T> Drop for Ride<T> {
     fn drop(&mut self) {
         if let Some(flight) = self.0.take() {
             tokio::task::spawn_local(flight);
@@ -218,7 +260,7 @@ impl Cache {
                 Entered::Lead { flight, forward } => {
                     let flight = self.flight(question, flight, now, fetch(order), rule.clone());
                     // It has this deadline, and tells what it cost.
-                    let landed = Ride(Some(AssertUnwindSafe(flight).catch_unwind())).await;
+                    let landed = Ride::on(flight).await;
                     let (fetched, stored) = landed.unwrap_or((Fetched::without(NoReply::Lost), false));
                     let passage = Passage::Asked {
                         forward,
@@ -295,16 +337,7 @@ impl Cache {
         passage: Passage,
         rule: impl Fn(i64) -> Rule,
     ) -> Asked {
-        let failure = match &fetched.result {
-            Err(no_reply) => no_reply.is_failure().then(|| no_reply.for_log()),
-            Ok(reply) => {
-                let rule = reply.envelope().code().map(rule);
-                is_failure(reply.status(), rule.as_ref()).then_some((
-                    "business",
-                    Some("the platform's answer was a failure: see upstream_business_codes"),
-                ))
-            }
-        };
+        let failure = failure(&fetched.result, rule);
         let now = self.now();
         let entry = failure.and_then(|_| self.stale(question, now));
         match entry {
@@ -323,10 +356,28 @@ impl Cache {
                 fetched,
                 passage,
                 behind: None,
+                fell_back: false,
             },
         }
     }
 }
+
+/// Name and explanation of what came of a question, if an older answer is better.
+pub(super) fn failure(result: &Result<Reply, NoReply>, rule: impl Fn(i64) -> Rule) -> Option<Failure> {
+    match result {
+        Err(no_reply) => no_reply.is_failure().then(|| no_reply.for_log()),
+        Ok(reply) => {
+            let rule = reply.envelope().code().map(rule);
+            is_failure(reply.status(), rule.as_ref()).then_some((
+                "business",
+                Some("the platform's answer was a failure: see upstream_business_codes"),
+            ))
+        }
+    }
+}
+
+/// Name and explanation of a failure.
+pub(super) type Failure = (&'static str, Option<&'static str>);
 
 /// A kept answer.
 fn kept(entry: &Entry, now: Moment, stale: bool, behind: Option<(&'static str, Option<&'static str>)>) -> Asked {
@@ -338,6 +389,7 @@ fn kept(entry: &Entry, now: Moment, stale: bool, behind: Option<(&'static str, O
             limit_time: Duration::ZERO,
             resigned: false,
             tries: Vec::new(),
+            local: false,
         },
         passage: Passage::Kept {
             age: entry.age(now),
@@ -345,6 +397,7 @@ fn kept(entry: &Entry, now: Moment, stale: bool, behind: Option<(&'static str, O
             stale,
         },
         behind,
+        fell_back: false,
     }
 }
 
@@ -354,13 +407,13 @@ async fn hear(hearer: &mut Hearer) -> Option<(Fetched, bool)> {
 }
 
 /// Whether there is time to ask a platform that has just taken too long.
-fn is_ahead(deadline: Instant) -> bool {
+pub(super) fn is_ahead(deadline: Instant) -> bool {
     tokio::time::sleep_until(deadline - WORTH_ASKING)
         .now_or_never()
         .is_none()
 }
 
 /// Whether a flight ended because its deadline had come.
-fn ran_out(fetched: &Fetched) -> bool {
+pub(super) fn ran_out(fetched: &Fetched) -> bool {
     matches!(fetched.result, Err(NoReply::Upstream(UpstreamError::Deadline)))
 }

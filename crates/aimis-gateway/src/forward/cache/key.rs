@@ -52,6 +52,13 @@ impl Hash for Tag {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PatientTags([Option<Tag>; 2]);
 
+impl Tag {
+    /// All of it.
+    pub(super) fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 impl PatientTags {
     /// The tags there are.
     pub(super) fn iter(self) -> impl Iterator<Item = Tag> {
@@ -133,6 +140,11 @@ impl CacheKey {
     /// Which of `count` parts it belongs to; independent of [`Hash`].
     pub(super) fn part(&self, count: usize) -> usize {
         usize::from(self.0[31]) % count
+    }
+
+    /// All of it.
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// A key of this number, for tests.

@@ -11,11 +11,12 @@
 //! | `patients` | which entries are about a patient |
 //! | `shard` | kept answers, flights and the index of patients, under one lock |
 //! | [`flight`] | a question on its way, and everybody who waits for it |
+//! | [`shared`] | the same where replicas share what they keep |
 //! | [`status`] | how an answer came past the cache, for its headers |
 //!
 //! All workers share one [`Cache`]. It stands behind authorisation, so an answer reaches only who may ask the
 //! question, and its keys hold the tenant, so it never reaches another hospital's (P6). What is kept lies in memory
-//! only. A body is wiped when its last reference goes, which is at once when its entry leaves and nobody sends it:
+//! only, or sealed where replicas share it. A body is wiped when its last reference goes, which is at once when its entry leaves and nobody sends it:
 //! moka, which collects later, only has it in a box that is emptied then. docs/operations.md says how far that reaches.
 
 mod buffers;
@@ -25,6 +26,7 @@ pub mod flight;
 pub mod key;
 mod patients;
 mod shard;
+pub mod shared;
 pub mod status;
 mod store;
 pub mod terms;
@@ -41,6 +43,8 @@ use entry::{Entry, Subject};
 use flight::Question;
 use key::{CacheKey, CacheKeys};
 use shard::{Entered, Removed, Shard, Verdict};
+use shared::Shared;
+use terms::Life;
 
 /// The most parts, each under a lock of its own that is held for microseconds.
 const MOST_PARTS: usize = 16;
@@ -80,6 +84,8 @@ pub struct Cache {
     keys: Arc<CacheKeys>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    /// What replicas share, in place of what would be kept here.
+    shared: Option<Arc<Shared>>,
 }
 
 /// How full it is.
@@ -108,18 +114,44 @@ impl Cache {
             keys,
             clock,
             metrics,
+            shared: None,
         })
     }
 
+    /// The same where replicas share what they keep.
+    pub fn sharing(
+        shared: Arc<Shared>,
+        room: Room,
+        keys: Arc<CacheKeys>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let mut cache = Self::new(room, keys, clock, metrics);
+        Arc::get_mut(&mut cache).expect("nobody else has it yet").shared = Some(shared);
+        cache
+    }
+
+    /// What replicas share, if they do.
+    pub fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref()
+    }
+
     /// Drops what is kept about a patient of a tenant, under either number, and keeps nothing that was asked for
-    /// before. `None` for a number that is not known. Returns how many answers went.
+    /// before. `None` for a number that is not known. Returns how many answers went. In this process: what replicas share
+    /// is dropped by [`Shared`].
     pub fn drop_patient(&self, tenant: &str, id_number: Option<&str>, phone: Option<&str>) -> usize {
+        if let Some(shared) = &self.shared {
+            return shared.drop_patient_here(tenant, id_number, phone);
+        }
         let patient = self.keys.tags(tenant, id_number, phone);
         self.on_every(|part, removed| part.drop_patient(patient, removed))
     }
 
     /// The same for every patient of a tenant, of an API (by its position), or of all where these are `None`.
     pub fn drop_all(&self, tenant: Option<&str>, api: Option<usize>) -> usize {
+        if let Some(shared) = &self.shared {
+            return shared.drop_all_here(tenant, api);
+        }
         let which = |subject: &Subject| {
             tenant.is_none_or(|tenant| subject.tenant.as_str() == tenant) && api.is_none_or(|api| subject.api == api)
         };
@@ -128,6 +160,9 @@ impl Cache {
 
     /// Frees what nothing can be served from any more, in one part; called now and then by every worker.
     pub fn sweep(&self) {
+        if let Some(shared) = &self.shared {
+            return shared.sweep();
+        }
         if self.has_slept() {
             self.drop_all(None, None);
         }
@@ -175,6 +210,19 @@ impl Cache {
             .on(self.part(question.key), |part, _| part.stale(question.key, now))
             .0;
         found.filter(|entry| question.said.max_age.is_none_or(|most| entry.age(now) <= most))
+    }
+
+    /// The copy of what replicas share, under this key.
+    fn copy(&self, key: CacheKey) -> Option<Arc<Entry>> {
+        self.on(self.part(key), |part, _| part.copy(key)).0
+    }
+
+    /// Keeps a copy of what replicas share: which of theirs it is, and the answer.
+    fn keep_copy(&self, key: CacheKey, version: [u8; 16], reply: &Reply, subject: Subject, life: Life) {
+        let entry = Entry::new(reply, &self.buffers, subject, self.now(), life).of_version(version);
+        self.on(self.part(key), |part, removed| {
+            part.keep_copy(key, Arc::new(entry), removed);
+        });
     }
 
     /// Whether there is room for a reply.

@@ -226,6 +226,17 @@ impl Shard {
         (entry.freshness(now) != Freshness::Dead).then_some(entry)
     }
 
+    /// The entry of `key`, whatever it may serve for.
+    pub(super) fn copy(&self, key: CacheKey) -> Option<Arc<Entry>> {
+        self.kept.get(&key)
+    }
+
+    /// Keeps a copy in place of the one there may be.
+    pub(super) fn keep_copy(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) {
+        self.remove(&key, Eviction::Replaced, removed);
+        self.insert(key, entry);
+    }
+
     fn insert(&mut self, key: CacheKey, entry: Arc<Entry>) {
         self.patients.add(entry.subject().patient, key);
         self.ends.insert((entry.end(), key));

@@ -107,6 +107,12 @@ impl Event<'_> {
                     .field("share_percent", jump.share)
                     .field("baseline_percent", jump.baseline);
             }
+            Event::StoreAway { fault, replicas } => {
+                line.field("error.type", fault.as_str()).field("replicas", *replicas);
+            }
+            Event::StoreUp { replicas } => {
+                line.field("replicas", *replicas);
+            }
             Event::BreakerOpened { tenant, api } | Event::BreakerClosed { tenant, api } => {
                 line.field("tenant", *tenant).field("api", *api);
             }

@@ -66,6 +66,10 @@ impl Event<'_> {
                 "the platform fails: questions of this tenant to this API are refused for breaker.open_ms"
             }
             Event::BreakerClosed { .. } => "the platform answers again",
+            Event::StoreAway { .. } => {
+                "the store that gateways share is away: until it is back this gateway goes by its part of the quotas, and by itself in all else"
+            }
+            Event::StoreUp { .. } => "the store that gateways share is there: quotas hold for all of them together",
             Event::TapClosed { .. } => {
                 "the platform says that this tenant asks too much: its questions are refused for a while; set limits.tenant.rate_per_s to what the contract allows"
             }

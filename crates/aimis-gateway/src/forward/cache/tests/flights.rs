@@ -49,6 +49,7 @@ impl Slow {
                 limit_time: Duration::ZERO,
                 resigned: false,
                 tries: Vec::new(),
+                local: false,
             }
         }
     }

@@ -1,0 +1,129 @@
+//! Keeps the store: says that this gateway is there, finds out that the store is back, follows its sentinels. One thread.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use redis::Value;
+use tokio::sync::watch;
+
+use super::Store;
+use super::connection::Connection;
+use super::fault::Fault;
+use super::script::Script;
+use crate::config::HostPort;
+
+/// A gateway counts until it has been silent for so many heartbeats.
+const SILENT: u32 = 4;
+
+struct Keeper {
+    store: Arc<Store>,
+    beat: Script,
+    key: String,
+    open: Option<(Connection, Option<HostPort>)>,
+    epoch: u64,
+}
+
+/// Starts it; it ends when `stop` is true, and says then that this gateway is gone.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(crate) fn start(store: Arc<Store>, mut stop: watch::Receiver<bool>) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let key = store.keys.gateways();
+    let mut keeper = Keeper {
+        store,
+        beat: Script::new(include_str!("beat.lua")),
+        key,
+        open: None,
+        epoch: 0,
+    };
+    std::thread::Builder::new()
+        .name("aimis-store".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = keeper.run() => {}
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+                keeper.leave().await;
+            });
+        })
+}
+
+impl Keeper {
+    async fn run(&mut self) {
+        loop {
+            let wait = match self.meet().await {
+                Ok(replicas) => {
+                    self.store.health.back(replicas);
+                    let heartbeat = self.store.heartbeat;
+                    heartbeat - self.store.jitter.up_to(heartbeat / 5)
+                }
+                Err(fault) => {
+                    self.open = None;
+                    self.store.health.away(fault);
+                    // Many gateways lost it at one moment, and shall not come back at one.
+                    self.store.retry + self.store.jitter.up_to(self.store.retry / 2)
+                }
+            };
+            let store = Arc::clone(&self.store);
+            let lost = async {
+                // Tried anew soon, but not in the same breath.
+                store.health.lost.notified().await;
+                tokio::time::sleep(store.jitter.up_to(store.retry)).await;
+            };
+            tokio::select! {
+                () = lost => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Says that this gateway is there; tells how many are, or why the store does not.
+    async fn meet(&mut self) -> Result<u32, Fault> {
+        if self.epoch != self.store.health.epoch() {
+            self.open = None;
+            self.epoch = self.store.health.epoch();
+        }
+        let target = self.store.target.load_full();
+        if let Some((_, Some(master))) = &self.open
+            && target.named_master().await.is_some_and(|named| named != *master)
+        {
+            // The sentinels have promoted another; who is still connected to the old one may be talking to nobody's master.
+            self.store.health.renew();
+            self.epoch = self.store.health.epoch();
+            self.open = None;
+        }
+        let (connection, _) = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(target.connect().await.map_err(|error| Fault::of(&error))?),
+        };
+        let counted = self.store.heartbeat * SILENT;
+        let beat = self.beat.run(connection, |cmd| {
+            cmd.arg(1)
+                .arg(&self.key)
+                .arg(&*self.store.instance)
+                .arg(millis(counted));
+        });
+        match tokio::time::timeout(self.store.timeout, beat).await {
+            Ok(Ok(Value::Int(count))) => Ok(u32::try_from(count).unwrap_or(u32::MAX)),
+            Ok(Ok(_)) => Err(Fault::Reply),
+            Ok(Err(error)) => Err(Fault::of(&error)),
+            Err(_elapsed) => Err(Fault::Timeout),
+        }
+    }
+
+    /// Is counted no more.
+    async fn leave(&mut self) {
+        let Some((connection, _)) = &mut self.open else { return };
+        let mut cmd = redis::cmd("ZREM");
+        cmd.arg(&self.key).arg(&*self.store.instance);
+        let _ = tokio::time::timeout(self.store.timeout, connection.send(&cmd)).await;
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

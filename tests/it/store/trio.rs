@@ -1,0 +1,78 @@
+//! A master, its replica, and three sentinels that watch them.
+
+use std::process::Command;
+
+use super::servers::{Engine, Server, free_port, on_path};
+use crate::support::directory::Directory;
+use crate::support::process::Process;
+
+/// See the module's text.
+pub struct Trio {
+    master: Server,
+    replica: Server,
+    sentinels: Vec<(Process, u16, Directory)>,
+}
+
+impl Trio {
+    #[track_caller]
+    pub fn start() -> Self {
+        let master = Server::with(Engine::Redis7, &["--repl-diskless-sync-delay 0"]);
+        let of = format!("--replicaof 127.0.0.1 {}", master.port);
+        let replica = Server::with(Engine::Redis7, &[&of]);
+        // Sentinels ask only now and then which replicas there are.
+        replica.says("sync: Finished with success");
+        let program = on_path("redis-sentinel", "redis-sentinel");
+        let sentinels: Vec<_> = (0..3)
+            .map(|_| {
+                let (directory, port) = (Directory::new(), free_port());
+                let text = format!(
+                    "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor aimis 127.0.0.1 {} 2\n\
+                     sentinel down-after-milliseconds aimis 500\nsentinel failover-timeout aimis 2000\n",
+                    directory.path().display(),
+                    master.port
+                );
+                let file = directory.file("sentinel.conf", text);
+                let mut command = Command::new(&program);
+                command.arg(file);
+                let process = Process::start(command);
+                process.line(|line| line.contains("+monitor master"));
+                (process, port, directory)
+            })
+            .collect();
+        // Nobody is promoted before they know each other and the replica.
+        for (process, ..) in &sentinels {
+            let mut met = [0, 0];
+            while met[0] < 1 || met[1] < 2 {
+                let line = process.line(|line| line.contains("+slave ") || line.contains("+sentinel "));
+                met[usize::from(line.contains("+sentinel "))] += 1;
+            }
+        }
+        Self {
+            master,
+            replica,
+            sentinels,
+        }
+    }
+
+    /// The sentinels, as `store.redis_url` has them; the first is nobody.
+    pub fn urls(&self) -> String {
+        let urls = self
+            .sentinels
+            .iter()
+            .map(|(_, port, _)| format!("\"redis://127.0.0.1:{port}\""));
+        let nobody = format!("\"redis://127.0.0.1:{}\"", free_port());
+        let urls: Vec<_> = std::iter::once(nobody).chain(urls).collect();
+        format!("[{}]", urls.join(", "))
+    }
+
+    pub fn kill_master(&mut self) {
+        self.master.down();
+    }
+
+    /// The replica counts a quota.
+    pub fn replica_judges(&self) -> bool {
+        let mut connection = self.replica.connection();
+        let key = "aimis:{first-hospital}:quota:tenant";
+        redis::cmd("EXISTS").arg(key).query::<i64>(&mut connection).unwrap() == 1
+    }
+}
