@@ -95,7 +95,7 @@ pub fn explain(
     language: Language,
 ) -> std::io::Result<Explanation> {
     let id = RequestIds::new(clock.clone())?.make();
-    let mut notes = Notes::new(Exchange::new(id, "POST"), client.answers);
+    let mut notes = Notes::new(Exchange::new(id, "POST", clock.moment()), client.answers);
     notes.exchange.api = route::api_of(sample.target, &snapshot.apis).map(|api| (api, snapshot.apis.name(api)));
     let outcome = follow(snapshot, client, sample, clock, &mut notes).unwrap_or_else(|rejection| {
         let public = rejection.public();

@@ -150,7 +150,10 @@ async fn a_store_is_looked_at_as_a_gateway_does_and_what_is_wrong_is_told_by_its
     let platform = platform().await;
     let server = Server::start(Engine::Redis7);
     let closed = free_port();
-    let lines = |port: u16, more: &str| format!("[store]\nredis_url = \"redis://127.0.0.1:{port}\"\n{more}");
+    let lines = |port: u16, more: &str| {
+        // The cache is in the store, and needs a key there.
+        format!("[cache]\nenabled = false\n[store]\nredis_url = \"redis://127.0.0.1:{port}\"\n{more}")
+    };
 
     let good = Patient::of(&platform).with(&lines(server.port, "")).examined(&[]).await;
     let found = finding(&good.1, "store");

@@ -115,7 +115,7 @@ impl RoadService {
             .and_then(RequestId::from_caller)
             .unwrap_or_else(|| self.ids.borrow_mut().make());
         let wanted = language(request.headers());
-        let exchange = Exchange::new(id, method(request.method()));
+        let exchange = Exchange::new(id, method(request.method()), start);
         let mut notes = Notes::new(exchange, road.snapshot.clients.anybody().answers);
         notes.exchange.trace = self.tracer.as_ref().map(|tracer| tracer.begin(request.headers()));
         notes.audited.operator = self.operator(request.headers());
@@ -160,7 +160,7 @@ impl RoadService {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        notes.exchange.total_time = self.clock.moment().since(start);
+        notes.exchange.total_time = self.clock.moment().since(notes.exchange.began);
         self.tell(&mut notes.exchange, &response, &made);
         drop(active);
         response
@@ -247,7 +247,7 @@ impl RoadService {
         let rejection = Rejection::Malformed(fault);
         let made = self.roads.current();
         let answers = made.road.snapshot.clients.anybody().answers;
-        let mut notes = Notes::new(Exchange::new(id, OTHER_METHOD), answers);
+        let mut notes = Notes::new(Exchange::new(id, OTHER_METHOD, self.clock.moment()), answers);
         notes.exchange.client_address = made.road.address_to_log(peer);
         note_rejection(&mut notes.exchange, &rejection);
         let mut response = rejection::to_response(&rejection, answers.language, &id);

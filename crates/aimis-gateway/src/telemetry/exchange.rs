@@ -10,6 +10,7 @@ use super::metrics::Metrics;
 use super::patient_tag::PatientTag;
 use super::traces::{Trace, Tried};
 use crate::client::ClientName;
+use crate::clock::Moment;
 use crate::edge::request_id::RequestId;
 use crate::forward::cache::status::Passage;
 use crate::tenant::TenantName;
@@ -94,7 +95,9 @@ pub struct Exchange {
     pub limit_time: Duration,
     /// Time that went by waiting for the rest of the caller's body.
     pub caller_time: Duration,
-    /// Time from the request's head to its answer.
+    /// When its head was there.
+    pub began: Moment,
+    /// Time from then to its answer.
     pub total_time: Duration,
 }
 
@@ -175,7 +178,7 @@ impl Loggable for Warnings<'_> {
 
 impl Exchange {
     /// A request of which only the id and the method are known.
-    pub fn new(request_id: RequestId, method: &'static str) -> Self {
+    pub fn new(request_id: RequestId, method: &'static str, began: Moment) -> Self {
         Self {
             request_id,
             trace: None,
@@ -213,6 +216,7 @@ impl Exchange {
             upstream_time: Duration::ZERO,
             limit_time: Duration::ZERO,
             caller_time: Duration::ZERO,
+            began,
             total_time: Duration::ZERO,
         }
     }

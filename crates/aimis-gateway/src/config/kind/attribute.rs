@@ -49,7 +49,7 @@ impl Kind for AttributeKind {
 
     fn shape(&self) -> Shape {
         Shape::new(
-            json!({"type": "string", "pattern": r"^\S{1,255}=.{1,1024}$"}),
+            json!({"type": "string", "pattern": r"^\S{1,255}=.+$"}),
             "`\"name=value\"`",
         )
     }

@@ -49,7 +49,7 @@ fn server(trace: Trace, now: Now, exchange: &Exchange) -> Span {
         trace,
         kind: Kind::Server,
         name: name(exchange.method, exchange.route()),
-        start: now.wall.saturating_sub(exchange.total_time),
+        start: now.at(exchange.began),
         end: now.wall,
         attributes: Vec::with_capacity(20),
         failed: exchange.status >= 500

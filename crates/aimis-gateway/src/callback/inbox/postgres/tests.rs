@@ -185,7 +185,7 @@ fn a_key_that_is_changed_while_it_is_open_loses_nothing() {
     let rekey = |keys: &KeyFiles| wait(inbox.rekey(keys.clone()));
     assert!(matches!(rekey(&bed.keys), Ok(None)));
     let new_key = bed.keys.current.with_extension("new");
-    std::fs::write(&new_key, [7; 32]).unwrap();
+    std::fs::write(&new_key, [8; 32]).unwrap();
     let retired = std::mem::replace(&mut bed.keys.current, new_key);
 
     assert!(matches!(rekey(&bed.keys), Err(RekeyError::Needed { .. })));
