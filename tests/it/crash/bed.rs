@@ -154,6 +154,8 @@ impl Bed {
         let ended = block_in_place(|| serve.process.ended());
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
         self.collect();
+        println!("{:#}", self.inbox(&["stats"]));
+        println!("{:#}", self.inbox(&["list", "--state", "quarantined,dead"]));
         let figures = self.ledger.check();
         self.verify(figures.delivered as u64);
         figures
@@ -172,9 +174,13 @@ impl Bed {
                 }
             }
         };
-        timeout(PATIENCE, emptied)
-            .await
-            .unwrap_or_else(|_| panic!("not all delivered: {}", serve.process.stdout()));
+        timeout(PATIENCE, emptied).await.unwrap_or_else(|_| {
+            let (held, left) = (
+                self.inbox(&["stats"]),
+                self.inbox(&["list", "--state", "ready,in_flight,retrying"]),
+            );
+            panic!("not all delivered: {held:#} {left:#} {}", serve.process.stdout())
+        });
     }
 
     /// The inbox is whole and holds `delivered` events, all of them delivered.

@@ -180,19 +180,13 @@ impl Callbacks {
         };
         course.tenant = known.then(|| hospital.name.clone());
 
-        let signing_now = self.signing_clock.now();
+        // In one breath: whoever sets the clock between the two would make a callback look late by as much.
+        let (now, signing_now) = (self.clock.now(), self.signing_clock.now());
         let judged = verify::verify(&head.headers, &hospital.signatory(), hospital.rules, signing_now);
         let judged = judged.and_then(|proof| {
             let content_type = head.headers.get(CONTENT_TYPE);
             let mut members = decode::read(body, content_type).map_err(|_| CallbackRefusal::Body)?;
-            let opened = open::open(
-                &mut members,
-                hospital,
-                proof,
-                self.inbox.tags(),
-                self.clock.now(),
-                signing_now,
-            )?;
+            let opened = open::open(&mut members, hospital, proof, self.inbox.tags(), now, signing_now)?;
             Ok((members, opened))
         });
         if let Some(reason) = barred {

@@ -110,7 +110,7 @@ impl Pull {
                 Outcome::Dead { reason: REFUSED }
             }
             Some(again) => Outcome::Retry {
-                at: later(self.clock.now(), again),
+                after: again,
                 reason: REFUSED,
             },
         }
@@ -134,7 +134,7 @@ impl Pull {
                     lag,
                 });
             }
-            Outcome::Retry { at, reason } => {
+            Outcome::Retry { after, reason } => {
                 metrics.count(DeliveryResult::Retry);
                 log.write(&Event::DeliveryFailed {
                     trace: None,
@@ -142,7 +142,7 @@ impl Pull {
                     event,
                     attempt,
                     reason,
-                    next: between(now, *at),
+                    next: *after,
                     left_out: 0,
                 });
             }
@@ -164,9 +164,4 @@ impl Pull {
 
 fn between(start: Timestamp, end: Timestamp) -> Duration {
     Duration::from_millis(end.as_millis().saturating_sub(start.as_millis()))
-}
-
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    Timestamp::from_millis(now.as_millis().saturating_add(wait))
 }

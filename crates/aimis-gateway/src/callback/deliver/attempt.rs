@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aimis_core::sign::Timestamp;
-
 use super::body;
 use super::judge::{Verdict, judge};
 use super::pacing::End;
@@ -199,7 +197,7 @@ impl Attempt {
         };
         let next = wait.max(silence.unwrap_or_default());
         let retry = Outcome::Retry {
-            at: later(desk.clock.now(), next),
+            after: next,
             reason: reason.clone(),
         };
         self.settle(retry, Told::Failed { reason, next }).await;
@@ -302,9 +300,8 @@ impl Desk {
 
     /// Settles an attempt that ended in a defect.
     pub(super) async fn panicked(&self, lease: Lease) -> End {
-        let wait = self.schedule.wait(1).unwrap_or_default();
-        let at = later(self.clock.now(), wait);
-        let _ = self.inbox.settle(lease, Outcome::Retry { at, reason: DEFECT }).await;
+        let after = self.schedule.wait(1).unwrap_or_default();
+        let _ = self.inbox.settle(lease, Outcome::Retry { after, reason: DEFECT }).await;
         self.metrics.count(DeliveryResult::Retry);
         End::Failed {
             event: lease.event,
@@ -312,9 +309,4 @@ impl Desk {
             silence: None,
         }
     }
-}
-
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    Timestamp::from_millis(now.as_millis().saturating_add(wait))
 }

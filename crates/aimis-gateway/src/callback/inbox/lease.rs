@@ -1,5 +1,7 @@
 //! A lease: the right to deliver one event for a while, and how it ends.
 
+use std::time::Duration;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -74,8 +76,9 @@ pub enum Outcome {
     Delivered,
     /// To be tried again.
     Retry {
-        /// Not before.
-        at: Timestamp,
+        /// Not before so much time has gone by. Not a moment: between the one who says it and the store somebody may set the
+        /// clock.
+        after: Duration,
         /// Why.
         reason: Reason,
     },

@@ -136,9 +136,9 @@ pub(super) fn settle(outcome: Outcome, attempts: u32, now: Timestamp) -> Settled
     match outcome {
         Outcome::Delivered => ended(State::Delivered, None),
         Outcome::Dead { reason } => ended(State::Dead, Some(reason)),
-        Outcome::Retry { at, reason } => Settled {
+        Outcome::Retry { after, reason } => Settled {
             state: State::Retrying,
-            due_at: Some(at.min(later(now, LONGEST_PAUSE))),
+            due_at: Some(later(now, after.min(LONGEST_PAUSE))),
             attempts,
             reason: Some(reason),
             parks: false,
@@ -278,7 +278,7 @@ mod tests {
         let reason = Reason::word("timeout");
 
         let retry = Outcome::Retry {
-            at: Timestamp::from_millis(u64::MAX),
+            after: Duration::MAX,
             reason,
         };
 

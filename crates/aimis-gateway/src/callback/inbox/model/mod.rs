@@ -145,7 +145,7 @@ fn take(subject: &mut dyn Subject, model: &mut Model, held: &mut Vec<Lease>, ste
             let outcome = match how {
                 How::Delivered => Outcome::Delivered,
                 How::Retry { seconds } => Outcome::Retry {
-                    at: Timestamp::from_millis(model.now + seconds * 1000),
+                    after: Duration::from_secs(seconds),
                     reason: Reason::status(503),
                 },
                 How::Dead => Outcome::Dead {

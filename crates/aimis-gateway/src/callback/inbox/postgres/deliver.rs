@@ -98,7 +98,6 @@ async fn end(
     for row in &rows {
         held.insert(EventId::from_bytes(tag(row, 1)?), as_held(row)?);
     }
-    let local = common.clock.now();
     let mut settled = Settled::default();
     let mut parks = Vec::new();
     let mut answers = Vec::with_capacity(endings.len());
@@ -109,11 +108,7 @@ async fn end(
             answers.push(Err(SettleError::Lost));
             continue;
         };
-        let mut outcome = outcome.clone();
-        if let Outcome::Retry { at, .. } = &mut outcome {
-            *at = timestamp(now.saturating_add(millis(*at) - millis(local)));
-        }
-        let end = settle(outcome, event.attempts, timestamp(now));
+        let end = settle(outcome.clone(), event.attempts, timestamp(now));
         settled.seq.push(event.seq);
         settled.state.push(end.state.index() as i16);
         settled.due_at.push(millis(end.due_at.unwrap_or(timestamp(now))));

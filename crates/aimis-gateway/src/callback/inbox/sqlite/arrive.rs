@@ -99,7 +99,7 @@ impl Store {
         if let Some(same) = same {
             if judgement.releases {
                 self.set_verified(same.seq, judgement.verified)?;
-                self.queue_anew(same.seq, millis(self.clock.now()))?;
+                self.queue_anew(same.seq, millis(self.now()))?;
                 return Ok(Ok(taken(same.id, judgement.verified)));
             }
             if judgement.kind == Kind::Duplicate {
@@ -232,7 +232,7 @@ impl Store {
 
     /// Since when a tenant's study lists are compared with its callbacks; from now on, if they were not before.
     pub(super) fn reconciles(&mut self, tenant: &str) -> rusqlite::Result<i64> {
-        let (number, now) = (self.tenant_number(tenant)?, millis(self.clock.now()));
+        let (number, now) = (self.tenant_number(tenant)?, millis(self.now()));
         self.connection
             .prepare_cached(
                 "UPDATE tenants SET reconciled_from = coalesce(reconciled_from, ?2) WHERE number = ?1
@@ -260,7 +260,7 @@ impl Store {
 
     fn insert(&mut self, sealed: &Sealed, judgement: Judgement) -> rusqlite::Result<()> {
         let event = &sealed.event;
-        let now = millis(self.clock.now());
+        let now = millis(self.now());
         let seq = self.next_number()?;
         let tenant = self.tenant_number(event.tenant.as_str())?;
         let (state, reason) = match judgement.kind {

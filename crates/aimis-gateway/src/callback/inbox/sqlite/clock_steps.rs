@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use aimis_core::sign::Timestamp;
+
 use crate::clock::{Clock, Moment};
 
 /// Notices that wall time and monotonic time went apart.
 pub(super) struct Steps {
+    /// The wall time that was last read.
+    pub(super) now: Timestamp,
     wall: i64,
     moment: Moment,
 }
@@ -15,8 +19,10 @@ const STEP: Duration = Duration::from_secs(2);
 
 impl Steps {
     pub(super) fn new(clock: &Clock) -> Self {
+        let now = clock.now();
         Self {
-            wall: clock.now().as_millis().cast_signed(),
+            now,
+            wall: now.as_millis().cast_signed(),
             moment: clock.moment(),
         }
     }

@@ -81,7 +81,7 @@ pub(super) async fn lease(
 impl Store {
     /// Leases the first events of studies, as far as they are due.
     fn lease(&mut self, tenant: &TenantName, limit: usize, period: Duration) -> rusqlite::Result<Rows> {
-        let now = self.clock.now();
+        let now = self.now();
         let until = millis(later(now, period));
         let mut found = Rows {
             rows: Vec::new(),
@@ -165,7 +165,7 @@ impl Store {
         if number != lease.number {
             return Ok(Err(SettleError::Lost));
         }
-        let now = self.clock.now();
+        let now = self.now();
         let settled = settle(outcome.clone(), attempts, now);
         self.connection
             .prepare_cached(
@@ -235,7 +235,7 @@ impl Store {
             .query_row([seq], |row| row.get(0))?;
         let place = self.next_number()?;
         let head = !self.is_waited_for(&study)?;
-        let now = millis(self.clock.now());
+        let now = millis(self.now());
         self.connection
             .prepare_cached(
                 "UPDATE events SET state = 0, since = ?2, queued_at = ?2, due_at = ?3, place = ?4, head = ?5, attempts = 0, reason = NULL WHERE seq = ?1",

@@ -91,7 +91,7 @@ pub(super) async fn redeliver(hands: Hands, filter: Filter, pace: Pace, run: Run
 pub(super) async fn release(hands: Hands, filter: Filter, run: Run) -> Result<Touched, InboxError> {
     let fits = |event: &Found| event.state == State::Quarantined;
     let change = |store: &mut Store, event: &Found, _| {
-        let now = millis(store.clock.now());
+        let now = millis(store.now());
         store.queue_anew(event.seq, now)
     };
     hands.each(filter, run, fits, change).await
@@ -144,7 +144,7 @@ impl Store {
 
     /// One slice of retention, and whether there is more.
     fn retain(&mut self, slice: usize) -> rusqlite::Result<(Retained, bool)> {
-        let now = self.clock.now();
+        let now = self.now();
         let before = |age: std::time::Duration| {
             let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
             now.as_millis().saturating_sub(age).cast_signed()

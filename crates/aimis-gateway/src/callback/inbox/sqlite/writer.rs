@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use aimis_core::sign::Timestamp;
 use rusqlite::{Connection, Error, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -140,6 +141,12 @@ impl Store {
             Some(code) => Err(Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)),
             None => Ok(()),
         }
+    }
+
+    /// The time of this transaction. One for all of it, and the one that what is due was moved by: a clock that is set
+    /// meanwhile is the next one's.
+    pub(super) fn now(&self) -> Timestamp {
+        self.steps.now
     }
 
     /// When the machine's clock was set, what is due moves with it: no event is put off by a day, and no lease runs
