@@ -142,7 +142,21 @@ fn secrets(config: &Config) -> Vec<PathBuf> {
         config.log.patient_tag_key_file.as_ref(),
         config.platform.client_key_file.as_ref(),
         config.platform.proxy_password_file.as_ref(),
+        config.traces.headers_file.as_ref(),
     ];
+    if let Some(audit) = &config.audit {
+        files.push(Some(&audit.key_file));
+        files.extend(audit.previous_key_files.iter().flatten().map(Some));
+    }
+    if let Some(store) = &config.store {
+        files.extend([
+            store.password_file.as_ref(),
+            store.sentinel_password_file.as_ref(),
+            store.client_key_file.as_ref(),
+            store.key_file.as_ref(),
+            store.other_key_file.as_ref(),
+        ]);
+    }
     let listeners = [
         config.lan.tls.as_ref(),
         config.callback.as_ref().and_then(|it| it.tls.as_ref()),
@@ -155,6 +169,8 @@ fn secrets(config: &Config) -> Vec<PathBuf> {
             TokenSource::Inline(_) => None,
         });
         files.extend([
+            tenant.next_token_file.as_ref(),
+            tenant.previous_token_file.as_ref(),
             tenant.proxy_password_file.as_ref(),
             callback.secret_file.as_ref(),
             callback.target_secret_file.as_ref(),

@@ -22,7 +22,8 @@ local function judge(kind)
       local period, burst, most = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3])
       local weight = math.min(tonumber(ARGV[at + 2]), burst)
       local whole = period * burst
-      local tat = math.max(tonumber(redis.call('GET', KEYS[i]) or 0), now)
+      -- What is no number is none of ours, and is written anew.
+      local tat = math.max(tonumber(redis.call('GET', KEYS[i]) or 0) or 0, now)
       -- Further ahead it cannot be, but behind a clock that was set back or under another quota.
       tat = math.min(tat, now + whole + LONGEST_WAIT)
       -- What is left of a microsecond by rounding is nobody's wait.

@@ -1,5 +1,6 @@
 //! Keeps the store: says that this gateway is there, finds out that the store is back, follows its sentinels. One thread.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,6 +17,8 @@ use crate::config::HostPort;
 
 /// A gateway counts until it has been silent for so many heartbeats.
 const SILENT: u32 = 4;
+/// As often as that and twice as many heartbeats: so long a smaller number is not believed.
+const REMEMBERED: usize = 2 * SILENT as usize;
 
 struct Keeper {
     store: Arc<Store>,
@@ -23,6 +26,9 @@ struct Keeper {
     key: String,
     open: Option<(Connection, Option<HostPort>)>,
     epoch: u64,
+    /// How many gateways were counted lately. A store that came back empty counts them one by one as they come, and whoever
+    /// believed that would take more than its part if the store went again.
+    counted: VecDeque<u32>,
 }
 
 /// Starts it; it ends when `stop` is true, and says then that this gateway is gone.
@@ -38,6 +44,7 @@ pub(crate) fn start(store: Arc<Store>, mut stop: watch::Receiver<bool>) -> io::R
         key,
         open: None,
         epoch: 0,
+        counted: VecDeque::with_capacity(REMEMBERED),
     };
     std::thread::Builder::new()
         .name("aimis-store".to_owned())
@@ -57,13 +64,18 @@ impl Keeper {
         loop {
             let wait = match self.meet().await {
                 Ok(replicas) => {
+                    let replicas = self.at_most(replicas);
                     self.store.health.back(replicas);
                     let heartbeat = self.store.heartbeat;
                     heartbeat - self.store.jitter.up_to(heartbeat / 5)
                 }
                 Err(fault) => {
                     self.open = None;
-                    self.store.health.away(fault);
+                    match fault {
+                        // As a question's: a pause of the server is no reason to leave it.
+                        Fault::Timeout if self.store.health.is_up() => self.store.health.bad(self.epoch, fault),
+                        _ => self.store.health.away(fault),
+                    }
                     // Many gateways lost it at one moment, and shall not come back at one.
                     self.store.retry + self.store.jitter.up_to(self.store.retry / 2)
                 }
@@ -79,6 +91,15 @@ impl Keeper {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    /// The most of the numbers that were counted lately, this one among them.
+    fn at_most(&mut self, replicas: u32) -> u32 {
+        if self.counted.len() == REMEMBERED {
+            self.counted.pop_front();
+        }
+        self.counted.push_back(replicas);
+        self.counted.iter().copied().max().unwrap_or(replicas)
     }
 
     /// Says that this gateway is there; tells how many are, or why the store does not.

@@ -49,6 +49,11 @@ local function look(first, at, now_ms)
     local entry = redis.call('HMGET', KEYS[first + 1], 'g', 'v', 't', 'f', 'r', 'e')
     if entry[1] == seen.generations and entry[6] then
       local made, fresh, soon, failed = tonumber(entry[3]), tonumber(entry[4]), tonumber(entry[5]), tonumber(entry[6])
+      if not (made and fresh and soon and failed) then
+        -- Somebody else wrote it.
+        redis.call('DEL', KEYS[first + 1])
+        made, fresh, soon, failed = 0, 0, 0, 0
+      end
       -- A clock that was set back: how old it is cannot be told.
       local age = now_ms - made
       if age > -1000 and age < math.max(fresh, soon, failed) then

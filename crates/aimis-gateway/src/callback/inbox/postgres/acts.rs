@@ -1,6 +1,7 @@
 //! What operators did, and what they saw; and since when study lists are compared.
 
 use super::rows::{millis, timestamp};
+use super::schema;
 use super::session::{Fault, Session};
 use super::{Common, NOW};
 use crate::callback::event::EventId;
@@ -15,7 +16,7 @@ pub(super) async fn note(session: &mut Session, act: &Act) -> Result<(), Fault> 
     for event in &act.events {
         events.extend_from_slice(event.as_bytes());
     }
-    session.begin().await?;
+    schema::begin(session).await?;
     session
         .execute(
             "INSERT INTO acts (at, who, what, events) VALUES ($1, $2, $3, $4)",

@@ -15,6 +15,7 @@ use tokio_postgres::Row;
 use super::line::Line;
 use super::ring::Ring;
 use super::rows::{lock_key, millis, state, tag, timestamp, verified};
+use super::schema;
 use super::session::{Fault, Session};
 use super::{Common, NOW};
 use crate::callback::event::{EventId, NewEvent, Origin, Verified};
@@ -117,7 +118,7 @@ impl Desk<'_> {
         let mut keys: Vec<i64> = sealed.iter().flat_map(|sealed| sealed.locks()).collect();
         keys.sort_unstable();
         keys.dedup();
-        session.begin().await?;
+        schema::begin(session).await?;
         session
             .query(
                 "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key",

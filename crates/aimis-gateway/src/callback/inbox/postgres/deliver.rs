@@ -14,6 +14,7 @@ use tokio_postgres::Row;
 
 use super::line::{Calls, Line};
 use super::rows::{lock_key, millis, state, tag, timestamp, verified};
+use super::schema;
 use super::session::{Fault, Session};
 use super::{Common, NOW};
 use crate::callback::event::EventId;
@@ -91,7 +92,7 @@ async fn end(
         )
         .await?;
     let studies: Vec<[u8; 16]> = studies.iter().map(|row| tag(row, 0)).collect::<Result<_, _>>()?;
-    session.begin().await?;
+    schema::begin(session).await?;
     let now = lock_studies(session, common, &studies).await?;
     let rows = session.query(HELD, &[&ids]).await?;
     let mut held = std::collections::HashMap::new();

@@ -98,7 +98,7 @@ impl Slice<'_> {
     async fn change(&self, session: &mut Session, common: &Common) -> Result<(u64, i64), Fault> {
         let studies: Vec<[u8; 16]> = self.events.iter().map(|event| event.study).collect();
         let seqs: Vec<i64> = self.events.iter().map(|event| event.seq).collect();
-        session.begin().await?;
+        schema::begin(session).await?;
         let now = lock_studies(session, common, &studies).await?;
         let start = self.start.unwrap_or(now);
         let rows = session
@@ -175,7 +175,7 @@ pub(super) async fn retain(hands: Hands) -> Result<Retained, InboxError> {
 
 /// One slice, and whether there is more; `None` while another gateway is at it.
 async fn retain_slice(session: &mut Session, common: &Common) -> Result<Option<(Retained, bool)>, Fault> {
-    session.begin().await?;
+    schema::begin(session).await?;
     if !schema::try_lock(session, RETAINING).await? {
         session.undo().await?;
         return Ok(None);

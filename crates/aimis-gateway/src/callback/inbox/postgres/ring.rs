@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::open::{self, OpenError, Opened};
+use super::schema;
 use super::session::{Fault, Session};
 use super::{Calls, Common};
 use crate::callback::event::{EventId, Payload};
@@ -83,7 +84,7 @@ pub(super) async fn rekey(common: Arc<Common>, work: Calls, files: KeyFiles) -> 
     }
     let now = keys.current().id();
     let unlocked = work.call(async move |session: &mut Session| {
-        session.begin().await?;
+        schema::begin(session).await?;
         match open::unlock(session, keys).await {
             Ok(opened) => {
                 session.commit().await?;

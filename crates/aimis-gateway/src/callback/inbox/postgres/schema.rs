@@ -163,6 +163,17 @@ pub(super) async fn try_lock(session: &mut Session, which: i32) -> Result<bool, 
     Ok(row.get(0))
 }
 
+/// Begins to change something: refused while somebody copies the inbox. Each change asks for itself, since a lock that a
+/// connection holds goes with the connection.
+pub(super) async fn begin(session: &mut Session) -> Result<(), Fault> {
+    session.begin().await?;
+    if share_now(session, IN_USE).await? {
+        return Ok(());
+    }
+    session.undo().await?;
+    Err(Fault::Copied)
+}
+
 /// Shares a lock until the transaction ends, if nobody has it alone.
 pub(super) async fn share_now(session: &mut Session, which: i32) -> Result<bool, Fault> {
     let row = session

@@ -58,6 +58,8 @@ pub(super) enum Fault {
     Row,
     /// The system gave no randomness.
     System,
+    /// The inbox is being copied, and must stand still.
+    Copied,
 }
 
 impl From<tokio_postgres::Error> for Fault {
@@ -89,6 +91,7 @@ impl Fault {
             Self::Unreplicated => "not_replicated",
             Self::Row => "unexpected_row",
             Self::System => "system",
+            Self::Copied => "copied",
             Self::Driver(error) => word(error),
         }
     }

@@ -107,7 +107,9 @@ impl Listener {
             .run(async move |session: &mut Session| {
                 if !listens {
                     session.client.batch_execute("LISTEN aimis_inbox").await?;
-                    share(session, IN_USE).await?;
+                    if !share(session, IN_USE).await? {
+                        return Err(Fault::Copied);
+                    }
                 }
                 if tell {
                     session.client.batch_execute("NOTIFY aimis_inbox").await?;
