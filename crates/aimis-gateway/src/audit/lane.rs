@@ -51,6 +51,8 @@ pub(super) struct Shared {
     /// The writer waits to be woken; whoever clears this has to wake it.
     pub(super) asleep: AtomicBool,
     pub(super) writer: OnceLock<Thread>,
+    /// The number of the last record that is in the files; 0 before the first.
+    pub(super) written: AtomicU64,
     /// Records that could not be kept since the trail last said so.
     pub(super) lost: AtomicU64,
     /// Queues that the writer does not know yet.

@@ -54,7 +54,7 @@ pub mod verify;
 mod watch;
 mod writer;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -129,6 +129,7 @@ impl Audit {
             queue: settings.queue,
             metrics: Arc::clone(metrics),
             failing: AtomicBool::new(false),
+            written: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             writer: OnceLock::new(),

@@ -13,6 +13,7 @@ use super::head;
 use super::open::Anomaly;
 use super::testing::{Bed, NOW, later, look_up, look_ups, phone};
 use super::verify::{Expected, Problem};
+use super::watch;
 
 fn lines(path: &Path) -> Vec<String> {
     fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
@@ -208,6 +209,25 @@ fn lines_cut_off_the_end_are_told_by_the_head_and_without_it_by_what_is_known_el
     let found = old.verify_expecting(&expected).problems;
     assert!(found[0].what.contains("another seal"), "{found:?}");
     assert!(found[1].what.contains("is not there"), "{found:?}");
+}
+
+#[test]
+fn a_gateway_knows_what_it_wrote_though_all_of_it_is_removed() {
+    let bed = Bed::with(3);
+    let (_, last) = bed.verify_expecting(&Expected::default()).numbers.unwrap();
+    let known = watch::expected(Trail::Gateway, last);
+    assert_eq!(bed.verify_expecting(&known).problems, []);
+    for file in fs::read_dir(bed.directory.path()).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+
+    let found = bed.verify_expecting(&known).problems;
+
+    assert!(
+        found.iter().any(|problem| problem.what.contains("missing at the end")),
+        "{found:?}"
+    );
+    assert!(watch::expected(Trail::Acts, last).at_least.is_none());
 }
 
 #[test]

@@ -252,6 +252,9 @@ impl Writer {
     }
 
     fn show(&self) {
+        if !self.journal.is_unwritten() {
+            self.shared.written.store(self.journal.seq, Ordering::Release);
+        }
         self.metrics
             .sequence
             .set(i64::try_from(self.journal.seq).unwrap_or(i64::MAX));
