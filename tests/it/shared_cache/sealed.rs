@@ -56,6 +56,29 @@ async fn a_flipped_bit_is_refused_counted_and_asked_anew() {
 }
 
 #[tokio::test]
+async fn a_time_that_is_none_is_asked_anew_and_takes_nobody_off_the_store() {
+    let bed = Bed::start(2).await;
+    assert_eq!(told(&bed.gateways[0].studies().await), MISS);
+    for field in ["t", "e"] {
+        let [key] = &answers(&bed)[..] else {
+            panic!("one answer")
+        };
+        redis::cmd("HSET")
+            .arg(key)
+            .arg(field)
+            .arg("x17x")
+            .exec(&mut bed.server.connection())
+            .unwrap();
+
+        let answer = bed.gateways[1].studies().await;
+
+        assert_eq!(told(&answer), MISS, "{field}");
+        assert_eq!(answer.header("x-aimis-warnings"), None, "{field}");
+        assert_eq!(told(&bed.gateways[0].studies().await), HIT, "{field}");
+    }
+}
+
+#[tokio::test]
 async fn a_value_under_another_question_or_hospital_is_refused() {
     let bed = Bed::two_hospitals().await;
     let ask = |gateway: usize, app_id: &str, body: String| {

@@ -160,6 +160,39 @@ fn every_engine_judges_as_the_model_does() {
 }
 
 #[test]
+fn a_value_that_somebody_else_wrote_is_written_anew() {
+    let server = Server::start(Engine::Redis7);
+    let mut connection = server.connection();
+    let limits = [Take {
+        key: "{t}:quota",
+        period: Duration::from_secs(1),
+        burst: 1,
+        weight: 1,
+        max_wait: Duration::ZERO,
+        for_hits: false,
+    }];
+    redis::cmd("SET")
+        .arg("{t}:quota")
+        .arg("abc")
+        .exec(&mut connection)
+        .unwrap();
+    let mut ask = || {
+        ask_at(
+            &mut connection,
+            START_MS,
+            &Ask {
+                limits: &limits,
+                look_up: None,
+            },
+        )
+        .verdict
+    };
+
+    assert_eq!(ask(), Verdict::Granted(Granted { wait: Duration::ZERO }));
+    assert!(matches!(ask(), Verdict::Refused { .. }), "and it counts");
+}
+
+#[test]
 fn a_limit_that_refuses_takes_nothing_of_the_others() {
     let server = Server::start(Engine::Redis7);
     let mut connection = server.connection();

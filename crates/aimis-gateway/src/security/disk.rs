@@ -137,7 +137,7 @@ fn is_strange(file: &Metadata) -> bool {
 }
 
 /// Files whose content is a secret.
-fn secrets(config: &Config) -> Vec<PathBuf> {
+pub(super) fn secrets(config: &Config) -> Vec<PathBuf> {
     let mut files: Vec<Option<&PathBuf>> = vec![
         config.log.patient_tag_key_file.as_ref(),
         config.platform.client_key_file.as_ref(),

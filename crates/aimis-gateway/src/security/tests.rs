@@ -108,6 +108,42 @@ fn files_that_others_read_or_change_are_found() {
 }
 
 #[test]
+fn every_file_with_a_secret_is_looked_at() {
+    let text = "[lan.tls]\ncert_file = \"lan.pem\"\nkey_file = \"lan.key\"\n[log]\npatient_tag_key_file = \"tags.key\"\n\
+                [traces]\nendpoint = \"https://collector.example/\"\nheaders_file = \"headers\"\n\
+                [audit]\npath = \"audit\"\nkey_file = \"audit.key\"\nprevious_key_files = [\"audit.old\"]\n\
+                [store]\nredis_url = \"rediss://redis.example:6380\"\npassword_file = \"redis\"\nkey_file = \"store.key\"\n\
+                other_key_file = \"store.old\"\nclient_cert_file = \"redis.pem\"\nclient_key_file = \"redis.key\"\n\
+                [[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"token\"\nnext_token_file = \"token.next\"\n\
+                previous_token_file = \"token.old\"\n";
+    let config = load(&Sources::text("gateway.toml", text)).unwrap().config;
+
+    let files = disk::secrets(&config);
+
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "audit.key",
+            "audit.old",
+            "headers",
+            "lan.key",
+            "redis",
+            "redis.key",
+            "store.key",
+            "store.old",
+            "tags.key",
+            "token",
+            "token.next",
+            "token.old"
+        ]
+    );
+}
+
+#[test]
 fn the_start_tells_each_grave_rule_once_and_minor_ones_never() {
     let tenants =
         |name: &str| format!("[[tenants]]\nname = \"{name}\"\napp_id = \"1{name}\"\ntoken_file = \"/nowhere/t\"\n");

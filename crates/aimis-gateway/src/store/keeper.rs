@@ -17,8 +17,24 @@ use crate::config::HostPort;
 
 /// A gateway counts until it has been silent for so many heartbeats.
 const SILENT: u32 = 4;
-/// As often as that and twice as many heartbeats: so long a smaller number is not believed.
+/// For so many heartbeats a smaller number of gateways is not believed: twice as long as one of them takes to be forgotten.
 const REMEMBERED: usize = 2 * SILENT as usize;
+
+/// How many gateways were counted lately. A store that came back empty counts them one by one as they come, and whoever
+/// believed that would take more than its part if the store went again.
+#[derive(Default)]
+struct Counted(VecDeque<u32>);
+
+impl Counted {
+    /// The most of the numbers that were counted lately, this one among them.
+    fn most(&mut self, gateways: u32) -> u32 {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(gateways);
+        self.0.iter().copied().max().unwrap_or(gateways)
+    }
+}
 
 struct Keeper {
     store: Arc<Store>,
@@ -26,9 +42,7 @@ struct Keeper {
     key: String,
     open: Option<(Connection, Option<HostPort>)>,
     epoch: u64,
-    /// How many gateways were counted lately. A store that came back empty counts them one by one as they come, and whoever
-    /// believed that would take more than its part if the store went again.
-    counted: VecDeque<u32>,
+    counted: Counted,
 }
 
 /// Starts it; it ends when `stop` is true, and says then that this gateway is gone.
@@ -44,7 +58,7 @@ pub(crate) fn start(store: Arc<Store>, mut stop: watch::Receiver<bool>) -> io::R
         key,
         open: None,
         epoch: 0,
-        counted: VecDeque::with_capacity(REMEMBERED),
+        counted: Counted::default(),
     };
     std::thread::Builder::new()
         .name("aimis-store".to_owned())
@@ -64,7 +78,7 @@ impl Keeper {
         loop {
             let wait = match self.meet().await {
                 Ok(replicas) => {
-                    let replicas = self.at_most(replicas);
+                    let replicas = self.counted.most(replicas);
                     self.store.health.back(replicas);
                     let heartbeat = self.store.heartbeat;
                     heartbeat - self.store.jitter.up_to(heartbeat / 5)
@@ -91,15 +105,6 @@ impl Keeper {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-    }
-
-    /// The most of the numbers that were counted lately, this one among them.
-    fn at_most(&mut self, replicas: u32) -> u32 {
-        if self.counted.len() == REMEMBERED {
-            self.counted.pop_front();
-        }
-        self.counted.push_back(replicas);
-        self.counted.iter().copied().max().unwrap_or(replicas)
     }
 
     /// Says that this gateway is there; tells how many are, or why the store does not.
@@ -147,4 +152,23 @@ impl Keeper {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_came_back_empty_makes_no_gateway_believe_that_it_is_alone() {
+        let mut counted = Counted::default();
+        assert_eq!(counted.most(4), 4);
+        // As they come back, one after the other, and as they are when that has lasted.
+        assert_eq!([1, 2, 3, 4].map(|gateways| counted.most(gateways)), [4; 4]);
+        assert_eq!(
+            [3; REMEMBERED - 1].map(|gateways| counted.most(gateways)),
+            [4; REMEMBERED - 1]
+        );
+        assert_eq!(counted.most(3), 3, "one of them has gone for good");
+        assert_eq!(counted.most(5), 5, "more are believed at once");
+    }
 }

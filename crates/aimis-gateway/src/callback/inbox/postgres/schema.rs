@@ -86,7 +86,7 @@ INSERT INTO version VALUES (0);
 ";
 
 /// Numbers of advisory locks, of which a database has one space for everybody: \"aimi\" in front, ours behind.
-const LOCK_CLASS: i32 = 0x6169_6d69;
+pub(super) const LOCK_CLASS: i32 = 0x6169_6d69;
 /// Held while the tables are made or changed.
 const MIGRATING: i32 = 1;
 /// Shared by every gateway as long as it works; held alone by whoever copies a whole inbox.

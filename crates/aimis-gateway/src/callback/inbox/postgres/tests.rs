@@ -1,9 +1,12 @@
 //! What only the inbox in a database has to do: several gateways, and a server that goes away.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::schema::{IN_USE, LOCK_CLASS};
+use super::session::{Connector, Use};
 use super::testing::{DatabaseBed, server};
 use super::{OpenError, Role};
 use crate::callback::inbox::keys::KeyError;
@@ -230,6 +233,34 @@ fn a_command_makes_nothing_and_a_full_inbox_takes_nothing() {
     }
     assert!(full > 0);
     bed.try_open(Role::Command).unwrap();
+}
+
+#[test]
+fn while_somebody_has_the_inbox_alone_nothing_is_changed_though_our_lock_was_lost() {
+    let bed = DatabaseBed::new();
+    let inbox = bed.open();
+    append(&bed, &inbox, 1, "a").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let connector = Connector::new(Arc::new(bed.settings.reach.clone())).unwrap();
+    let session = runtime.block_on(connector.connect(Use::Read, tokio::sync::watch::channel(0).0));
+    let session = session.unwrap_or_else(|_| panic!("the server is there"));
+    // As a restart of the server would; whoever waits for the lock has it before the inbox asks for it again.
+    let alone = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+         SELECT pg_advisory_lock({LOCK_CLASS}, {IN_USE})"
+    );
+    runtime.block_on(session.client.batch_execute(&alone)).unwrap();
+
+    for study in 2..12 {
+        assert_eq!(append(&bed, &inbox, study, "b"), Err(InboxError::Failed.into()));
+    }
+    drop((session, runtime));
+    while append(&bed, &inbox, 2, "b").is_err() {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
