@@ -81,3 +81,24 @@ impl Patients {
         self.0.values().map(count).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patient_is_known_by_each_number_until_the_last_entry_goes() {
+        let mut patients = Patients::default();
+        let (one, two) = (CacheKey::numbered(1), CacheKey::numbered(2));
+        let (both, phone) = (PatientTags::numbered(7, 8), PatientTags::numbered(0, 8));
+        patients.add(both, one);
+        patients.add(phone, two);
+        assert!(patients.about(PatientTags::numbered(7, 0)) == [one]);
+        assert!(patients.about(phone) == [one, two]);
+
+        patients.remove(both, &one);
+        assert!(patients.about(both) == [two]);
+        patients.remove(phone, &two);
+        assert_eq!((patients.about(both).len(), patients.0.len()), (0, 0));
+    }
+}
