@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aimis_simulator::{Platform, PlatformOptions};
@@ -32,6 +34,8 @@ pub struct Flood {
     pub passed: f64,
     /// From before the first question to behind the last answer.
     pub took: Duration,
+    /// Questions asked.
+    pub asked: usize,
     /// Answers that tell that a gateway went by its own part.
     pub local: usize,
 }
@@ -43,7 +47,6 @@ impl Flood {
     pub fn assert_within(&self, quotas: f64, bursts: f64) {
         let bound = quotas * RATE * self.took.as_secs_f64() + bursts * BURST;
         assert!(self.passed <= bound, "{self:?}: more than {bound}");
-        assert!(self.passed >= 1.0, "{self:?}");
     }
 }
 
@@ -86,7 +89,8 @@ pub fn place_of(serve: &Serve) -> Place {
     }
 }
 
-/// Asks every gateway so often, several questions at a time, and looks at every answer: passed or over quota.
+/// Asks every gateway so often, several questions at a time, and on until one has passed: a quick machine is through before
+/// a bucket that the last flood emptied holds the next turn.
 #[expect(
     clippy::disallowed_methods,
     reason = "the bound is one of real time, by the store's clock"
@@ -94,23 +98,31 @@ pub fn place_of(serve: &Serve) -> Place {
 pub async fn flood(platform: &Platform, places: &[Place], each: usize) -> Flood {
     let before = platform.request_count();
     let begin = Instant::now();
+    let passed = Arc::new(AtomicBool::new(false));
     let asking = places.iter().map(|place| {
-        let lan = place.lan;
-        let tasks = (0..4).map(move |_| tokio::spawn(many(lan, each / 4)));
+        let tasks = (0..4).map(|_| tokio::spawn(many(place.lan, each / 4, passed.clone())));
         futures_util::future::join_all(tasks)
     });
-    let told = futures_util::future::join_all(asking).await;
+    let told = tokio::time::timeout(client::PATIENCE, futures_util::future::join_all(asking)).await;
     let took = begin.elapsed();
+    let told: Vec<_> = told
+        .expect("none passes")
+        .into_iter()
+        .flatten()
+        .map(Result::unwrap)
+        .collect();
     Flood {
         passed: (platform.request_count() - before) as f64,
         took,
-        local: told.into_iter().flatten().map(Result::unwrap).sum(),
+        asked: told.iter().map(|told| told.0).sum(),
+        local: told.iter().map(|told| told.1).sum(),
     }
 }
 
-async fn many(lan: SocketAddr, count: usize) -> usize {
-    let mut local = 0;
-    for _ in 0..count {
+/// How many were asked, and how many of them answered by a gateway's own part.
+async fn many(lan: SocketAddr, count: usize, passed: Arc<AtomicBool>) -> (usize, usize) {
+    let (mut asked, mut local) = (0, 0);
+    while asked < count || !passed.load(Ordering::Relaxed) {
         let answer = ask(lan).await;
         assert!(
             matches!(answer.status, 200 | 429),
@@ -118,9 +130,13 @@ async fn many(lan: SocketAddr, count: usize) -> usize {
             answer.status,
             answer.text()
         );
+        if answer.status == 200 {
+            passed.store(true, Ordering::Relaxed);
+        }
+        asked += 1;
         local += usize::from(is_local(&answer));
     }
-    local
+    (asked, local)
 }
 
 pub async fn ask(lan: SocketAddr) -> Answer {
