@@ -129,5 +129,9 @@ fn to_open_one_that_is_as_it_should_be_writes_nothing() {
 
     let _inbox = bed.open();
 
-    assert_eq!(changes(), before, "on a disk without a free byte it could not be opened");
+    assert_eq!(
+        changes(),
+        before,
+        "on a disk without a free byte it could not be opened"
+    );
 }
