@@ -6,10 +6,14 @@
 //! Instructions are counted by callgrind, in two runs of which one asks more: the difference is the requests'. Its
 //! processor has no instructions for SHA-256, which is why hashing looks dear.
 //!
+//! Single functions of it have budgets of their own: `micro.rs`.
+//!
 //! `cargo bench --package aimis --bench road`; with `telling` behind `--` also what log lines and traces add to it, by
 //! which docs/operations.md says what they cost.
 #![allow(clippy::print_stdout, reason = "it prints its table")]
 #![allow(clippy::unwrap_used, reason = "in a bench a failed unwrap is the failure")]
+
+mod micro;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -49,6 +53,12 @@ fn main() -> ExitCode {
         ask_only(count.parse().unwrap(), same == "same", telling.1);
         return ExitCode::SUCCESS;
     }
+    if let [micro, piece] = &arguments[..]
+        && micro == "micro"
+    {
+        micro::run_only(piece);
+        return ExitCode::SUCCESS;
+    }
     if arguments.iter().any(|argument| argument == "telling") {
         tell_of_telling();
         return ExitCode::SUCCESS;
@@ -61,6 +71,7 @@ fn main() -> ExitCode {
         println!("| {name} | {allocations:.1} | {most_allocations:.1} | {instructions:.0} | {most_instructions:.0} |");
         fine &= allocations <= most_allocations && instructions <= most_instructions;
     }
+    fine &= micro::table();
     if fine {
         return ExitCode::SUCCESS;
     }
@@ -105,22 +116,27 @@ fn allocations(same: bool, telling: &str) -> f64 {
 }
 
 fn instructions(same: bool, telling: &str) -> f64 {
-    let collected = |requests: u32| {
+    let collected_by = |requests: u32| {
         let this = std::env::current_exe().unwrap();
         let patients = if same { "same" } else { "others" };
-        let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(this)
-            .args(["ask", &requests.to_string(), patients, telling])
-            .stdin(Stdio::null())
-            .output()
-            .expect("valgrind, which `cargo xtask ci` installs");
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{told}");
-        let line = told.lines().find(|line| line.contains("Collected :")).unwrap();
-        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+        collected(
+            Command::new("valgrind")
+                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+                .arg(this)
+                .args(["ask", &requests.to_string(), patients, telling])
+                .stdin(Stdio::null()),
+        )
     };
-    (collected(WARM + TRACED) - collected(WARM)) as f64 / f64::from(TRACED)
+    (collected_by(WARM + TRACED) - collected_by(WARM)) as f64 / f64::from(TRACED)
+}
+
+/// What callgrind says that it collected.
+fn collected(valgrind: &mut Command) -> u64 {
+    let output = valgrind.output().expect("valgrind, which `cargo xtask ci` installs");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    let line = told.lines().find(|line| line.contains("Collected :")).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 fn ask_only(requests: u32, same: bool, telling: &str) {

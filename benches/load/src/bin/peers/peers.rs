@@ -38,6 +38,9 @@ pub(crate) struct Setting {
     pub(crate) log: bool,
 }
 
+/// Where `cargo xtask bench peers` builds benches/peers/pingora.
+const PINGORA: &str = "target/bench/pingora/release/aimis-peer-pingora";
+
 /// The one all ratios are to.
 pub(crate) const MEASURE: &str = "nginx";
 
@@ -101,6 +104,14 @@ pub(crate) const PEERS: &[Peer] = &[
         },
     },
     Peer {
+        name: "pingora",
+        does_the_job: false,
+        caches: false,
+        file: None,
+        program: |_| Some(PINGORA.into()),
+        arguments: numbers,
+    },
+    Peer {
         name: "bare-hyper",
         does_the_job: true,
         caches: true,
@@ -133,7 +144,8 @@ fn words(words: &[&str], place: &Place, file: &str) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).chain([file]).collect()
 }
 
-fn bare(setting: &Setting, place: &Place) -> Vec<String> {
+/// What those of our own are told.
+fn numbers(setting: &Setting, place: &Place) -> Vec<String> {
     let numbers = [
         ("--port", usize::from(setting.port)),
         ("--upstream", usize::from(setting.upstream)),
@@ -146,6 +158,11 @@ fn bare(setting: &Setting, place: &Place) -> Vec<String> {
     if setting.tls {
         all.extend(words(&["--tls"], place, "cert.pem"));
     }
+    all
+}
+
+fn bare(setting: &Setting, place: &Place) -> Vec<String> {
+    let mut all = numbers(setting, place);
     if setting.cache {
         all.push("--cache".to_owned());
     }
