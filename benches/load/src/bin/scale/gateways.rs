@@ -18,6 +18,8 @@ use serde_json::Value;
 pub(crate) const MANY: u32 = 64;
 /// Questions a second of the load with a rate.
 const RATE: u32 = 1_000;
+/// The patient whom all ask for where it is one; the others do not come so far.
+const SAME: u32 = 99_999_999;
 /// How long a gateway may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -36,8 +38,7 @@ impl Load {
     /// How many requests it makes where `requests` are asked for.
     pub(crate) fn of(self, requests: u32) -> u32 {
         match self {
-            Self::One => requests,
-            Self::Rate => 2 * requests,
+            Self::One | Self::Rate => requests,
             Self::Full => 4 * requests,
         }
     }
@@ -146,7 +147,7 @@ impl<'a> Gateway<'a> {
             ("--port", u32::from(self.asked)),
             ("--requests", count),
             ("--connections", connections),
-            ("--first", self.next),
+            ("--first", if same { SAME } else { self.next }),
         ] {
             command.args([name, &number.to_string()]);
         }
