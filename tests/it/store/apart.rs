@@ -27,6 +27,8 @@ async fn one_of_four_that_is_cut_off_has_its_part_beside_the_quota_of_the_others
     let begin = std::time::Instant::now();
     let (falling, ()) = tokio::join!(flood(&platform, &places, 120), async { link.cut() });
     away(cut_off).await;
+    let part = flood(&platform, cut_off, 1_200).await;
+    part.assert_within(0.25, 0.25);
     let apart = flood(&platform, &places, 120).await;
     let (alone, together) = (ask(cut_off[0].lan).await, ask(others[0].lan).await);
     link.mend();
@@ -72,12 +74,12 @@ async fn a_store_that_forgot_who_there_is_makes_no_part_too_large() {
             server.down();
         });
         away(&places).await;
-        for place in &places {
-            assert_eq!(metric(*place, "aimis_store_replicas").await, 4.0);
-        }
         let parts = flood(&platform, &places, 120).await;
         parts.assert_within(1.0, 1.0);
         assert_eq!(parts.local, parts.asked);
+        for place in &places {
+            assert_eq!(metric(*place, "aimis_store_replicas").await, 4.0);
+        }
     }
 
     // Back for good, and counted anew.

@@ -36,24 +36,26 @@ fn in_turn(arguments: &Arguments, place: &Place, server: &postgres::Server, file
     }
     let pid = server.sql("postgres", "SELECT pg_read_file('postmaster.pid')");
     let pid = pid.lines().next().context("a process")?.trim().parse()?;
+    // Each is synced, which takes its time.
+    let requests = arguments.requests / 2;
     let mut rows = Vec::new();
     for round in 0..arguments.rounds {
         for turn in 0..2 {
             let which = (round + turn) % 2;
             let (name, gateway) = ([ALONE, SHARED][which], &mut gateways[which]);
             let mut note = |what: &str, unit, sample| note(&mut rows, &format!("callbacks: {what}"), unit, name, sample);
-            let one = gateway.asked(Load::One, arguments.requests, false)?;
+            let one = gateway.asked(Load::One, requests, false)?;
             note("one connection, median", "us", one.p50_us);
             note("one connection, p99", "us", one.p99_us);
             let before = exact_cpu_us(&family(pid));
-            let full = gateway.asked(Load::Full, arguments.requests, false)?;
+            let full = gateway.asked(Load::Full, requests, false)?;
             let database = exact_cpu_us(&family(pid)) - before;
             note("64 connections, acknowledged", "a second", full.per_s);
             note("64 connections, median", "us", full.p50_us);
             note("64 connections, p99", "us", full.p99_us);
             note("CPU of the gateway, 64 connections", "us a callback", full.gateway_us);
             if name == SHARED {
-                let us = database / f64::from(Load::Full.of(arguments.requests));
+                let us = database / f64::from(Load::Full.of(requests));
                 note("CPU of PostgreSQL, 64 connections", "us a callback", us);
             }
         }

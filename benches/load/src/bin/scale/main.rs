@@ -24,8 +24,9 @@ use clap::Parser;
 #[derive(Clone, Parser)]
 #[command(name = "cargo xtask bench scale")]
 pub(crate) struct Arguments {
-    /// Requests of a measurement; four times as many where it is as fast as it goes. Fewer than 1000 are for trying only.
-    #[arg(long, default_value_t = 1_200)]
+    /// Questions of a measurement, four times as many where it is as fast as it goes; half as many callbacks. Fewer than
+    /// 1000 are for trying only.
+    #[arg(long, default_value_t = 1_000)]
     requests: u32,
     /// Rounds; in each all that is compared has its turn.
     #[arg(long, default_value_t = 5)]
