@@ -80,22 +80,22 @@ impl Program {
 /// A process and all that it started.
 #[must_use]
 pub fn family(first: u32) -> Vec<u32> {
-        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-        for pid in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = pid.file_name().to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            if let Some(parent) = stat(pid).and_then(|fields| fields.get(1)?.parse().ok()) {
-                children.entry(parent).or_default().push(pid);
-            }
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for pid in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = pid.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if let Some(parent) = stat(pid).and_then(|fields| fields.get(1)?.parse().ok()) {
+            children.entry(parent).or_default().push(pid);
         }
-        let mut all = vec![first];
-        let mut at = 0;
-        while let Some(pid) = all.get(at) {
-            all.extend(children.remove(pid).unwrap_or_default());
-            at += 1;
-        }
-        all
+    }
+    let mut all = vec![first];
+    let mut at = 0;
+    while let Some(pid) = all.get(at) {
+        all.extend(children.remove(pid).unwrap_or_default());
+        at += 1;
+    }
+    all
 }
 
 /// CPU time of processes so far, user and system, in microseconds, by the scheduler's own count: exact, without what threads

@@ -238,18 +238,21 @@ async fn nothing_acknowledged_is_lost_when_the_database_fails_over() {
     // up waiting, and not to who sends it again. A gateway is killed over it, too.
     wire.set(Conduct::Silent);
     for senders in &senders {
-        senders.wait(After::Refusals(10)).await;
+        senders.wait(After::Refusals(4)).await;
     }
     kill(gateways.remove(0).process);
+    let mut senders = senders.into_iter();
+    senders.next().expect("the killed one's").stop().await;
     block_in_place(|| {
         primary.stop("immediate");
         standby.promote();
     });
     gateways.push(fleet.start());
 
-    let mut senders = senders.into_iter();
-    senders.next().expect("the killed one's").stop().await;
-    let others = [senders.next().expect("the other's"), fleet.senders(&gateways[1], &mut chance)];
+    let others = [
+        senders.next().expect("the other's"),
+        fleet.senders(&gateways[1], &mut chance),
+    ];
     for senders in others {
         senders.wait(After::Acknowledgements(50)).await;
         senders.stop().await;

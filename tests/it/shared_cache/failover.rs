@@ -113,7 +113,10 @@ async fn a_clusters_replica_that_missed_a_callback_gives_no_answer_from_before_i
     block_in_place(|| nodes.fail_over());
     let (_, replica) = nodes.pair();
     assert_eq!(keys(replica, KEPT), kept);
-    redis::cmd("CLIENT").arg("UNPAUSE").exec(&mut replica.connection()).unwrap();
+    redis::cmd("CLIENT")
+        .arg("UNPAUSE")
+        .exec(&mut replica.connection())
+        .unwrap();
 
     nothing_old_serves(&bed).await;
 }

@@ -183,5 +183,8 @@ async fn an_answer_is_gone_from_all_replicas_while_sentinels_promote_another() {
 
     holds(&bed, callbacks() / 2, Some(async { trio.borrow_mut().kill_master() })).await;
 
-    assert!(!trio.borrow().of_replica("*:answer:*").is_empty(), "it is kept there now");
+    assert!(
+        !trio.borrow().of_replica("*:answer:*").is_empty(),
+        "it is kept there now"
+    );
 }

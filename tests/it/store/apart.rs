@@ -37,7 +37,10 @@ async fn one_of_four_that_is_cut_off_has_its_part_beside_the_quota_of_the_others
     let (passed, took) = (platform.request_count() as f64, begin.elapsed());
 
     let bound = 1.25 * (RATE * took.as_secs_f64() + BURST);
-    assert!(passed <= bound, "{passed} of {bound}: {falling:?}, {apart:?}, {rising:?}");
+    assert!(
+        passed <= bound,
+        "{passed} of {bound}: {falling:?}, {apart:?}, {rising:?}"
+    );
     // Only the one went by its part, and said so; the others have lost nothing.
     assert!(is_local(&alone) && !is_local(&together));
     assert!(apart.local >= apart.asked / 4 && apart.local < apart.asked, "{apart:?}");

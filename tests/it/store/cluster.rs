@@ -56,7 +56,9 @@ impl Cluster {
         let mut connection = node.server.connection();
         self.nodes[master].meet(&mut connection);
         until(&mut connection, "cluster_known_nodes:4");
-        let id: String = cluster("MYID").query(&mut self.nodes[master].server.connection()).unwrap();
+        let id: String = cluster("MYID")
+            .query(&mut self.nodes[master].server.connection())
+            .unwrap();
         cluster("REPLICATE").arg(id).exec(&mut connection).unwrap();
         node.server.says("sync: Finished with success");
         for other in &self.nodes {

@@ -71,7 +71,10 @@ impl Trio {
 
     /// The replica has heard of everything that the master was told.
     pub fn level(&self) {
-        let heard = redis::cmd("WAIT").arg(1).arg(0).query::<i64>(&mut self.master.connection());
+        let heard = redis::cmd("WAIT")
+            .arg(1)
+            .arg(0)
+            .query::<i64>(&mut self.master.connection());
         assert_eq!(heard.unwrap(), 1);
     }
 

@@ -14,7 +14,12 @@ pub(crate) fn measure(arguments: &Arguments, place: &Place, server: &postgres::S
     // Beside the server's files, so that both are on one disk.
     let directory = std::env::temp_dir().join(format!("aimis-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
-    let rows = in_turn(arguments, place, server, &directory.join("inbox.db").display().to_string());
+    let rows = in_turn(
+        arguments,
+        place,
+        server,
+        &directory.join("inbox.db").display().to_string(),
+    );
     std::fs::remove_dir_all(&directory)?;
     rows
 }
@@ -43,7 +48,8 @@ fn in_turn(arguments: &Arguments, place: &Place, server: &postgres::Server, file
         for turn in 0..2 {
             let which = (round + turn) % 2;
             let (name, gateway) = ([ALONE, SHARED][which], &mut gateways[which]);
-            let mut note = |what: &str, unit, sample| note(&mut rows, &format!("callbacks: {what}"), unit, name, sample);
+            let mut note =
+                |what: &str, unit, sample| note(&mut rows, &format!("callbacks: {what}"), unit, name, sample);
             let one = gateway.asked(Load::One, requests, false)?;
             note("one connection, median", "us", one.p50_us);
             note("one connection, p99", "us", one.p99_us);

@@ -115,7 +115,10 @@ impl<'a> Gateway<'a> {
     /// It serves, and has its store if it is to have one.
     fn is_ready(&self) -> bool {
         let ready = self.get("/readyz").is_ok();
-        ready && self.metrics().is_ok_and(|text| !text.contains("\naimis_ratelimit_store_up 0"))
+        ready
+            && self
+                .metrics()
+                .is_ok_and(|text| !text.contains("\naimis_ratelimit_store_up 0"))
     }
 
     /// What its metrics say.
@@ -126,7 +129,10 @@ impl<'a> Gateway<'a> {
     fn get(&self, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.telemetry))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+        )?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         let message = wire::message(&answer).map_err(anyhow::Error::msg)?;

@@ -5,11 +5,11 @@
 
 mod callbacks;
 mod gateways;
+#[path = "../../../../../tests/it/support/postgres.rs"]
+mod postgres;
 mod questions;
 mod redis;
 mod table;
-#[path = "../../../../../tests/it/support/postgres.rs"]
-mod postgres;
 
 use std::path::PathBuf;
 use std::process::Command;
