@@ -9,8 +9,8 @@ use crate::job::{Job, PATH};
 const BODY: usize = 300;
 /// Where callbacks go.
 const CALLBACK_PATH: &str = "/callback/bench";
-/// The identity number of every patient; the telephone tells them apart.
-const ID_NUM: &str = "11010119000101009X";
+/// How the identity number of every patient begins: of someone born in 1900.
+const ID_NUM: &str = "1101011900";
 
 /// Which patients are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,7 @@ impl Questions {
             return self.write_callback(out);
         }
         let phone = format!("138{:08}", self.next % 100_000_000);
+        let id_num = id_num(self.next);
         if self.patients == Patients::Different {
             self.next = self.next.wrapping_add(self.step);
         }
@@ -74,11 +75,11 @@ impl Questions {
         }
         body.extend_from_slice(br#"","idNum":""#);
         match self.form {
-            Form::Clear => body.extend_from_slice(ID_NUM.as_bytes()),
-            Form::Protected | Form::Callback => self.job.encrypt(ID_NUM.as_bytes(), body),
+            Form::Clear => body.extend_from_slice(id_num.as_bytes()),
+            Form::Protected | Form::Callback => self.job.encrypt(id_num.as_bytes(), body),
         }
         body.extend_from_slice(REST.as_bytes());
-        let clear = r#"{"phoneNum":"","idNum":""}"#.len() - 1 + phone.len() + ID_NUM.len() + REST.len();
+        let clear = r#"{"phoneNum":"","idNum":""}"#.len() - 1 + phone.len() + id_num.len() + REST.len();
         body.resize(body.len() + BODY.saturating_sub(clear), b' ');
         body.push(b'}');
 
@@ -102,7 +103,7 @@ impl Questions {
         self.job
             .encrypt(format!("138{:08}", number % 100_000_000).as_bytes(), &mut self.body);
         self.body.extend_from_slice(br#"","idNum":""#);
-        self.job.encrypt(ID_NUM.as_bytes(), &mut self.body);
+        self.job.encrypt(id_num(number).as_bytes(), &mut self.body);
         let _ = write!(
             self.body,
             r#"","patientId":"P{number}","hospitalId":"H0001","hisId":"P0001234","studyType":0,"studyDate":"2025-06-01 09:30:00","studyId":"S{number}","bodyPart":"胸部","studyName":"CT","h5Url":"https://pacs.qq.com/h5/{number}","h5DetailUrl":"https://pacs.qq.com/detail/{number}","reportId":"R{number}"}}"#
@@ -137,9 +138,20 @@ pub fn is_phone(text: &[u8]) -> bool {
     text.len() == 11 && text.starts_with(b"138") && text.iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a text is the patients' identity number.
+/// Whether a text could be the identity number of a patient of ours.
 pub fn is_id(text: &[u8]) -> bool {
-    text == ID_NUM.as_bytes()
+    text.len() == 18 && text.starts_with(ID_NUM.as_bytes())
+}
+
+/// The identity number of a patient: one of 335,664 (GB 11643: born on a day, the how-manieth of it, the check digit).
+fn id_num(patient: u32) -> String {
+    const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
+    let (day, nth) = (patient / 999, patient % 999 + 1);
+    let mut number = format!("{ID_NUM}{:02}{:02}{nth:03}", day / 28 % 12 + 1, day % 28 + 1);
+    let digits = number.bytes().map(|digit| u32::from(digit - b'0'));
+    let sum: u32 = digits.zip(WEIGHTS).map(|(digit, weight)| digit * weight).sum();
+    number.push(char::from(b"10X98765432"[sum as usize % 11]));
+    number
 }
 
 #[cfg(test)]
@@ -160,6 +172,15 @@ mod tests {
         let phone = |bytes: &[u8]| bytes[wire::text(bytes, "\"phoneNum\"").unwrap()].to_vec();
         assert_eq!(phone(&first), b"13800000001");
         assert_eq!(phone(&second), b"13800000005");
+        let id = |bytes: &[u8]| bytes[wire::text(bytes, "\"idNum\"").unwrap()].to_vec();
+        assert_eq!(id(&first), b"110101190001010022");
+        assert_ne!(id(&first), id(&second));
+    }
+
+    #[test]
+    fn identity_numbers_have_their_check_digit() {
+        assert_eq!(id_num(8), "11010119000101009X");
+        assert_eq!(id_num(999), "11010119000102001X");
     }
 
     #[test]

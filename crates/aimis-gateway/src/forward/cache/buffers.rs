@@ -125,10 +125,8 @@ mod tests {
     fn a_body_lies_in_the_buffer_of_one_that_went() {
         let buffers = Buffers::new(1 << 20);
         let free = || {
-            (
-                buffers.lock().bytes,
-                buffers.lock().by_size.iter().map(Vec::len).sum::<usize>(),
-            )
+            let free = buffers.lock();
+            (free.bytes, free.by_size.iter().map(Vec::len).sum::<usize>())
         };
         drop(buffers.keep(&[b'1'; 4000]));
         assert_eq!(free(), (4096, 1));

@@ -1,7 +1,6 @@
 //! Which entries are about a patient: so that a callback drops them without knowing the questions.
 
-use std::collections::HashMap;
-use std::collections::hash_map;
+use std::collections::{HashMap, HashSet, hash_map};
 
 use super::key::{CacheKey, PatientTags, Tag};
 use super::store::ByKeyHasher;
@@ -10,17 +9,20 @@ use super::store::ByKeyHasher;
 #[derive(Default)]
 pub(super) struct Patients(HashMap<Tag, Keys, ByKeyHasher>);
 
-/// As a rule a patient has one entry.
+/// As a rule a patient has one entry. A number that a HIS gives whoever has none has as many as the cache holds, and one of
+/// them must not be looked for among all.
 enum Keys {
     One(CacheKey),
-    Several(Vec<CacheKey>),
+    Several(HashSet<CacheKey, ByKeyHasher>),
 }
 
 impl Keys {
     fn add(&mut self, key: CacheKey) {
         match self {
-            Self::One(first) => *self = Self::Several(vec![*first, key]),
-            Self::Several(keys) => keys.push(key),
+            Self::One(first) => *self = Self::Several([*first, key].into_iter().collect()),
+            Self::Several(keys) => {
+                keys.insert(key);
+            }
         }
     }
 
@@ -29,7 +31,7 @@ impl Keys {
         match self {
             Self::One(only) => only == key,
             Self::Several(keys) => {
-                keys.retain(|other| other != key);
+                keys.remove(key);
                 keys.is_empty()
             }
         }
@@ -62,13 +64,14 @@ impl Patients {
 
     /// The entries about a patient who has one of these numbers; those under both stand there twice.
     pub(super) fn about(&self, patient: PatientTags) -> Vec<CacheKey> {
-        let keys = patient.iter().filter_map(|tag| self.0.get(&tag));
-        keys.flat_map(|keys| match keys {
-            Keys::One(key) => std::slice::from_ref(key),
-            Keys::Several(keys) => keys,
-        })
-        .copied()
-        .collect()
+        let mut about = Vec::new();
+        for keys in patient.iter().filter_map(|tag| self.0.get(&tag)) {
+            match keys {
+                Keys::One(key) => about.push(*key),
+                Keys::Several(keys) => about.extend(keys),
+            }
+        }
+        about
     }
 
     /// Numbers with entries, each as often as it has some.
@@ -93,11 +96,16 @@ mod tests {
         let (both, phone) = (PatientTags::numbered(7, 8), PatientTags::numbered(0, 8));
         patients.add(both, one);
         patients.add(phone, two);
-        assert!(patients.about(PatientTags::numbered(7, 0)) == [one]);
-        assert!(patients.about(phone) == [one, two]);
+        let about = |patients: &Patients, tags| {
+            let mut keys = patients.about(tags);
+            keys.sort();
+            keys
+        };
+        assert!(about(&patients, PatientTags::numbered(7, 0)) == [one]);
+        assert!(about(&patients, phone) == [one, two]);
 
         patients.remove(both, &one);
-        assert!(patients.about(both) == [two]);
+        assert!(about(&patients, both) == [two]);
         patients.remove(phone, &two);
         assert_eq!((patients.about(both).len(), patients.0.len()), (0, 0));
     }

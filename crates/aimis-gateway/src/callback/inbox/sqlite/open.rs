@@ -220,8 +220,10 @@ pub(super) fn connect(settings: &Settings, role: Role) -> Result<Connection, Ope
     let connection = Connection::open_with_flags(&settings.path, flags)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(settings.busy_timeout)?;
-    if role == Role::Gateway {
-        // They count for a new database only, and only before the log is switched on; and they write.
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if role == Role::Gateway && pages == 0 {
+        // They count for a new database only, and only before the log is switched on. In another they would write, and a
+        // disk that is full would be one that no gateway starts on.
         connection.execute_batch(&format!("PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"))?;
     }
     connection.execute_batch(&format!(

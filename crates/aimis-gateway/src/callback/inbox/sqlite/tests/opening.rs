@@ -116,3 +116,22 @@ fn only_a_gateway_brings_a_database_up_to_date() {
     assert_eq!(wait(gateway.acts(0, 10)), Ok(Vec::new()));
     assert!(bed.try_open(Role::Command).is_ok());
 }
+
+#[test]
+fn to_open_one_that_is_as_it_should_be_writes_nothing() {
+    let bed = Bed::new();
+    let inbox = bed.open();
+    append(&bed, &inbox, &arrival(1, "{\"a\":1}"));
+    drop(inbox);
+    let beside = Connection::open(&bed.settings.path).unwrap();
+    let changes = || beside.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0));
+    let before = changes();
+
+    let _inbox = bed.open();
+
+    assert_eq!(
+        changes(),
+        before,
+        "on a disk without a free byte it could not be opened"
+    );
+}
