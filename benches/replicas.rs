@@ -1,7 +1,7 @@
 //! What several gateways let through and find kept, over hours that nobody waits for: a simulation of docs/replicas.md.
 //!
 //! It knows the rules from the document and not from the code: one GCRA for all while the store answers, a part for each
-//! while it does not, staggered ways back, gateways that come and go. What it prints is in docs/scaling.md. It fails where
+//! while it does not, staggered ways back, gateways that come and go, and some that are cut off while others are not. What it prints is in docs/scaling.md. It fails where
 //! the document's bound does not hold.
 //!
 //! `cargo bench --package aimis --bench replicas`
@@ -75,6 +75,8 @@ struct Case {
     every: f64,
     /// How long one is.
     outage: f64,
+    /// How many do not have it then, the first ones; the others go on with it.
+    cut: usize,
     /// The store comes back empty.
     forgets: bool,
     /// Bursts beyond the quota that the document allows for each change between store and part, and the factor of
@@ -123,7 +125,7 @@ fn let_through(case: &Case, chance: &mut Chance) -> Vec<f64> {
                 shared = Quota::default();
             }
         }
-        let by_part = is_away || now < back_at[gateway];
+        let by_part = gateway < case.cut && (is_away || now < back_at[gateway]);
         let granted = if by_part {
             parts[gateway].take(now, RATE / believed, part_burst)
         } else {
@@ -160,22 +162,24 @@ fn worst_excess(passed: &[f64], rate: f64, longest: f64) -> f64 {
 }
 
 fn quotas() -> bool {
-    const CASES: [Case; 6] = [
-        case("4 gateways, the store answers", 4, 4, 0.0, 0.0, false, 0.0, 1.0),
-        case("16 gateways, the store answers", 16, 16, 0.0, 0.0, false, 0.0, 1.0),
-        case("4, away for 5 s in each minute", 4, 4, 60.0, 5.0, false, 2.0, 1.0),
-        case("4, the same, and it comes back empty", 4, 4, 60.0, 5.0, true, 2.0, 1.0),
-        case("16, away for 5 s in each minute", 16, 16, 60.0, 5.0, false, 2.0, 1.0),
-        case(
-            "8 that believe in 4, away for 20 s in each minute",
-            8,
-            4,
-            60.0,
-            20.0,
-            false,
-            3.0,
-            2.0,
-        ),
+    // Outages a minute apart.
+    const CASES: [Case; 8] = [
+        Case::of("4 gateways, the store answers", 4),
+        Case::of("16 gateways, the store answers", 16),
+        Case::of("4, away for 5 s in each minute", 4).away(5.0),
+        Case {
+            forgets: true,
+            ..Case::of("4, the same, and it comes back empty", 4).away(5.0)
+        },
+        Case::of("16, away for 5 s in each minute", 16).away(5.0),
+        Case {
+            believed: 4,
+            changes: 3.0,
+            factor: 2.0,
+            ..Case::of("8 that believe in 4, away for 20 s in each minute", 8).away(20.0)
+        },
+        Case::of("4, one of them cut off for 20 s in each minute", 4).cut_off(1, 20.0),
+        Case::of("4, three of them cut off for 20 s in each minute", 4).cut_off(3, 20.0),
     ];
     println!("quota {RATE}/s, burst {BURST}, asked 3 times as much, an hour, {RUNS} runs; windows of up to 30 s\n");
     println!("| gateways | let through, of the quota | most beyond it in a window | the document allows |");
@@ -188,8 +192,9 @@ fn quotas() -> bool {
             share += passed.len() as f64 / (RATE * SPAN + BURST) / RUNS as f64;
             worst = worst.max(worst_excess(&passed, RATE, 30.0));
         }
-        // While some go by the store and some by their part, both are spent.
+        // While some go by the store and some by their part, both are spent: until the last has noticed that it is back.
         let mixed = if case.every > 0.0 { RATE * 1.5 * RETRY } else { 0.0 };
+        let mixed = mixed * (case.cut as f64 / case.gateways as f64);
         let outage = (case.factor - 1.0) * RATE * case.outage;
         let allowed = case.changes * BURST + mixed + outage;
         holds &= worst <= allowed + 1.0;
@@ -203,26 +208,43 @@ fn quotas() -> bool {
     holds
 }
 
-#[expect(clippy::too_many_arguments, reason = "a row of a table")]
-const fn case(
-    name: &'static str,
-    gateways: usize,
-    believed: usize,
-    every: f64,
-    outage: f64,
-    forgets: bool,
-    changes: f64,
-    factor: f64,
-) -> Case {
-    Case {
-        name,
-        gateways,
-        believed,
-        every,
-        outage,
-        forgets,
-        changes,
-        factor,
+impl Case {
+    /// The store always answers.
+    const fn of(name: &'static str, gateways: usize) -> Self {
+        Self {
+            name,
+            gateways,
+            believed: gateways,
+            every: 0.0,
+            outage: 0.0,
+            cut: gateways,
+            forgets: false,
+            changes: 0.0,
+            factor: 1.0,
+        }
+    }
+
+    /// It is away for so long in each minute.
+    const fn away(self, outage: f64) -> Self {
+        Self {
+            every: 60.0,
+            outage,
+            changes: 2.0,
+            ..self
+        }
+    }
+
+    /// So many do not have it for so long in each minute: beside the whole quota these spend their parts of it.
+    const fn cut_off(self, cut: usize, outage: f64) -> Self {
+        let parts = cut as f64 / self.gateways as f64;
+        Self {
+            every: 60.0,
+            outage,
+            cut,
+            changes: parts,
+            factor: 1.0 + parts,
+            ..self
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What replicas share, on real servers: Redis 6.2 and 7, Valkey 9, sentinels, a cluster, TLS and users.
 
+mod apart;
+pub mod cluster;
 mod fleet;
 mod link;
 pub mod model;
 mod secured;
 pub mod servers;
 mod sum;
-mod trio;
+pub mod trio;

@@ -1,4 +1,4 @@
-//! The question: a look-up of 300 bytes, for another patient each time, in clear or already protected.
+//! The question: a look-up of 300 bytes, for another patient each time, in clear or already protected. And a callback.
 
 use std::io::Write as _;
 
@@ -7,6 +7,8 @@ use crate::job::{Job, PATH};
 
 /// Bytes of the question in clear.
 const BODY: usize = 300;
+/// Where callbacks go.
+const CALLBACK_PATH: &str = "/callback/bench";
 /// How the identity number of every patient begins: of someone born in 1900.
 const ID_NUM: &str = "1101011900";
 
@@ -26,6 +28,8 @@ pub enum Form {
     Clear,
     /// Encrypted and signed by us, for peers that relay what they get.
     Protected,
+    /// No question: a callback, as the platform sends one about a study of its own.
+    Callback,
 }
 
 /// Makes the requests of one connection.
@@ -54,6 +58,9 @@ impl Questions {
     /// Writes the next request in place of what `out` holds.
     pub fn write(&mut self, out: &mut Vec<u8>) {
         out.clear();
+        if self.form == Form::Callback {
+            return self.write_callback(out);
+        }
         let phone = format!("138{:08}", self.next % 100_000_000);
         let id_num = id_num(self.next);
         if self.patients == Patients::Different {
@@ -64,12 +71,12 @@ impl Questions {
         body.extend_from_slice(br#"{"phoneNum":""#);
         match self.form {
             Form::Clear => body.extend_from_slice(phone.as_bytes()),
-            Form::Protected => self.job.encrypt(phone.as_bytes(), body),
+            Form::Protected | Form::Callback => self.job.encrypt(phone.as_bytes(), body),
         }
         body.extend_from_slice(br#"","idNum":""#);
         match self.form {
             Form::Clear => body.extend_from_slice(id_num.as_bytes()),
-            Form::Protected => self.job.encrypt(id_num.as_bytes(), body),
+            Form::Protected | Form::Callback => self.job.encrypt(id_num.as_bytes(), body),
         }
         body.extend_from_slice(REST.as_bytes());
         let clear = r#"{"phoneNum":"","idNum":""}"#.len() - 1 + phone.len() + id_num.len() + REST.len();
@@ -82,17 +89,44 @@ impl Questions {
             "POST {PATH} HTTP/1.1\r\nHost: gateway.hospital\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\n"
         );
         if self.form == Form::Protected {
-            let timestamp = clock::unix_ms().to_string();
-            let _ = write!(
-                out,
-                "appId: {}\r\ntimestamp: {timestamp}\r\nsignature: ",
-                crate::job::APP_ID
-            );
-            out.extend_from_slice(&self.job.sign(timestamp.as_bytes()));
-            out.extend_from_slice(b"\r\n");
+            self.sign(out);
         }
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.body);
+    }
+
+    fn write_callback(&mut self, out: &mut Vec<u8>) {
+        let number = self.next;
+        self.next = self.next.wrapping_add(self.step);
+        self.body.clear();
+        self.body.extend_from_slice(br#"{"status":3,"phoneNum":""#);
+        self.job
+            .encrypt(format!("138{:08}", number % 100_000_000).as_bytes(), &mut self.body);
+        self.body.extend_from_slice(br#"","idNum":""#);
+        self.job.encrypt(id_num(number).as_bytes(), &mut self.body);
+        let _ = write!(
+            self.body,
+            r#"","patientId":"P{number}","hospitalId":"H0001","hisId":"P0001234","studyType":0,"studyDate":"2025-06-01 09:30:00","studyId":"S{number}","bodyPart":"胸部","studyName":"CT","h5Url":"https://pacs.qq.com/h5/{number}","h5DetailUrl":"https://pacs.qq.com/detail/{number}","reportId":"R{number}"}}"#
+        );
+        let length = self.body.len();
+        let _ = write!(
+            out,
+            "POST {CALLBACK_PATH} HTTP/1.1\r\nHost: gateway.hospital\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
+        );
+        self.sign(out);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&self.body);
+    }
+
+    fn sign(&self, out: &mut Vec<u8>) {
+        let timestamp = clock::unix_ms().to_string();
+        let _ = write!(
+            out,
+            "appId: {}\r\ntimestamp: {timestamp}\r\nsignature: ",
+            crate::job::APP_ID
+        );
+        out.extend_from_slice(&self.job.sign(timestamp.as_bytes()));
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -147,6 +181,23 @@ mod tests {
     fn identity_numbers_have_their_check_digit() {
         assert_eq!(id_num(8), "11010119000101009X");
         assert_eq!(id_num(999), "11010119000102001X");
+    }
+
+    #[test]
+    fn a_callback_is_about_a_study_of_its_own_and_signed() {
+        let mut callbacks = Questions::new(Form::Callback, Patients::Different, 5, 0, 1);
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        callbacks.write(&mut first);
+        callbacks.write(&mut second);
+
+        let message = wire::message(&first).unwrap().unwrap();
+        let fields: serde_json::Value = serde_json::from_slice(message.body).unwrap();
+        assert_eq!((&fields["studyId"], &fields["status"]), (&"S5".into(), &3.into()));
+        assert!(Job::default().opens(fields["idNum"].as_str().unwrap().as_bytes(), is_id));
+        let timestamp = wire::header(message.head, "timestamp").unwrap();
+        let signature = wire::header(message.head, "signature").unwrap();
+        assert_eq!(signature, Job::default().sign(timestamp));
+        assert!(memchr::memmem::find(&second, b"S6").is_some());
     }
 
     #[test]

@@ -12,6 +12,7 @@ which part?
   cargo xtask bench micro [cargo bench arguments]   single functions
   cargo xtask bench budgets                         allocations and instructions of a request, and what they may be
   cargo xtask bench peers [...]                     a request, beside nginx and others; `--help` tells the rest
+  cargo xtask bench scale [...]                     what it costs that gateways share; `--help` tells the rest
   cargo xtask bench overload [...]                  what is answered when more is asked than can be
 ";
 
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         Some((part, rest)) if part == "micro" => cargo(&["bench", "--workspace"]).args(rest).run(),
         Some((part, [])) if part == "budgets" => budgets(),
         Some((part, rest)) if part == "peers" => peers(rest),
+        Some((part, rest)) if part == "scale" => scale(rest),
         Some((part, rest)) if part == "overload" => of_the_whole("overload").args(rest).run(),
         _ => bail!(HELP),
     }
@@ -45,10 +47,7 @@ fn of_the_whole(name: &str) -> Run {
 }
 
 fn peers(arguments: &[String]) -> Result<()> {
-    let measures = !["--help", "--table", "--write"]
-        .iter()
-        .any(|quiet| arguments.iter().any(|argument| argument == quiet));
-    if measures {
+    if !has(arguments, &["--help", "--table", "--write"]) {
         tools::provide_for_benches()?;
         if let Err(error) = envoy() {
             tell(&format!("{error:#}\nEnvoy is left out."));
@@ -75,6 +74,19 @@ fn pingora() -> Result<()> {
     ])
     .run()
     .context("cannot build Pingora")
+}
+
+fn scale(arguments: &[String]) -> Result<()> {
+    if !has(arguments, &["--help", "--table"]) {
+        tools::provide_for_scale()?;
+        cargo(&["build", "--release", "--locked", "--package", "aimis-gateway"]).run()?;
+    }
+    cargo(&["build", "--release", "--locked", "--package", "aimis-bench"]).run()?;
+    program("target/release/scale").args(arguments).run()
+}
+
+fn has(arguments: &[String], any: &[&str]) -> bool {
+    arguments.iter().any(|argument| any.contains(&argument.as_str()))
 }
 
 /// Envoy has no package in Debian; the Python one holds its official binary.

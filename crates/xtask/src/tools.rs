@@ -179,7 +179,7 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
-/// What `bench peers` starts and measures with, beside those above.
+/// What `bench peers` and `bench scale` start and measure with, beside those above.
 const BENCH_TOOLS: &[Tool] = &[
     Tool {
         program: "/usr/lib/nginx/modules/ngx_http_lua_module.so",
@@ -251,6 +251,13 @@ pub(crate) fn provide_for_benches() -> Result<()> {
     let shared = ["cc", "nginx", "haproxy", "python3", "strace"];
     let shared = TOOLS.iter().filter(|tool| shared.contains(&tool.program));
     provide_all(&shared.chain(BENCH_TOOLS).collect::<Vec<_>>())
+}
+
+/// Sees to it that every program that `bench scale` starts is there.
+pub(crate) fn provide_for_scale() -> Result<()> {
+    let needed = ["cc", "redis-server", "initdb", "setpriv", "openssl", "taskset"];
+    let all = TOOLS.iter().chain(BENCH_TOOLS);
+    provide_all(&all.filter(|tool| needed.contains(&tool.program)).collect::<Vec<_>>())
 }
 
 /// Sees to it that every program that `bench budgets` starts is there.

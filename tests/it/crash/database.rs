@@ -218,7 +218,8 @@ async fn nothing_acknowledged_is_lost_when_the_database_fails_over() {
     let mut chance = Chance::new("failover");
     let primary = Server::new("wal_level = replica", &[]);
     let (database, _) = primary.database();
-    let standby = block_in_place(|| primary.standby("standby"));
+    let wire = Wire::to(primary.port()).await;
+    let standby = block_in_place(|| Server::standby(wire.address.port()));
     primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
     primary.sql("postgres", "SELECT pg_reload_conf()");
     let hosts = [&primary, &standby].map(|server| format!("127.0.0.1:{}", server.port()));
@@ -227,18 +228,32 @@ async fn nothing_acknowledged_is_lost_when_the_database_fails_over() {
         hosts.join(",")
     ))
     .await;
-    let gateways = vec![fleet.start(), fleet.start()];
+    let mut gateways = vec![fleet.start(), fleet.start()];
     let senders: Vec<Senders> = gateways.iter().map(|it| fleet.senders(it, &mut chance)).collect();
     for senders in &senders {
         senders.wait(After::Acknowledgements(50)).await;
     }
 
+    // The standby hears nothing any more, and what the primary has alone is not acknowledged: not by a gateway that gives
+    // up waiting, and not to who sends it again. A gateway is killed over it, too.
+    wire.set(Conduct::Silent);
+    for senders in &senders {
+        senders.wait(After::Refusals(4)).await;
+    }
+    kill(gateways.remove(0).process);
+    let mut senders = senders.into_iter();
+    senders.next().expect("the killed one's").stop().await;
     block_in_place(|| {
         primary.stop("immediate");
         standby.promote();
     });
+    gateways.push(fleet.start());
 
-    for senders in senders {
+    let others = [
+        senders.next().expect("the other's"),
+        fleet.senders(&gateways[1], &mut chance),
+    ];
+    for senders in others {
         senders.wait(After::Acknowledgements(50)).await;
         senders.stop().await;
     }

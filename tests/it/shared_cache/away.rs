@@ -26,7 +26,13 @@ async fn invalidations(gateway: &Gateway, result: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn without_the_store_nothing_from_before_serves_and_no_callback_is_acknowledged() {
-    let mut bed = Bed::with(2, hasty).await;
+    for engine in Engine::ALL {
+        nothing_from_before_serves(engine).await;
+    }
+}
+
+async fn nothing_from_before_serves(engine: Engine) {
+    let mut bed = Bed::of(engine, 2, hasty).await;
     assert_eq!(told(&bed.gateways[0].studies().await), MISS);
     assert_eq!(told(&bed.gateways[1].studies().await), HIT);
     bed.server.down();
@@ -72,9 +78,16 @@ async fn an_empty_list_is_not_kept_without_the_store() {
 
 #[tokio::test]
 async fn a_callback_at_a_replica_that_is_cut_off_ends_answers_before_it_uses_the_store_again() {
-    let server = Server::start(Engine::Redis7);
+    for engine in Engine::ALL {
+        a_debt_is_paid_first(engine).await;
+    }
+}
+
+async fn a_debt_is_paid_first(engine: Engine) {
+    let server = Server::start(engine);
     let wire = Wire::to(server.port).await;
-    let (url, cut_off) = (server.url(), format!("redis_url = \"redis://127.0.0.1:{}\"", wire.port));
+    let url = format!("\"{}\"", server.url());
+    let cut_off = format!("redis_url = \"redis://127.0.0.1:{}\"", wire.port);
     let first = Cell::new(true);
     let bed = Bed::at(server, &url, 2, |settings| {
         let settings = hasty(settings);
@@ -107,7 +120,13 @@ async fn a_callback_at_a_replica_that_is_cut_off_ends_answers_before_it_uses_the
 
 #[tokio::test]
 async fn questions_on_their_way_when_the_store_goes_are_answered() {
-    let mut bed = Bed::with(2, hasty).await;
+    for engine in Engine::ALL {
+        those_on_their_way_are_answered(engine).await;
+    }
+}
+
+async fn those_on_their_way_are_answered(engine: Engine) {
+    let mut bed = Bed::of(engine, 2, hasty).await;
     bed.platform.set_fault(Fault::Latency { ms: 200 });
     let asked: Vec<_> = (0..6).map(|at| bed.gateways[at % 2].studies()).collect();
     let going = futures_util::future::join_all(asked);

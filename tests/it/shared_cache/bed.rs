@@ -13,10 +13,11 @@ use crate::support::gateway::{Gateway, Settings};
 
 pub const STUDIES: &str = "/thirdparty/patientStudies/900001";
 
-pub struct Bed {
+/// With whatever the store is.
+pub struct Bed<S = Server> {
     pub gateways: Vec<Gateway>,
     pub platform: Platform,
-    pub server: Server,
+    pub server: S,
     pub directory: Directory,
     /// Inboxes: one a gateway.
     _inboxes: Vec<Directory>,
@@ -35,13 +36,37 @@ impl Bed {
     }
 
     pub async fn with(gateways: usize, change: impl Fn(Settings) -> Settings) -> Self {
-        let server = Server::start(Engine::Redis7);
-        let url = server.url();
+        Self::of(Engine::Redis7, gateways, change).await
+    }
+
+    /// On a server of this kind.
+    pub async fn of(engine: Engine, gateways: usize, change: impl Fn(Settings) -> Settings) -> Self {
+        let server = Server::start(engine);
+        let url = format!("\"{}\"", server.url());
         Self::at(server, &url, gateways, change).await
     }
 
-    /// Whose gateways reach `server` at `url`.
-    pub async fn at(server: Server, url: &str, gateways: usize, change: impl Fn(Settings) -> Settings) -> Self {
+    /// Calls that the server had of gateways so far: those that scripts make, and the gateways' heartbeats, left out.
+    pub fn calls(&self) -> u64 {
+        let text: String = redis::cmd("INFO")
+            .arg("commandstats")
+            .query(&mut self.server.connection())
+            .unwrap();
+        let calls = |command: &str| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+            let count = line.and_then(|line| line.split(',').next()?.parse::<u64>().ok());
+            count.unwrap_or(0)
+        };
+        // Each heartbeat is one script, and its only ZADD.
+        calls("evalsha") + calls("eval") - calls("zadd")
+    }
+}
+
+impl<S> Bed<S> {
+    /// Whose gateways reach `server` at `url`, in TOML.
+    pub async fn at(server: S, url: &str, gateways: usize, change: impl Fn(Settings) -> Settings) -> Self {
         let platform = Platform::start(PlatformOptions::default()).await.unwrap();
         let directory = Directory::new();
         directory.file("store.key", "1f".repeat(32));
@@ -51,7 +76,7 @@ impl Bed {
             let settings = Settings::calling(&platform)
                 .cached()
                 .callbacks(inbox)
-                .with("store", &format!("redis_url = \"{url}\""))
+                .with("store", &format!("redis_url = {url}"))
                 .with("store", &format!("key_file = \"{key}\""))
                 // The machine is shared: what is slow here is not away.
                 .with("store", "timeout_ms = 2000")
@@ -92,23 +117,6 @@ impl Bed {
         let sender = CallbackSender::new(&url, &Account::demo()).unwrap();
         let sent = sender.timeout(Duration::from_secs(30)).send(callback).await;
         sent.is_ok_and(|reply| reply.is_received())
-    }
-
-    /// Calls that the server had of gateways so far: those that scripts make, and the gateways' heartbeats, left out.
-    pub fn calls(&self) -> u64 {
-        let text: String = redis::cmd("INFO")
-            .arg("commandstats")
-            .query(&mut self.server.connection())
-            .unwrap();
-        let calls = |command: &str| {
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-            let count = line.and_then(|line| line.split(',').next()?.parse::<u64>().ok());
-            count.unwrap_or(0)
-        };
-        // Each heartbeat is one script, and its only ZADD.
-        calls("evalsha") + calls("eval") - calls("zadd")
     }
 }
 

@@ -2,8 +2,9 @@
 
 use aimis_simulator::Account;
 
+use super::cluster::Cluster;
 use super::fleet::{Place, away, flood, is_local, place, platform, sharing, shown, up};
-use super::servers::{Engine, Server, free_port};
+use super::servers::{Engine, Server};
 use crate::support::client::post;
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, Settings, studies_query_with};
@@ -93,55 +94,13 @@ async fn tls_and_a_user_with_few_rights_are_enough_and_what_is_wrong_is_told() {
     shown(&[place(&rotating)], "aimis_ratelimit_store_up", 1.0).await;
 }
 
-/// Three nodes with all slots.
-fn cluster() -> Vec<Server> {
-    let nodes: Vec<(Server, u16)> = (0..3)
-        .map(|_| {
-            let bus = free_port();
-            let lines = [
-                "--cluster-enabled yes",
-                "--cluster-node-timeout 2000",
-                &format!("--cluster-port {bus}"),
-            ];
-            (Server::with(Engine::Redis7, &lines), bus)
-        })
-        .collect();
-    let slots = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
-    for ((node, _), (first, last)) in nodes.iter().zip(slots) {
-        let mut connection = node.connection();
-        redis::cmd("CLUSTER")
-            .arg("ADDSLOTSRANGE")
-            .arg(first)
-            .arg(last)
-            .exec(&mut connection)
-            .unwrap();
-        for (other, bus) in &nodes {
-            let mut meet = redis::cmd("CLUSTER");
-            meet.arg("MEET").arg("127.0.0.1").arg(other.port).arg(*bus);
-            meet.exec(&mut connection).unwrap();
-        }
-    }
-    for (node, _) in &nodes {
-        let mut connection = node.connection();
-        let whole = |connection: &mut redis::Connection| {
-            let info: String = redis::cmd("CLUSTER").arg("INFO").query(connection).unwrap();
-            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-        };
-        while !whole(&mut connection) {
-            std::thread::yield_now();
-        }
-    }
-    nodes.into_iter().map(|(node, _)| node).collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_keeps_each_tenants_quota_in_one_place() {
     let platform = platform().await;
     let second = Account::new("900002", "Ab9-Zz8_Yy7.Xx6~Ww5!Vv4@Uu3#Tt2$", "H0002", "U0002");
     platform.put_account(second.clone());
-    let nodes = tokio::task::block_in_place(cluster);
-    let urls: Vec<_> = nodes.iter().map(|node| format!("\"{}\"", node.url())).collect();
-    let settings = sharing(&platform, &format!("[{}]", urls.join(", ")))
+    let nodes = tokio::task::block_in_place(|| Cluster::start(Engine::Redis7));
+    let settings = sharing(&platform, &nodes.urls())
         .with("store", "cluster = true")
         .tenant("second-hospital", second);
     let gateways: Vec<Gateway> = (0..4).map(|_| settings.start()).collect();

@@ -69,10 +69,44 @@ impl Trio {
         self.master.down();
     }
 
+    /// The replica has heard of everything that the master was told.
+    pub fn level(&self) {
+        let heard = redis::cmd("WAIT")
+            .arg(1)
+            .arg(0)
+            .query::<i64>(&mut self.master.connection());
+        assert_eq!(heard.unwrap(), 1);
+    }
+
+    /// The replica hears nothing of its master any more: it follows nobody, and is a replica still.
+    pub fn deafen_replica(&self) {
+        let mut deaf = redis::cmd("REPLICAOF");
+        deaf.arg("127.0.0.1").arg(free_port());
+        deaf.exec(&mut self.replica.connection()).unwrap();
+    }
+
+    /// What the replica has under keys that match.
+    pub fn of_replica(&self, pattern: &str) -> Vec<String> {
+        keys(&self.replica, pattern)
+    }
+
+    /// What the master has under keys that match.
+    pub fn of_master(&self, pattern: &str) -> Vec<String> {
+        keys(&self.master, pattern)
+    }
+
     /// The replica counts a quota.
     pub fn replica_judges(&self) -> bool {
         let mut connection = self.replica.connection();
         let key = "aimis:{first-hospital}:quota:tenant";
         redis::cmd("EXISTS").arg(key).query::<i64>(&mut connection).unwrap() == 1
     }
+}
+
+/// Keys of a server that match, sorted.
+pub fn keys(server: &Server, pattern: &str) -> Vec<String> {
+    let mut connection = server.connection();
+    let mut keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut connection).unwrap();
+    keys.sort();
+    keys
 }

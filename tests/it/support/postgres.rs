@@ -49,13 +49,10 @@ impl Server {
         server
     }
 
-    /// A standby of this one, which follows it.
-    pub(crate) fn standby(&self, name: &str) -> Self {
+    /// A standby of the server at this port, which follows it.
+    pub(crate) fn standby(port: u16) -> Self {
         let server = Self::place();
-        let from = format!(
-            "host=127.0.0.1 port={} user=postgres application_name={name}",
-            self.port
-        );
+        let from = format!("host=127.0.0.1 port={port} user=postgres application_name=standby");
         let target = server.data();
         let output = server.program(
             "pg_basebackup",

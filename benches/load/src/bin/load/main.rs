@@ -8,6 +8,8 @@ mod fast;
 mod hold;
 mod paced;
 
+use std::time::Duration;
+
 use aimis_bench::answer;
 use aimis_bench::question::{Form, Patients, Questions};
 use aimis_bench::wire::{self, Message};
@@ -32,6 +34,9 @@ struct Arguments {
     /// Encrypt and sign, for what only relays.
     #[arg(long)]
     protected: bool,
+    /// Send callbacks in place of questions, each about a study of its own.
+    #[arg(long, conflicts_with = "protected")]
+    callbacks: bool,
     /// Ask for one patient only, so that answers can come from a cache.
     #[arg(long)]
     same: bool,
@@ -64,7 +69,11 @@ fn tell(result: &serde_json::Value) {
 
 impl Arguments {
     fn questions(&self, connection: u32) -> Questions {
-        let form = if self.protected { Form::Protected } else { Form::Clear };
+        let form = match (self.protected, self.callbacks) {
+            (_, true) => Form::Callback,
+            (true, _) => Form::Protected,
+            _ => Form::Clear,
+        };
         let patients = if self.same { Patients::Same } else { Patients::Different };
         let first = if self.same { self.first } else { self.first + connection };
         Questions::new(form, patients, first, 0, self.connections)
@@ -99,12 +108,32 @@ fn take_answer(buffer: &mut Vec<u8>, expected: &[u8]) -> Result<bool> {
     Ok(true)
 }
 
-/// The first error is the result: a bench with errors measures nothing.
-fn summary(requests: u32, seconds: f64) -> serde_json::Value {
-    json!({"requests": requests, "errors": 0, "seconds": seconds})
+/// What came of requests that took so long each. The first error is the result: a bench with errors measures nothing.
+fn summary(mut latencies: Vec<Duration>) -> serde_json::Value {
+    latencies.sort_unstable();
+    let at = |share: f64| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index of a list of thousands"
+        )]
+        let index = (latencies.len() as f64 * share) as usize;
+        latencies.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
+    };
+    json!({
+        "requests": latencies.len(), "errors": 0,
+        "p50_us": at(0.50), "p90_us": at(0.90), "p99_us": at(0.99), "p999_us": at(0.999),
+    })
 }
 
+/// What a callback is answered that was received.
+const ACKNOWLEDGED: &[u8] = br#"{"code":0,"message":"success"}"#;
+
 fn expected(arguments: &Arguments) -> Vec<u8> {
+    if arguments.callbacks {
+        return ACKNOWLEDGED.to_vec();
+    }
     answer::body(arguments.answer)
 }
 

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use aimis_bench::clock;
 use anyhow::{Context, Result, anyhow};
-use serde_json::json;
 
-use crate::{Arguments, closed, expected, take_answer};
+use crate::{Arguments, closed, expected, summary, take_answer};
 
 /// Runs it to its end, or to the first error.
 pub(crate) fn run(arguments: &Arguments, rate: u32) -> Result<serde_json::Value> {
@@ -20,7 +19,7 @@ pub(crate) fn run(arguments: &Arguments, rate: u32) -> Result<serde_json::Value>
     let _ = std::fs::write("/proc/self/timerslack_ns", "1");
     let expected = &expected(arguments);
     let start = clock::moment() + Duration::from_millis(200);
-    let mut latencies = std::thread::scope(|scope| -> Result<Vec<Duration>> {
+    let latencies = std::thread::scope(|scope| -> Result<Vec<Duration>> {
         let threads: Vec<_> = (0..arguments.connections)
             .map(|number| scope.spawn(move || connection(arguments, number, start, rate, expected)))
             .collect();
@@ -30,21 +29,9 @@ pub(crate) fn run(arguments: &Arguments, rate: u32) -> Result<serde_json::Value>
         }
         Ok(all)
     })?;
-    latencies.sort_unstable();
-    let at = |share: f64| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "an index of a list of thousands"
-        )]
-        let index = (latencies.len() as f64 * share) as usize;
-        latencies.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
-    };
-    Ok(json!({
-        "requests": latencies.len(), "errors": 0, "rate": rate,
-        "p50_us": at(0.50), "p90_us": at(0.90), "p99_us": at(0.99), "p999_us": at(0.999),
-    }))
+    let mut seen = summary(latencies);
+    seen["rate"] = rate.into();
+    Ok(seen)
 }
 
 fn connection(arguments: &Arguments, number: u32, start: Instant, rate: u32, expected: &[u8]) -> Result<Vec<Duration>> {

@@ -3,22 +3,18 @@
 //! The method is in docs/performance.md. A run prints its table and writes `benches/results/<name>.json`; `--write`
 //! puts the table of such a file into the document.
 
-mod machine;
 mod measure;
 mod peers;
-mod place;
-mod processes;
 mod scenarios;
 mod table;
 mod template;
-mod upstream;
 
 use std::path::PathBuf;
 
+use aimis_bench::place::Place;
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use place::Place;
 use scenarios::Run;
 
 /// What `cargo xtask bench peers` takes.
@@ -66,7 +62,7 @@ fn main() -> Result<()> {
             tell(&table)
         };
     }
-    let place = Place::new(&arguments)?;
+    let place = Place::new(&arguments.gateway)?;
     let results = Run::new(arguments, place)?.all()?;
     std::fs::create_dir_all("benches/results")?;
     std::fs::write(&path, serde_json::to_string_pretty(&results)? + "\n")?;

@@ -6,14 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use aimis_bench::clock;
+use aimis_bench::place::{Place, free_port, run};
+use aimis_bench::processes::Program;
 use aimis_bench::question::{Form, Patients, Questions};
 use aimis_bench::wire;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::peers::{Peer, Setting};
-use crate::place::{Place, free_port, run};
-use crate::processes::Program;
 
 /// A peer that runs, and how it is asked.
 pub(crate) struct Subject<'a> {

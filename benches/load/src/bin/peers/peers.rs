@@ -2,10 +2,12 @@
 //! it to look good; the files in benches/peers say why.
 
 use std::path::PathBuf;
+use std::process::Command;
 
+use aimis_bench::machine::first_line;
+use aimis_bench::place::{Place, installed, run};
 use anyhow::Result;
 
-use crate::place::{Place, installed};
 use crate::template;
 
 /// One of those who are compared.
@@ -176,4 +178,26 @@ pub(crate) fn envoy(place: &Place) -> Option<PathBuf> {
         .map(|version| version.path().join("site-packages/envoy/_bin/envoy"))
         .find(|file| file.is_file())
         .or_else(|| installed("envoy"))
+}
+
+/// Their versions, as they tell them.
+pub(crate) fn versions(place: &Place) -> Result<Vec<String>> {
+    let gateway = run(Command::new(&place.gateway).arg("--version"))?;
+    let mut versions = vec![first_line(&gateway)];
+    for (program, argument) in [("nginx", "-v"), ("haproxy", "-v")] {
+        let Some(path) = installed(program) else { continue };
+        let output = Command::new(path).arg(argument).output()?;
+        // nginx tells its version on standard error.
+        let text = [output.stdout, output.stderr].concat();
+        versions.push(first_line(&String::from_utf8_lossy(&text)));
+    }
+    if let Some(envoy) = envoy(place) {
+        let text = run(Command::new(envoy).arg("--version"))?;
+        let version = text
+            .trim()
+            .rsplit_once("version: ")
+            .map_or(text.trim(), |(_, version)| version);
+        versions.push(format!("envoy {version}"));
+    }
+    Ok(versions)
 }

@@ -1,14 +1,14 @@
 //! The parts of a run, each with the rows it gives the table.
 
+use aimis_bench::machine;
+use aimis_bench::place::Place;
+use aimis_bench::results::{Results, Row};
+use aimis_bench::upstream::Upstream;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 
-use crate::machine::{self, Machine};
 use crate::measure::Subject;
 use crate::peers::{MEASURE, PEERS, Peer, Setting};
-use crate::place::Place;
-use crate::upstream::Upstream;
 use crate::{Arguments, tell};
 
 /// What can be measured by itself.
@@ -39,26 +39,6 @@ pub(crate) enum Part {
 /// What `--quick` measures.
 pub(crate) const QUICK: &[Part] = &[Part::Plain, Part::Tls, Part::Hit, Part::Large];
 
-/// A run's results, as they are kept.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Results {
-    pub(crate) machine: Machine,
-    pub(crate) requests: u32,
-    pub(crate) rounds: usize,
-    pub(crate) rows: Vec<Row>,
-    /// Who or what could not be measured, and why.
-    pub(crate) left_out: Vec<String>,
-}
-
-/// One line of the table.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) title: String,
-    pub(crate) unit: String,
-    /// By peer, in the order of [`PEERS`]; round by round.
-    pub(crate) samples: Vec<(String, Vec<f64>)>,
-}
-
 /// A run of all parts that are asked for.
 pub(crate) struct Run {
     arguments: Arguments,
@@ -86,7 +66,7 @@ const PLAIN: Setting = Setting {
 impl Run {
     pub(crate) fn new(arguments: Arguments, place: Place) -> Result<Self> {
         let results = Results {
-            machine: machine::facts(&place)?,
+            machine: machine::facts(crate::peers::versions(&place)?)?,
             requests: arguments.requests,
             rounds: arguments.rounds,
             rows: Vec::new(),
@@ -183,7 +163,7 @@ impl Run {
                     "{}: {asked} questions reached the platform, not {expected}",
                     subject.peer.name
                 );
-                row.add(subject.peer, us);
+                row.add(subject.peer.name, us);
                 tell(&format!("{title}: round {round}, {}: {us:.1} us", subject.peer.name))?;
             }
         }
@@ -209,8 +189,8 @@ impl Run {
                 let (mut subject, _) = Subject::start(peer, &setting, SMALL, &self.place)?;
                 subject.cpu(1_000)?;
                 let (median, tail) = subject.latency(requests)?;
-                p50.add(peer, median);
-                p99.add(peer, tail);
+                p50.add(peer.name, median);
+                p99.add(peer.name, tail);
                 tell(&format!(
                     "latency: round {round}, {}: p50 {median:.0} us, p99 {tail:.0} us",
                     peer.name
@@ -232,10 +212,10 @@ impl Run {
             .map(|title| Row::new(title, "MiB"));
         for peer in self.peers(|_| true) {
             let (mut subject, _) = Subject::start(peer, &setting, SMALL, &self.place)?;
-            rows[0].add(peer, subject.memory());
+            rows[0].add(peer.name, subject.memory());
             subject.cpu(self.arguments.requests)?;
-            rows[1].add(peer, subject.memory());
-            rows[2].add(peer, subject.memory_with(IDLE)?);
+            rows[1].add(peer.name, subject.memory());
+            rows[2].add(peer.name, subject.memory_with(IDLE)?);
             tell(&format!("memory: {}", peer.name))?;
         }
         self.results.rows.extend(rows);
@@ -252,7 +232,7 @@ impl Run {
         for peer in self.peers(|_| true) {
             let (mut subject, _) = Subject::start(peer, &setting, SMALL, &self.place)?;
             subject.cpu(500)?;
-            row.add(peer, subject.system_calls()?);
+            row.add(peer.name, subject.system_calls()?);
             tell(&format!("system calls: {}", peer.name))?;
         }
         self.results.rows.push(row);
@@ -269,7 +249,7 @@ impl Run {
         for _ in 0..self.arguments.rounds {
             for peer in self.peers(|_| true) {
                 let (_, took) = Subject::start(peer, &setting, SMALL, &self.place)?;
-                row.add(peer, took.as_secs_f64() * 1e3);
+                row.add(peer.name, took.as_secs_f64() * 1e3);
             }
         }
         tell("first answers")?;
@@ -291,22 +271,5 @@ impl Run {
         tell(&format!("left out: {what}"))?;
         self.results.left_out.push(what);
         Ok(())
-    }
-}
-
-impl Row {
-    fn new(title: &str, unit: &str) -> Self {
-        Self {
-            title: title.to_owned(),
-            unit: unit.to_owned(),
-            samples: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, peer: &Peer, sample: f64) {
-        match self.samples.iter_mut().find(|(name, _)| name == peer.name) {
-            Some((_, samples)) => samples.push(sample),
-            None => self.samples.push((peer.name.to_owned(), vec![sample])),
-        }
     }
 }

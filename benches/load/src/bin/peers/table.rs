@@ -1,9 +1,9 @@
 //! The table of a results file, for the terminal and for docs/performance.md.
 
-use anyhow::{Context, Result};
+use aimis_bench::results::{self, Results, Row};
+use anyhow::Result;
 
 use crate::peers::MEASURE;
-use crate::scenarios::{Results, Row};
 
 const DOCUMENT: &str = "docs/performance.md";
 const BEGIN: &str = "<!-- figures: written by `cargo xtask bench peers --write` -->\n";
@@ -11,18 +11,7 @@ const END: &str = "<!-- end of figures -->\n";
 
 /// A line of facts, then a table a row of results: medians, ranges, and ratios to nginx of the same round.
 pub(crate) fn of(results: &Results) -> String {
-    let machine = &results.machine;
-    let mut text = format!(
-        "{}, {} cores, {}; load {} at the start; {}. {} requests, {} rounds.\n{}.\n",
-        machine.processor,
-        machine.cores,
-        machine.kernel,
-        machine.load,
-        machine.day,
-        results.requests,
-        results.rounds,
-        machine.versions.join("; ")
-    );
+    let mut text = results::facts(results);
     text += "\n| what | peer | median | range | x nginx | range |\n|---|---|---:|---:|---:|---:|\n";
     for row in &results.rows {
         text += &lines(row);
@@ -61,12 +50,9 @@ fn lines(row: &Row) -> String {
 
 /// The median, and from the least to the largest.
 fn summary(samples: &[f64], digits: usize) -> [String; 2] {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
+    let Some([middle, first, last]) = results::spread(samples) else {
         return Default::default();
     };
-    let middle = f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
     [
         format!("{middle:.digits$}"),
         format!("{first:.digits$} to {last:.digits$}"),
@@ -75,15 +61,7 @@ fn summary(samples: &[f64], digits: usize) -> [String; 2] {
 
 /// Puts a table between the marks in the document.
 pub(crate) fn write(table: &str) -> Result<()> {
-    let text = std::fs::read_to_string(DOCUMENT).with_context(|| format!("cannot read {DOCUMENT}"))?;
-    let new = between_marks(&text, table).with_context(|| format!("{DOCUMENT} lacks its marks"))?;
-    Ok(std::fs::write(DOCUMENT, new)?)
-}
-
-fn between_marks(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+    results::put(DOCUMENT, BEGIN, END, table)
 }
 
 #[cfg(test)]
@@ -105,15 +83,5 @@ mod tests {
             "| a, us | gateway | 31.0 | 20.0 to 40.0 | 2.00 | 2.00 to 3.10 |\n\
              |  | nginx | 10.0 | 10.0 to 20.0 | 1.00 | 1.00 to 1.00 |\n"
         );
-    }
-
-    #[test]
-    fn the_table_replaces_the_last_one() {
-        let text = format!("a\n{BEGIN}old\n{END}b\n");
-        assert_eq!(
-            between_marks(&text, "new\n").unwrap(),
-            format!("a\n{BEGIN}new\n{END}b\n")
-        );
-        assert_eq!(between_marks("a", "new"), None);
     }
 }

@@ -5,10 +5,10 @@
 
 use std::fs;
 
+use aimis_bench::place::{Place, free_port};
 use anyhow::{Context, Result, bail};
 
 use crate::peers::Setting;
-use crate::place::{Place, free_port};
 
 /// Writes the file into the run's directory.
 pub(crate) fn fill(file: &str, setting: &Setting, place: &Place) -> Result<()> {

@@ -10,11 +10,14 @@ use anyhow::{Context, Result};
 use crate::place::run;
 
 /// A running program; dropping it ends it.
-pub(crate) struct Program(Child);
+pub struct Program(Child);
 
 impl Program {
     /// Starts `command` on `cores`, with its output in the file `log`.
-    pub(crate) fn start(cores: &str, command: &[String], log: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(cores: &str, command: &[String], log: &Path) -> Result<Self> {
         let log = File::create(log)?;
         let child = Command::new("taskset")
             .args(["-c", cores])
@@ -28,33 +31,26 @@ impl Program {
     }
 
     /// Whether it still runs.
-    pub(crate) fn runs(&mut self) -> bool {
+    pub fn runs(&mut self) -> bool {
         matches!(self.0.try_wait(), Ok(None))
     }
 
+    /// Its own number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Itself and all that it started.
-    pub(crate) fn processes(&self) -> Vec<u32> {
-        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-        for pid in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = pid.file_name().to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            if let Some(parent) = stat(pid).and_then(|fields| fields.get(1)?.parse().ok()) {
-                children.entry(parent).or_default().push(pid);
-            }
-        }
-        let mut all = vec![self.0.id()];
-        let mut at = 0;
-        while let Some(pid) = all.get(at) {
-            all.extend(children.remove(pid).unwrap_or_default());
-            at += 1;
-        }
-        all
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        family(self.0.id())
     }
 
     /// CPU time of all of them so far, user and system, in microseconds. The table counts hundredths of a second: a
     /// hundredth in the half second that even the quickest needs for 40000 requests.
-    pub(crate) fn cpu_us(&self) -> u64 {
+    #[must_use]
+    pub fn cpu_us(&self) -> u64 {
         let ticks: u64 = self
             .processes()
             .into_iter()
@@ -66,7 +62,8 @@ impl Program {
     }
 
     /// Memory of all of them in MiB; a page that several share counts once.
-    pub(crate) fn memory_mib(&self) -> f64 {
+    #[must_use]
+    pub fn memory_mib(&self) -> f64 {
         let kib: u32 = self
             .processes()
             .into_iter()
@@ -78,6 +75,42 @@ impl Program {
             .sum();
         f64::from(kib) / 1024.0
     }
+}
+
+/// A process and all that it started.
+#[must_use]
+pub fn family(first: u32) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for pid in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = pid.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if let Some(parent) = stat(pid).and_then(|fields| fields.get(1)?.parse().ok()) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut all = vec![first];
+    let mut at = 0;
+    while let Some(pid) = all.get(at) {
+        all.extend(children.remove(pid).unwrap_or_default());
+        at += 1;
+    }
+    all
+}
+
+/// CPU time of processes so far, user and system, in microseconds, by the scheduler's own count: exact, without what threads
+/// used that have ended.
+#[must_use]
+pub fn exact_cpu_us(processes: &[u32]) -> f64 {
+    let threads = processes.iter().flat_map(|pid| {
+        let threads = fs::read_dir(format!("/proc/{pid}/task"));
+        threads.into_iter().flatten().flatten()
+    });
+    let ns = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    });
+    ns.sum::<f64>() / 1e3
 }
 
 /// The fields of `/proc/PID/stat` behind the program's name, which may hold anything: the state is the first.
@@ -96,7 +129,7 @@ impl Drop for Program {
             if !self.runs() {
                 break;
             }
-            aimis_bench::clock::wait(std::time::Duration::from_millis(20));
+            crate::clock::wait(std::time::Duration::from_millis(20));
         }
         let _ = self.0.kill();
         let _ = self.0.wait();

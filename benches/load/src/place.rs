@@ -6,30 +6,32 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use aimis_bench::job::TOKEN;
 use anyhow::{Context, Result, ensure};
 
-use crate::Arguments;
+use crate::job::TOKEN;
 
 /// What all measurements of a run share.
-pub(crate) struct Place {
+pub struct Place {
     /// For configuration files, certificates, logs and caches.
-    pub(crate) directory: PathBuf,
+    pub directory: PathBuf,
     /// The gateway's binary.
-    pub(crate) gateway: PathBuf,
+    pub gateway: PathBuf,
     /// Where this program's own companions are.
     companions: PathBuf,
     cores: usize,
 }
 
 impl Place {
-    /// A directory under `target/`, with a certificate for the upstream.
-    pub(crate) fn new(arguments: &Arguments) -> Result<Self> {
+    /// A directory under `target/`, with a certificate for the upstream; `gateway` is the binary to measure.
+    ///
+    /// # Errors
+    /// If the binary is not there, there is one core only, or `openssl` fails.
+    pub fn new(gateway: &Path) -> Result<Self> {
         let directory = std::path::absolute("target/bench")?;
         std::fs::create_dir_all(&directory)?;
         let companions = std::env::current_exe()?;
         let companions = companions.parent().context("a program is in a directory")?.to_owned();
-        let gateway = std::path::absolute(&arguments.gateway)?;
+        let gateway = std::path::absolute(gateway)?;
         ensure!(gateway.is_file(), "{} is not built", gateway.display());
         let cores = std::thread::available_parallelism()?.get();
         ensure!(cores >= 2, "one core for what is measured, one for what measures");
@@ -49,13 +51,15 @@ impl Place {
     }
 
     /// One of our own programs.
-    pub(crate) fn companion(&self, name: &str) -> PathBuf {
+    #[must_use]
+    pub fn companion(&self, name: &str) -> PathBuf {
         self.companions.join(name)
     }
 
     /// The cores for what is measured, and for what measures, as `taskset` takes them. With too few cores for both to
     /// have their own they share.
-    pub(crate) fn cores(&self, workers: usize) -> (String, String) {
+    #[must_use]
+    pub fn cores(&self, workers: usize) -> (String, String) {
         let list = |from: usize, to: usize| format!("{from}-{}", to - 1);
         match self.cores {
             cores if cores >= 2 * workers => (list(0, workers), list(workers, 2 * workers)),
@@ -64,18 +68,25 @@ impl Place {
     }
 
     /// A file in the directory.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 }
 
 /// A port that is free now.
-pub(crate) fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// If the system has none.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// Runs a command to its end, and gives what it printed.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
+///
+/// # Errors
+/// If it cannot be run, or fails.
+pub fn run(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -90,7 +101,8 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
 }
 
 /// Where a program is, if it is installed.
-pub(crate) fn installed(program: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn installed(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])

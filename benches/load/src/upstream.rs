@@ -4,17 +4,17 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use aimis_bench::{clock, wire};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::place::{Place, free_port};
 use crate::processes::Program;
+use crate::{clock, wire};
 
 /// The upstream of one part; dropping it ends it.
-pub(crate) struct Upstream {
+pub struct Upstream {
     /// Where it listens.
-    pub(crate) port: u16,
+    pub port: u16,
     /// Where it tells its counts.
     control: u16,
     _program: Program,
@@ -22,14 +22,19 @@ pub(crate) struct Upstream {
 
 /// What became of the questions.
 #[derive(Clone, Copy, Deserialize)]
-pub(crate) struct Counts {
-    pub(crate) answered: u64,
-    pub(crate) refused: u64,
+pub struct Counts {
+    /// With a success.
+    pub answered: u64,
+    /// Because a signature, a time or a ciphertext was wrong.
+    pub refused: u64,
 }
 
 impl Upstream {
     /// Starts it, for answers of so many bytes.
-    pub(crate) fn start(answer: usize, tls: bool, workers: usize, place: &Place) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn start(answer: usize, tls: bool, workers: usize, place: &Place) -> Result<Self> {
         let (port, control) = (free_port()?, free_port()?);
         let mut command = vec![place.companion("upstream").display().to_string()];
         let numbers = [
@@ -60,7 +65,10 @@ impl Upstream {
     }
 
     /// What it was asked so far.
-    pub(crate) fn counts(&self) -> Result<Counts> {
+    ///
+    /// # Errors
+    /// If it does not tell.
+    pub fn counts(&self) -> Result<Counts> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.control))?;
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
         let (mut answer, mut part) = (Vec::new(), [0; 4096]);

@@ -1,0 +1,122 @@
+//! Another server takes the store's place, and has not heard of everything.
+
+use aimis_simulator::Callback;
+use aimis_simulator::Study;
+use tokio::task::block_in_place;
+
+use super::bed::Bed;
+use super::{HIT, MISS, told};
+use crate::store::cluster::Cluster;
+use crate::store::servers::Engine;
+use crate::store::trio::{Trio, keys};
+use crate::support::gateway::Settings;
+
+/// Keys of what is kept of answers: entries and generations.
+const KEPT: &str = "aimis:{first-hospital}:*";
+/// One of them; all of a tenant's are on one node.
+const ONE: &str = "aimis:{first-hospital}:quota:tenant";
+
+/// By sentinels; what is waited for is that callbacks give up, so they do soon.
+pub fn failing_over(settings: Settings) -> Settings {
+    settings
+        .with("store", "sentinel_master = \"aimis\"")
+        .with("store", "forget_wait_ms = 200")
+}
+
+/// The study lists that gateways give, as text.
+async fn lists<S>(bed: &Bed<S>) -> Vec<String> {
+    let mut lists = Vec::new();
+    for gateway in &bed.gateways {
+        let answer = gateway.studies().await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        lists.push(answer.json()["data"].to_string());
+    }
+    lists
+}
+
+/// Something new is known of the patient, and its callback is acknowledged.
+async fn news<S>(bed: &Bed<S>) {
+    let callback = Callback::demo();
+    let study = Study::new("NEW1", 0, "2024-12-06 09:30:00", "H0001", "U0001");
+    assert!(bed.platform.add_study(&callback.id_num, study));
+    let acknowledged = async { while !bed.callback(0, "NEW1").await {} };
+    tokio::time::timeout(crate::support::client::PATIENCE, acknowledged)
+        .await
+        .expect("an acknowledgement");
+}
+
+/// All have the list from before in their memory, and the store has it.
+async fn warmed<S>(bed: &Bed<S>) {
+    assert_eq!(told(&bed.gateways[0].studies().await), MISS);
+    for gateway in &bed.gateways {
+        assert_eq!(told(&gateway.studies().await), HIT);
+    }
+}
+
+/// After it nobody gives the list from before, and what is asked now serves all.
+async fn nothing_old_serves<S>(bed: &Bed<S>) {
+    bed.up().await;
+    for list in lists(bed).await {
+        assert!(list.contains("NEW1"), "an old list: {list}");
+    }
+    for gateway in &bed.gateways {
+        assert_eq!(told(&gateway.studies().await), HIT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promoted_server_that_missed_a_callback_gives_no_answer_from_before_it() {
+    let mut trio = block_in_place(Trio::start);
+    let bed = Bed::at((), &trio.urls(), 3, failing_over).await;
+    warmed(&bed).await;
+    trio.level();
+    let kept = trio.of_replica(KEPT);
+    assert!(kept.len() > 3, "{kept:?}");
+
+    trio.deafen_replica();
+    news(&bed).await;
+    // The master ended what the replica still has.
+    assert!(!kept.iter().all(|key| trio.of_master(KEPT).contains(key)));
+    assert_eq!(trio.of_replica(KEPT), kept);
+    trio.kill_master();
+
+    for gateway in &bed.gateways {
+        gateway.logged("\"event.name\":\"store_away\"").await;
+    }
+    nothing_old_serves(&bed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clusters_replica_that_missed_a_callback_gives_no_answer_from_before_it() {
+    let mut nodes = block_in_place(|| Cluster::start(Engine::Redis7));
+    block_in_place(|| nodes.follow(ONE));
+    let urls = nodes.urls();
+    let bed = Bed::at((), &urls, 3, |settings| {
+        settings
+            .with("store", "cluster = true")
+            .with("store", "forget_wait_ms = 200")
+    })
+    .await;
+    warmed(&bed).await;
+    let (master, replica) = nodes.pair();
+    redis::cmd("WAIT").arg(1).arg(0).exec(&mut master.connection()).unwrap();
+    let kept = keys(replica, KEPT);
+    assert!(kept.len() > 3, "{kept:?}");
+
+    // What its master tells it waits from now on, and is dropped with the master.
+    let mut deaf = redis::cmd("CLIENT");
+    deaf.arg("PAUSE").arg(600_000).arg("WRITE");
+    deaf.exec(&mut replica.connection()).unwrap();
+    news(&bed).await;
+    assert!(!kept.iter().all(|key| keys(master, KEPT).contains(key)));
+    assert_eq!(keys(replica, KEPT), kept);
+    block_in_place(|| nodes.fail_over());
+    let (_, replica) = nodes.pair();
+    assert_eq!(keys(replica, KEPT), kept);
+    redis::cmd("CLIENT")
+        .arg("UNPAUSE")
+        .exec(&mut replica.connection())
+        .unwrap();
+
+    nothing_old_serves(&bed).await;
+}
