@@ -9,28 +9,40 @@ use sha2::Sha256;
 pub const TOKEN: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
 /// The appId all benches use.
 pub const APP_ID: &str = "900001";
-/// The only path that is asked for.
+/// The path that is asked for.
 pub const PATH: &str = "/thirdparty/patientStudies/900001";
+/// The same without its appId.
+pub const API: &str = "/thirdparty/patientStudies/";
 
 const BLOCK: usize = 16;
 /// Bytes of the longest personal field here, its padding included.
 const LONGEST: usize = 2 * BLOCK;
 
+/// The appId of one of many tenants, which all have the same token. The first has [`APP_ID`].
+#[must_use]
+pub fn app_id(tenant: u32) -> String {
+    (900_001 + tenant).to_string()
+}
+
 /// The keys, expanded once.
 #[derive(Clone)]
 pub struct Job {
     cipher: Aes256,
-    /// With the appId already in it.
+    /// With [`APP_ID`] already in it.
     mac: Hmac<Sha256>,
+    /// With no appId.
+    any: Hmac<Sha256>,
 }
 
 impl Default for Job {
     fn default() -> Self {
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(TOKEN).expect("a key of any length is one");
+        let any = <Hmac<Sha256> as KeyInit>::new_from_slice(TOKEN).expect("a key of any length is one");
+        let mut mac = any.clone();
         mac.update(APP_ID.as_bytes());
         Self {
             cipher: Aes256::new(TOKEN.into()),
             mac,
+            any,
         }
     }
 }
@@ -77,7 +89,17 @@ impl Job {
 
     /// The signature at a time, given as the header gives it.
     pub fn sign(&self, timestamp: &[u8]) -> [u8; 64] {
-        let mut mac = self.mac.clone();
+        Self::digits(self.mac.clone(), timestamp)
+    }
+
+    /// The same for any tenant.
+    pub fn sign_as(&self, app_id: &[u8], timestamp: &[u8]) -> [u8; 64] {
+        let mut mac = self.any.clone();
+        mac.update(app_id);
+        Self::digits(mac, timestamp)
+    }
+
+    fn digits(mut mac: Hmac<Sha256>, timestamp: &[u8]) -> [u8; 64] {
         mac.update(timestamp);
         let mut digits = [0; 64];
         // 32 bytes are 64 digits.
@@ -99,6 +121,8 @@ mod tests {
 
         assert_eq!(phone, b"554fb5befba4daabdb8169e45db64485");
         assert_eq!(id, b"a48b12c1fa78f15e4eb49e2cf484e1eb2f87e8ccf8d7d0512cf792d6700896a7");
+        assert_eq!(job.sign(b"1"), job.sign_as(app_id(0).as_bytes(), b"1"));
+        assert_ne!(job.sign(b"1"), job.sign_as(app_id(1).as_bytes(), b"1"));
         assert_eq!(
             &job.sign(b"1735689600000"),
             b"4c43cf430bf244880b1845258bc7937eba64f60258e92ad2bda27bb3f2037b9b"

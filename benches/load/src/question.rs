@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::clock;
-use crate::job::{Job, PATH};
+use crate::job::{API, Job, app_id};
 
 /// Bytes of the question in clear.
 const BODY: usize = 300;
@@ -38,6 +38,7 @@ pub struct Questions {
     patients: Patients,
     next: u32,
     step: u32,
+    tenants: u32,
     job: Job,
     body: Vec<u8>,
 }
@@ -50,9 +51,16 @@ impl Questions {
             patients,
             next: first.wrapping_add(index),
             step: of,
+            tenants: 1,
             job: Job::default(),
             body: Vec::new(),
         }
+    }
+
+    /// The same for so many tenants, one patient of each after the other.
+    #[must_use]
+    pub fn of_tenants(self, tenants: u32) -> Self {
+        Self { tenants, ..self }
     }
 
     /// Writes the next request in place of what `out` holds.
@@ -63,6 +71,7 @@ impl Questions {
         }
         let phone = format!("138{:08}", self.next % 100_000_000);
         let id_num = id_num(self.next);
+        let app_id = app_id(self.next % self.tenants);
         if self.patients == Patients::Different {
             self.next = self.next.wrapping_add(self.step);
         }
@@ -86,7 +95,7 @@ impl Questions {
         let length = body.len();
         let _ = write!(
             out,
-            "POST {PATH} HTTP/1.1\r\nHost: gateway.hospital\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\n"
+            "POST {API}{app_id} HTTP/1.1\r\nHost: gateway.hospital\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\n"
         );
         if self.form == Form::Protected {
             self.sign(out);
@@ -172,6 +181,7 @@ mod tests {
         let phone = |bytes: &[u8]| bytes[wire::text(bytes, "\"phoneNum\"").unwrap()].to_vec();
         assert_eq!(phone(&first), b"13800000001");
         assert_eq!(phone(&second), b"13800000005");
+        assert!(first.starts_with(b"POST /thirdparty/patientStudies/900001 "));
         let id = |bytes: &[u8]| bytes[wire::text(bytes, "\"idNum\"").unwrap()].to_vec();
         assert_eq!(id(&first), b"110101190001010022");
         assert_ne!(id(&first), id(&second));

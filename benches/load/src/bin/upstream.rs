@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use aimis_bench::job::{APP_ID, Job, PATH};
+use aimis_bench::job::{API, APP_ID, Job};
 use aimis_bench::question::{is_id, is_phone};
 use aimis_bench::{answer, clock, wire};
 use clap::Parser;
@@ -127,20 +127,29 @@ impl Platform {
     }
 
     fn is_sound(&self, message: &wire::Message<'_>) -> bool {
-        let asked = message
-            .head
-            .strip_prefix(b"POST ")
-            .is_some_and(|rest| rest.starts_with(PATH.as_bytes()));
+        let rest = message.head.strip_prefix(b"POST ").unwrap_or_default();
+        let rest = rest.strip_prefix(API.as_bytes()).unwrap_or_default();
+        let app_id = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
+        let asked = app_id.len() == APP_ID.len() && app_id.iter().all(u8::is_ascii_digit);
         let header = |name| wire::header(message.head, name).unwrap_or_default();
         let timestamp = header("timestamp");
         let time: Option<u64> = std::str::from_utf8(timestamp).ok().and_then(|text| text.parse().ok());
         let field = |name| wire::text(message.body, name).map_or(&b""[..], |range| &message.body[range]);
         asked
-            && header("appid") == APP_ID.as_bytes()
+            && header("appid") == app_id
             && time.is_some_and(|time| time.abs_diff(clock::unix_ms()) <= SKEW_MS)
-            && header("signature") == self.job.sign(timestamp)
+            && header("signature") == self.signature(app_id, timestamp)
             && self.job.opens(field("\"phoneNum\""), is_phone)
             && self.job.opens(field("\"idNum\""), is_id)
+    }
+
+    /// As a rule there is one tenant, with whose name the hash is begun.
+    fn signature(&self, app_id: &[u8], timestamp: &[u8]) -> [u8; 64] {
+        if app_id == APP_ID.as_bytes() {
+            self.job.sign(timestamp)
+        } else {
+            self.job.sign_as(app_id, timestamp)
+        }
     }
 
     fn counts(&self) -> Vec<u8> {

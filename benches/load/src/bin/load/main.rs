@@ -43,6 +43,9 @@ struct Arguments {
     /// The first patient's number: a later run asks for others.
     #[arg(long, default_value_t = 0)]
     first: u32,
+    /// Tenants whose patients are asked for, one after the other.
+    #[arg(long, default_value_t = 1, conflicts_with_all = ["protected", "callbacks", "same"])]
+    tenants: u32,
     /// Requests a second, evenly spaced.
     #[arg(long)]
     rate: Option<u32>,
@@ -76,7 +79,7 @@ impl Arguments {
         };
         let patients = if self.same { Patients::Same } else { Patients::Different };
         let first = if self.same { self.first } else { self.first + connection };
-        Questions::new(form, patients, first, 0, self.connections)
+        Questions::new(form, patients, first, 0, self.connections).of_tenants(self.tenants)
     }
 
     /// How many requests a connection makes.

@@ -62,6 +62,8 @@ pub(crate) struct Gateway<'a> {
     telemetry: u16,
     callbacks: bool,
     place: &'a Place,
+    /// Tenants that are asked for.
+    tenants: u32,
     /// The next patient, or study, nobody has asked for.
     next: u32,
 }
@@ -99,6 +101,7 @@ impl<'a> Gateway<'a> {
             telemetry,
             callbacks,
             place,
+            tenants: 1,
             next: 0,
         };
         let begin = clock::moment();
@@ -110,6 +113,16 @@ impl<'a> Gateway<'a> {
             clock::wait(Duration::from_millis(10));
         }
         Ok(gateway)
+    }
+
+    /// The same, asked for so many tenants in turn.
+    pub(crate) fn for_tenants(self, tenants: u32) -> Self {
+        Self { tenants, ..self }
+    }
+
+    /// Asks for the same patients once more.
+    pub(crate) fn again(&mut self) {
+        self.next = 0;
     }
 
     /// It serves, and has its store if it is to have one.
@@ -162,6 +175,9 @@ impl<'a> Gateway<'a> {
         }
         if self.callbacks {
             command.arg("--callbacks");
+        }
+        if self.tenants > 1 {
+            command.args(["--tenants", &self.tenants.to_string()]);
         }
         if same {
             command.arg("--same");

@@ -1,4 +1,5 @@
-//! `cargo xtask bench scale`: what it costs that gateways share, beside one by itself, measured in turn.
+//! `cargo xtask bench scale`: what it costs that gateways share, beside one by itself, and what it costs that there is much of
+//! something, measured in turn.
 //!
 //! The method is in docs/scaling.md. A run prints its table and writes `benches/results/<name>.json`; with `--write` it
 //! puts the table into the document as well.
@@ -9,6 +10,7 @@ mod gateways;
 mod postgres;
 mod questions;
 mod redis;
+mod size;
 mod table;
 
 use std::path::PathBuf;
@@ -86,6 +88,7 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     let machine = machine::facts(versions)?;
     let mut rows = questions::measure(arguments, &place, &redis)?;
     rows.extend(callbacks::measure(arguments, &place, &database)?);
+    rows.extend(size::measure(arguments, &place)?);
     Ok(Results {
         machine,
         requests: arguments.requests,

@@ -12,16 +12,39 @@ pub(crate) const ALONE: &str = "alone";
 /// One that shares it.
 pub(crate) const SHARED: &str = "shared";
 
+/// A gateway with little to keep in mind.
+pub(crate) const FEW: &str = "few";
+/// One with much.
+pub(crate) const MANY: &str = "many";
+
 /// Two lines of facts, then a line a row of results: medians and ranges, and what was added within a round.
 pub(crate) fn of(results: &Results) -> String {
     let mut text = results::facts(results);
     text += "\n| | | alone | range | shared | range | added | range |\n|---|---|---:|---:|---:|---:|---:|---:|\n";
     let mut last = "";
-    for row in &results.rows {
+    let (grown, shared): (Vec<&Row>, Vec<&Row>) = results.rows.iter().partition(|row| !row.of(MANY).is_empty());
+    for row in shared {
         let (case, what) = row.title.split_once(": ").unwrap_or(("", &row.title));
         let named = if case == last { "" } else { case };
         last = case;
         text += &format!("| {named} | {what}, {} |{} |\n", row.unit, figures(row));
+    }
+    if !grown.is_empty() {
+        text += "\n| | few | range | many | range | ratio | range |\n|---|---:|---:|---:|---:|---:|---:|\n";
+    }
+    for row in grown {
+        let (few, many) = (row.of(FEW), row.of(MANY));
+        let ratios: Vec<f64> = many.iter().zip(few).map(|(many, few)| many / few).collect();
+        let ratio = spread(&ratios).map_or_else(String::new, |[middle, least, most]| {
+            format!(" {middle:.2} | {least:.2} to {most:.2}")
+        });
+        text += &format!(
+            "| {}, {} |{} |{} |{ratio} |\n",
+            row.title,
+            row.unit,
+            cells(few),
+            cells(many)
+        );
     }
     text
 }

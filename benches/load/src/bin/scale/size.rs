@@ -1,0 +1,84 @@
+//! What a question costs where there is much of something, beside where there is little: tenants, patients that are kept.
+
+use aimis_bench::job::app_id;
+use aimis_bench::place::Place;
+use aimis_bench::results::Row;
+use aimis_bench::upstream::Upstream;
+use anyhow::{Result, ensure};
+
+use crate::gateways::{Gateway, Load};
+use crate::table::{FEW, MANY};
+use crate::{Arguments, note, tell};
+
+/// Bytes of an answer.
+const ANSWER: usize = 4 << 10;
+const TENANTS: [u32; 2] = [10, 1_000];
+/// Patients whose answers are kept, where they are many; else it is one.
+const PATIENTS: u32 = 100_000;
+/// Questions that may reach the platform though what they ask for is kept: those that met in the first moment.
+const FIRST: u64 = 2 * crate::gateways::MANY as u64;
+
+/// Measures all in turn, round by round.
+pub(crate) fn measure(arguments: &Arguments, place: &Place) -> Result<Vec<Row>> {
+    let upstream = Upstream::start(ANSWER, false, 1, place)?;
+    let mut rows = Vec::new();
+    tenants(arguments, place, &upstream, &mut rows)?;
+    patients(arguments, place, &upstream, &mut rows)?;
+    Ok(rows)
+}
+
+fn tenants(arguments: &Arguments, place: &Place, upstream: &Upstream, rows: &mut Vec<Row>) -> Result<()> {
+    let start = |tenants: u32| -> Result<Gateway<'_>> {
+        // The first is the one that all have.
+        let tenant = |number: u32| {
+            let token = place.file("token");
+            format!(
+                "[[tenants]]\nname = \"bench-{number}\"\napp_id = \"{}\"\ntoken_file = \"{}\"\n",
+                app_id(number),
+                token.display()
+            )
+        };
+        let sections: String = (1..tenants).map(tenant).collect();
+        let name = format!("scale-tenants-{tenants}");
+        Ok(Gateway::start(&name, &sections, upstream.port, false, place)?.for_tenants(tenants))
+    };
+    let mut gateways = [start(TENANTS[0])?, start(TENANTS[1])?];
+    for gateway in &mut gateways {
+        gateway.asked(Load::Full, arguments.requests, false)?;
+    }
+    for round in 0..arguments.rounds {
+        for turn in 0..2 {
+            let which = (round + turn) % 2;
+            let before = upstream.counts()?;
+            let seen = gateways[which].asked(Load::Full, arguments.requests, false)?;
+            ensure!(upstream.counts()?.refused == before.refused, "the platform refused");
+            let title = format!("CPU of a question: {} tenants, and {}", TENANTS[0], TENANTS[1]);
+            note(rows, &title, "us", [FEW, MANY][which], seen.gateway_us);
+        }
+        tell(&format!("tenants: round {} of {}", round + 1, arguments.rounds));
+    }
+    Ok(())
+}
+
+fn patients(arguments: &Arguments, place: &Place, upstream: &Upstream, rows: &mut Vec<Row>) -> Result<()> {
+    // Kept until the end of the run.
+    let sections = "[cache]\nmax_bytes = 1073741824\nfresh_s = 3600\n";
+    let start = |name| Gateway::start(name, sections, upstream.port, false, place);
+    let mut gateways = [start("scale-patients-one")?, start("scale-patients-many")?];
+    gateways[0].asked(Load::One, 1, true)?;
+    gateways[1].asked(Load::Full, PATIENTS.div_ceil(Load::Full.of(1)), false)?;
+    gateways[1].again();
+    for round in 0..arguments.rounds {
+        for turn in 0..2 {
+            let which = (round + turn) % 2;
+            let before = upstream.counts()?.answered;
+            let seen = gateways[which].asked(Load::Full, arguments.requests, which == 0)?;
+            let reached = upstream.counts()?.answered - before;
+            ensure!(reached <= FIRST, "{reached} questions reached the platform");
+            let title = format!("CPU of a hit: 1 patient kept, and {PATIENTS}");
+            note(rows, &title, "us", [FEW, MANY][which], seen.gateway_us);
+        }
+        tell(&format!("patients: round {} of {}", round + 1, arguments.rounds));
+    }
+    Ok(())
+}
