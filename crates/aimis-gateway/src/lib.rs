@@ -63,6 +63,7 @@ pub mod prepare;
 pub mod pull;
 pub mod pulse;
 mod reconcile;
+pub mod regular_file;
 pub mod rejection;
 pub mod secrets;
 pub mod security;

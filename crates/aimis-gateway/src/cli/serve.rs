@@ -27,6 +27,10 @@ pub(super) struct Arguments {
 
 /// `private` tells whether the system keeps our memory from others.
 pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
+    // First of all: a signal before this ends the process, one behind it is obeyed when the gateway runs. No thread is
+    // started by it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
     // All of this before a thread is started: it changes the process, or holds for later threads only.
     let concealed = concealed::conceal()?;
     let unprivileged = hardening::drop_privileges();
@@ -35,9 +39,6 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
 
     let sources = arguments.source.sources();
     let loaded = config::load(&sources)?;
-    // Before the gateway, so that a signal during the start is not lost.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut signals = runtime.block_on(async { Signals::new() })?;
     let surroundings = Surroundings {
         resolver: crate::upstream::addresses::Resolver::system(),
         clock: Clock::system(),

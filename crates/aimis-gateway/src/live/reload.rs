@@ -4,6 +4,7 @@
 //! connection. What is of no use is told once for each content, not at every look.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub enum ReloadError {
     Together(ConfigError),
     /// A file that it names.
     Prepare(PrepareError),
-    /// A file that it names is a pipe, which was read at the start and would be waited for now.
+    /// The configuration, or a file that it names, is no regular file: what it had was read at the start.
     Pipe(std::path::PathBuf),
     /// The keys of the audit trail.
     AuditKeys(audit::RekeyError),
@@ -388,8 +389,15 @@ impl There<'_> {
 
     fn find_once(&self, last: Option<&Seen>) -> Option<Found> {
         let file = file_of(self.sources);
+        let pipe = |path: &Path| ReloadError::Pipe(path.to_owned());
         let loaded = match self.sources {
-            Some(sources) => config::load(sources).map(|loaded| loaded.config),
+            Some(Sources {
+                file: Some(SourceFile::Path(path)),
+                ..
+            }) if contents::is_pipe(path) => Err(pipe(path)),
+            Some(sources) => config::load(sources)
+                .map(|loaded| loaded.config)
+                .map_err(ReloadError::Config),
             None => Ok(self.before.config.clone()),
         };
         let seen = Seen {
@@ -400,10 +408,10 @@ impl There<'_> {
             return None;
         }
         let candidate = |config| match seen.files.pipe() {
-            Some(path) => Err(ReloadError::Pipe(path.to_owned())),
+            Some(path) => Err(pipe(path)),
             None => self.candidate(config),
         };
-        let result = loaded.map_err(ReloadError::Config).and_then(candidate);
+        let result = loaded.and_then(candidate);
         Some(Found { seen, result })
     }
 
