@@ -74,6 +74,7 @@ pub mod sources;
 pub mod store;
 pub mod telemetry;
 pub mod tenant;
+mod token_end;
 pub mod upstream;
 mod ways;
 pub mod worker;

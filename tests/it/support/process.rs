@@ -111,8 +111,17 @@ impl Process {
             (mask >> (signal - 1) & 1 == 1).then_some(())
         };
         let status = format!("/proc/{}/status", self.id());
-        while std::fs::read_to_string(&status).ok().as_deref().and_then(caught).is_none() {
-            assert!(begin.elapsed() < PATIENCE, "no handler for signal {signal}: {:?}", self.stderr());
+        while std::fs::read_to_string(&status)
+            .ok()
+            .as_deref()
+            .and_then(caught)
+            .is_none()
+        {
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "no handler for signal {signal}: {:?}",
+                self.stderr()
+            );
             std::thread::yield_now();
         }
     }

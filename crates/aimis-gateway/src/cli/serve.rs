@@ -60,6 +60,9 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
     if config::takes_unsigned_callbacks(&loaded.config) {
         gateway.notice(config::UNSIGNED_CALLBACKS);
     }
+    if loaded.ignores_otel() {
+        gateway.notice(config::OTEL_UNSPOKEN);
+    }
     let risks = [
         (!private, hardening::DUMPABLE),
         (!unprivileged, hardening::PRIVILEGED),
@@ -68,7 +71,11 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
     for (_, risk) in risks.into_iter().filter(|(is_so, _)| *is_so) {
         gateway.notice(risk);
     }
-    for rule in security::at_start(&loaded.config, arguments.source.path().as_deref()) {
+    for rule in security::at_start(
+        &loaded.config,
+        arguments.source.path().as_deref(),
+        Clock::system().now(),
+    ) {
         gateway.risky(rule);
     }
     manager.status("serving");
