@@ -272,6 +272,33 @@ fn check_is_content_with_a_good_file() {
     );
 }
 
+/// Nobody writes to the pipe: whoever opened it would wait for ever.
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+    let directory = Directory::new();
+    let config = good_configuration(&directory);
+    let pipe = directory.path().join("pipe.token");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let named = pipe.to_str().unwrap();
+    let of_token = directory.file("token.toml", configuration(named));
+    let tls = format!("[lan.tls]\ncert_file = \"{named}\"\nkey_file = \"{named}\"\n");
+    let of_certificate = directory.file("tls.toml", std::fs::read_to_string(&config).unwrap() + &tls);
+
+    for config in [named, &of_token, &of_certificate] {
+        for command in ["check", "serve"] {
+            let (status, _, stderr) = ran(&[command, "--config", config], "");
+            assert_eq!(status, 78, "{stderr}");
+            assert!(
+                stderr.contains("pipe.token") && stderr.contains("is a named pipe, and a regular file is needed"),
+                "{stderr}"
+            );
+        }
+    }
+    // What a shell hands over has its writer already.
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert_eq!(ran(&["check", "--config", "/dev/stdin"], &text).0, 0);
+}
+
 #[test]
 fn check_tells_of_clients_and_what_should_be_known() {
     let directory = Directory::new();

@@ -305,6 +305,28 @@ async fn a_token_that_everybody_can_read_is_a_warning() {
 }
 
 #[tokio::test]
+async fn a_token_that_ends_soon_or_has_ended_is_a_warning() {
+    let platform = platform().await;
+    let of = async |end: &str| {
+        let mut patient = Patient::of(&platform);
+        patient.tenant += &format!("token_not_after = \"{end}\"\n");
+        let (status, document) = patient.examined(&[]).await;
+        (
+            status,
+            finding(&document, "secrets")["verdict"].clone(),
+            document.to_string(),
+        )
+    };
+    let (status, verdict, told) = of("2020-01-31").await;
+    assert_eq!((status, verdict.as_str()), (0, Some("warn")), "{told}");
+    assert!(told.contains("has ended (2020-01-31)"), "{told}");
+    for good in ["2999-01-31", "never"] {
+        let (status, verdict, told) = of(good).await;
+        assert_eq!((status, verdict.as_str()), (0, Some("ok")), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_in_use_is_no_fault_where_a_gateway_has_it() {
     let platform = platform().await;
     let gateway = Gateway::before(&platform);

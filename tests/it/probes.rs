@@ -46,6 +46,14 @@ async fn only_get_and_head_are_answered() {
                 "{method} {path}"
             );
         }
+        // As `curl -X POST` sends it.
+        let bare = format!("POST {path} HTTP/1.1\r\nHost: gateway\r\n\r\n");
+        let answer = client::exchange(gateway.telemetry, bare.as_bytes()).await.unwrap();
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, Some("GET, HEAD")),
+            "{path}"
+        );
         let mut connection = client::Connection::open(gateway.telemetry).await;
         let head = format!("HEAD {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
         connection.send(head.as_bytes()).await.unwrap();

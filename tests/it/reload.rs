@@ -3,6 +3,7 @@
 mod state;
 mod tenants;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -223,6 +224,28 @@ async fn an_authority_that_is_broken_leaves_the_way_as_it_is() {
 
     assert!(error.contains("ca.pem"), "{error}");
     assert_eq!(gateway.studies().await.code(), 0);
+}
+
+/// The configuration is looked at by nobody in particular: a pipe in its place, or in that of a key, would hold up every
+/// reload after it.
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_file_holds_up_no_reload() {
+    let (platform, directory) = (platform().await, Directory::new());
+    let base = Settings::calling(&platform);
+    let gateway = base.start_in(&directory);
+    for name in ["gateway.toml", "first-hospital.token"] {
+        let path = directory.path().join(name);
+        let before = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+
+        let error = gateway.reload().await.unwrap_err();
+
+        assert!(error.contains(name) && error.contains("no regular file"), "{error}");
+        assert_eq!(gateway.studies().await.code(), 0);
+        directory.file(name, before);
+        gateway.reload().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -314,6 +314,48 @@ async fn callbacks_under_a_token_that_was_replaced_are_taken_until_the_overlap_i
     assert!(callback(&gateway, &platform, NEW, later, 6).await);
 }
 
+/// The end that is told is that of the token in use, whichever thread took it.
+#[tokio::test]
+async fn the_end_of_the_token_in_use_is_told() {
+    const END: &str = "aimis_secret_not_after_timestamp_seconds{secret=\"first-hospital\"}";
+    let (platform, directory) = (platform().await, Directory::new());
+    directory.file("next.token", NEW);
+    let base = settings(&platform);
+    let ends = |settings: &Settings| {
+        settings
+            .clone()
+            .of_tenant("token_not_after = \"2030-01-31T00:00:00Z\"")
+            .of_tenant("next_token_file = \"next.token\"")
+            .of_tenant("next_token_not_after = \"2031-01-31\"")
+    };
+    let gateway = ends(&base)
+        .with("admin", "listen = \"127.0.0.1:0\"")
+        .start_in(&directory);
+    assert_eq!(gateway.metric(END).await, Some(1_896_048_000.0));
+    let shown = request("GET", "/api/v1/credentials", &[HOST], b"");
+    let shown = client::exchange(gateway.admin.unwrap(), &shown).await.unwrap().json();
+    let tokens = &shown["tenants"][0]["tokens"];
+    assert_eq!(
+        (&tokens[0]["not_after"], &tokens[1]["not_after"]),
+        (&json!("2030-01-31T00:00:00Z"), &json!("2031-01-31"))
+    );
+
+    let told = async |end: f64| {
+        let there = async { while gateway.metric(END).await != Some(end) {} };
+        tokio::time::timeout(client::PATIENCE, there).await.expect("the end");
+    };
+    // The platform changes over, and the canary finds it out.
+    takes(&platform, &[NEW]);
+    gateway.logged("\"event.name\":\"token_switched\"").await;
+    told(1_927_641_599.0).await;
+    // Nobody knows any more.
+    base.clone()
+        .of_tenant("next_token_file = \"next.token\"")
+        .write(&directory);
+    gateway.reload().await.unwrap();
+    told(0.0).await;
+}
+
 #[tokio::test]
 async fn an_operator_sees_tokens_by_fingerprint_and_reloads() {
     let (platform, directory) = (platform().await, Directory::new());
@@ -330,7 +372,7 @@ async fn an_operator_sees_tokens_by_fingerprint_and_reloads() {
     base.clone()
         .of_tenant("next_token_file = \"next.token\"")
         .write(&directory);
-    assert_eq!(reload().await.json(), json!({"reloaded": true}));
+    assert_eq!(reload().await.json(), json!({"reloaded": true, "restart_needed": []}));
 
     let shown = client::exchange(admin, &request("GET", "/api/v1/credentials", &[HOST], b""))
         .await

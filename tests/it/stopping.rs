@@ -1,5 +1,6 @@
 //! The binary stops: nothing is left unanswered, nothing hangs, and the exit status is 0.
 
+use std::io::{PipeWriter, Write};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,9 @@ use crate::support::gateway::studies_query;
 use crate::support::process::{Ended, Process, Serve};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// Numbers of signals.
+const HANGUP: u32 = 1;
+const TERMINATE: u32 = 15;
 const PATH: &str = "/thirdparty/patientStudies/900001";
 
 /// `serve` in front of `platform`, with further variables.
@@ -241,24 +245,50 @@ async fn the_next_gateway_gets_the_port_at_once() {
 async fn a_signal_during_the_start_is_obeyed_when_it_is_over() {
     let platform = Platform::start(PlatformOptions::default()).await.unwrap();
     let directory = Directory::new();
-    let pipe = directory.path().join("pipe.token");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let mut command = serve(&platform, &directory, &[]);
-    command.env("AIMIS_TOKEN_FILE", &pipe);
-    let process = Process::start(command);
+    let (process, writer) = waiting(serve(&platform, &directory, &[]), "AIMIS_TOKEN_FILE");
 
-    let process = tokio::task::spawn_blocking(move || {
-        use std::io::Write;
-        // Opens when the gateway opens its end.
-        let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-        process.signal("TERM");
-        writer.write_all(TOKEN.as_bytes()).unwrap();
-        process
-    });
-    let ended = ended(process.await.unwrap()).await;
+    process.signal("TERM");
+    given(writer, TOKEN);
+    let ended = ended(process).await;
 
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert!(ended.stdout.contains("\"event.name\":\"stopped\""));
+}
+
+/// Earlier than it knows its configuration: an operator who reloads right behind a restart ends nothing.
+#[tokio::test]
+async fn a_reload_at_the_very_start_ends_nothing() {
+    let platform = Platform::start(PlatformOptions::default()).await.unwrap();
+    let directory = Directory::new();
+    let (process, writer) = waiting(serve(&platform, &directory, &[]), "AIMIS_CONFIG");
+
+    process.signal("HUP");
+    given(writer, "[lan]\nlanguage = \"en\"\n");
+    let serve = Serve::ready(process);
+
+    // It was remembered. What came by a pipe cannot be read again, which is said, and not waited for.
+    let refused = serve.process.event("config_reload_failed");
+    assert!(refused.to_string().contains("is no regular file"), "{refused}");
+    let answer = client::post(serve.lan, PATH, &[], studies_query().as_bytes()).await;
+    assert_eq!(answer.code(), 0);
+    serve.process.signal("TERM");
+    let ended = ended(serve.process).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+/// `command` with `variable` naming its standard input, as soon as it has taken its signals; and the other end.
+fn waiting(mut command: Command, variable: &str) -> (Process, PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.env(variable, "/dev/stdin");
+    let process = Process::start_with(command, reader.into());
+    for signal in [HANGUP, TERMINATE] {
+        process.catches(signal);
+    }
+    (process, writer)
+}
+
+fn given(mut writer: PipeWriter, text: &str) {
+    writer.write_all(text.as_bytes()).unwrap();
 }
 
 #[tokio::test]

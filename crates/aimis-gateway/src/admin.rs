@@ -26,16 +26,18 @@ pub use visitor::Door;
 
 use crate::audit::record::Who;
 use crate::audit::{Auditor, Kind, Record};
+use crate::config::End;
 use crate::edge::connection::{Asked, Body};
 use crate::forward::cache::Cache;
 use crate::forward::cache::shared::Unforgotten;
 use crate::forward::decode::body::{self, BodyBounds};
 use crate::live::Live;
-use crate::live::reload::Order;
+use crate::live::reload::{Order, Reloaded};
 use crate::openapi;
 use crate::telemetry::event::{Event, Purge};
 use crate::telemetry::log::Log;
 use crate::tenant::TenantName;
+use crate::token_end;
 
 /// What the cache holds.
 pub const CACHE: &str = "/api/v1/cache";
@@ -46,6 +48,9 @@ pub const CACHE_PURGE: &str = "/api/v1/cache/purge";
 pub const CREDENTIALS: &str = "/api/v1/credentials";
 /// Reads the configuration and its files anew.
 pub const RELOAD: &str = "/api/v1/reload";
+
+/// How records call whoever acted here: it has no sign-in.
+const LISTENER: &str = "the admin listener";
 
 /// Orders of operators are a few words.
 const BODY: BodyBounds = BodyBounds {
@@ -161,7 +166,8 @@ impl Admin {
 
     fn credentials(&self) -> Value {
         let generation = self.live.get();
-        let tenants = generation.snapshot.tenants.all().iter().map(|tenant| {
+        let all = generation.snapshot.tenants.all().iter().zip(&generation.config.tenants);
+        let tenants = all.map(|(tenant, settings)| {
             let in_use = tenant.keyring.current().fingerprint();
             let tokens = tenant.keyring.all().iter().map(|held| {
                 let fingerprint = held.key.fingerprint();
@@ -169,6 +175,7 @@ impl Admin {
                     "fingerprint": fingerprint.to_string(),
                     "source": held.source.as_str(),
                     "in_use": fingerprint == in_use,
+                    "not_after": token_end::of(settings, held.source).map(End::as_str),
                 })
             });
             json!({ "tenant": tenant.name.as_str(), "tokens": tokens.collect::<Vec<_>>() })
@@ -180,8 +187,19 @@ impl Admin {
         let (order, outcome) = oneshot::channel();
         // One that stops answers nobody.
         let _ = self.reload.send(order);
-        match outcome.await {
-            Ok(Ok(())) => response(StatusCode::OK, &json!({ "reloaded": true })),
+        let outcome = outcome.await;
+        if let (Some(auditor), Ok(outcome)) = (&self.auditor, &outcome) {
+            let mut record = Box::new(Record::new(Kind::Act, auditor.clock().now()));
+            record.act = Some(if outcome.is_ok() { "reload" } else { "reload-refused" });
+            record.who = Some(Who::new(LISTENER));
+            // Done is done, and it may be what has the trail written again: it does not depend on its record.
+            let _ = auditor.record(record).await;
+        }
+        match outcome {
+            Ok(Ok(Reloaded { restart_needed })) => {
+                let answer = json!({ "reloaded": true, "restart_needed": restart_needed });
+                response(StatusCode::OK, &answer)
+            }
             Ok(Err(error)) => response(StatusCode::CONFLICT, &json!({ "error": error.to_string() })),
             Err(_) => response(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -246,7 +264,7 @@ impl Admin {
         let mut record = self.auditor.as_ref().map(|auditor| {
             let mut record = Box::new(Record::new(Kind::Act, auditor.clock().now()));
             record.act = Some("cache-purge");
-            record.who = Some(Who::new("the admin listener"));
+            record.who = Some(Who::new(LISTENER));
             record.tenant = tenant.cloned();
             record.api = api.map(|api| apis[api]);
             if let (Some(tenant), Some(number)) = (tenant, order.patient) {

@@ -41,7 +41,7 @@ use crate::forward::roads::Roads;
 use crate::forward::service::RoadService;
 use crate::inherited::{Inherited, InheritedError};
 use crate::listener::{BindError, Listener};
-use crate::live::reload::{Followers, Order, Reload, ReloadError, level};
+use crate::live::reload::{Followers, Order, Reload, ReloadError, Reloaded, level};
 use crate::live::{Around, Generation, Live as InForce};
 use crate::prepare::PrepareError;
 use crate::pulse::Pulse;
@@ -57,6 +57,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tenants::TenantLabels;
 use crate::telemetry::throttle::Throttles;
 use crate::telemetry::traces::{Exporter, Tracer};
+use crate::token_end;
 use crate::upstream::addresses::Resolver;
 use crate::worker::{self, Worker};
 
@@ -146,6 +147,7 @@ impl Gateway {
             sources,
         } = surroundings;
         let mut prepared = crate::prepare::prepare(config)?;
+        crate::prepare::check_keys(config)?;
         let mut bind = |listen: &[ListenAddr], mode, tls| bind(listen, mode, tls, &mut inherited);
         let lan = bind(
             &config.lan.listen,
@@ -243,6 +245,7 @@ impl Gateway {
         };
         let callback_first = prepared.callbacks.as_mut().and_then(|callbacks| callbacks.tls.take());
         let first = Generation::first(config.clone(), prepared, Arc::clone(&metrics), &around)?;
+        token_end::show(&first);
         let in_force = InForce::new(first);
         let pulse = Pulse::default();
         let count = worker_count(config);
@@ -491,7 +494,7 @@ impl Gateway {
 
     /// Reads configuration and files anew, and puts them in force if they are good in every part; what is wrong is also
     /// told in the log. Listeners' TLS files are looked at as well. Waiting for the outcome is the caller's choice.
-    pub fn reload(&self) -> oneshot::Receiver<Result<(), Arc<ReloadError>>> {
+    pub fn reload(&self) -> oneshot::Receiver<Result<Reloaded, Arc<ReloadError>>> {
         let (order, outcome) = oneshot::channel();
         // One that stops answers nobody.
         let _ = self.reload.send(order);

@@ -96,12 +96,17 @@ pub(crate) enum NoKeys {
 /// The current key and the previous ones.
 type All = (Zeroizing<[u8; 32]>, Zeroizing<Vec<[u8; 32]>>);
 
+/// Whether there is no such file. One that cannot be looked at may be there.
+pub(crate) fn is_missing(path: &Path) -> bool {
+    !path.try_exists().unwrap_or(true)
+}
+
 /// Reads the keys of a store. The current one is made if it is not there and `make` says so.
 ///
 /// # Errors
 /// [`NoKeys`]; never with the content of a file.
 pub(crate) fn read_all(current: &Path, previous: &[PathBuf], make: bool) -> Result<All, NoKeys> {
-    let missing = !current.try_exists().unwrap_or(true);
+    let missing = is_missing(current);
     if missing && !make {
         return Err(NoKeys::Missing(secrets::in_full(current)));
     }

@@ -15,7 +15,9 @@ use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
+use crate::audit;
 use crate::callback::deliver::{Target, TargetError};
+use crate::callback::inbox;
 use crate::callback::{self, prepare::CallbackError};
 use crate::client;
 use crate::clock::Moment;
@@ -89,6 +91,12 @@ pub enum PrepareError {
     /// A file of the callback listener is not usable.
     #[error(transparent)]
     Callback(#[from] CallbackError),
+    /// The keys of the audit trail are not those that it needs.
+    #[error(transparent)]
+    AuditKeys(#[from] audit::OpenError),
+    /// The keys of the inbox are not those that it needs.
+    #[error(transparent)]
+    InboxKeys(#[from] inbox::OpenError),
     /// The host of the platform or a proxy cannot be a name in a certificate.
     #[error("{key}: {host} cannot be verified by TLS")]
     HostName {
@@ -225,6 +233,21 @@ pub fn prepare_after(config: &Config, before: Option<Before<'_>>) -> Result<Prep
             },
         },
     })
+}
+
+/// Makes sure that what the gateway wrote under its own keys can be read with those of `config`: the audit trail, and the
+/// inbox where callbacks are taken. A check and a start ask this; a reload asks what runs. Makes no key and changes nothing.
+///
+/// # Errors
+/// [`PrepareError`] for the first that cannot.
+pub fn check_keys(config: &Config) -> Result<(), PrepareError> {
+    if let Some(audit) = &config.audit {
+        audit::check_keys(audit)?;
+    }
+    if config.callback.is_some() {
+        inbox::check_keys(&config.inbox)?;
+    }
+    Ok(())
 }
 
 /// The way to the platform; no tenant's token is needed for it.

@@ -89,6 +89,9 @@ pub enum Rejection {
         /// Those it has.
         allow: &'static str,
     },
+    /// Several headers name different users behind the request (`audit.operator_header`).
+    #[error("several users are named")]
+    OperatorUnclear,
     /// A personal field stands in the URL.
     #[error("a field of the request stands in the URL")]
     FieldInUrl,
@@ -187,7 +190,7 @@ impl Rejection {
                 (800_004, fault.status(), "body-incomplete")
             }
             Self::Malformed(fault) => (800_001, fault.status(), "body-not-understood"),
-            Self::BodyNotUnderstood { .. } | Self::FieldTwice { .. } | Self::FieldInUrl => {
+            Self::BodyNotUnderstood { .. } | Self::FieldTwice { .. } | Self::FieldInUrl | Self::OperatorUnclear => {
                 (800_001, StatusCode::BAD_REQUEST, "body-not-understood")
             }
             Self::CharsetNotSupported => (800_002, StatusCode::UNSUPPORTED_MEDIA_TYPE, "charset-not-supported"),
@@ -219,6 +222,7 @@ impl Rejection {
             | Self::FieldTwice { .. }
             | Self::Malformed(_)
             | Self::FieldInUrl
+            | Self::OperatorUnclear
             | Self::CharsetNotSupported
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
@@ -255,6 +259,7 @@ impl Rejection {
             | Self::FieldTwice { .. }
             | Self::Malformed(_)
             | Self::FieldInUrl
+            | Self::OperatorUnclear
             | Self::FieldInvalid(_)
             | Self::TenantUnclear
             | Self::NoSuchApi
@@ -293,6 +298,7 @@ impl Rejection {
             Self::BodyNotUnderstood { fault, .. } => ("body-not-understood", Some(fault.name())),
             Self::FieldTwice { .. } => ("body-not-understood", Some(BodyFault::DuplicateKey.name())),
             Self::FieldInUrl => ("body-not-understood", Some("field-in-url")),
+            Self::OperatorUnclear => ("body-not-understood", Some("operator-twice")),
             Self::Malformed(fault) => (self.public().kind, Some(fault.name())),
             Self::ClientUnknown { fault } => ("client-unknown", Some(fault.name())),
             Self::NotPermitted { rule } => ("not-permitted", Some(rule.as_str())),

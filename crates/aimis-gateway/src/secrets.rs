@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use aimis_core::token::{KeyForm, Token, TokenError};
 use zeroize::Zeroizing;
 
+use crate::regular_file::{self, NoFile};
+
 /// Longest secret file that is read: a token has 32 bytes, and a wrong file should not fill the memory.
 const MAX_BYTES: usize = 4096;
 
@@ -45,6 +47,9 @@ pub enum SecretError {
 
 /// "Entity not found", as the kind has it, says nothing to an operator.
 fn unreadable(error: &std::io::Error) -> String {
+    if let Some(no) = NoFile::of(error) {
+        return no.to_string();
+    }
     match error.kind() {
         std::io::ErrorKind::NotFound => "no such file".to_owned(),
         kind => format!("cannot be read: {kind}"),
@@ -128,7 +133,7 @@ pub fn random_key() -> std::io::Result<Zeroizing<[u8; 32]>> {
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     // All room at once: a growing buffer would leave copies behind.
     let mut text = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
-    std::fs::File::open(path)
+    regular_file::open(path)
         .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text))
         .map_err(SecretError::Unreadable)?;
     if text.len() > MAX_BYTES {

@@ -102,6 +102,69 @@ async fn a_user_named_by_a_number_that_could_be_personal_is_kept_as_a_tag() {
     assert_eq!((status, found["records"].as_array().unwrap().len()), (0, 2));
 }
 
+/// Two headers with two names: whichever was recorded, the trail could say the wrong one.
+#[tokio::test]
+async fn a_request_that_names_two_users_is_refused() {
+    let bed = Bed::new().await;
+    let gateway = bed.settings().start();
+    let named = |headers: &[(&str, &str)]| request("POST", PATH, headers, studies_query().as_bytes());
+    let twice = [("X-Operator-Id", "D1023"), ("x-operator-id", "D7")];
+
+    let refused = client::exchange(gateway.lan, &named(&twice)).await.unwrap();
+
+    assert_eq!((refused.status, refused.code()), (400, 800_001));
+    assert!(refused.text().contains("audit.operator_header"), "{}", refused.text());
+    assert_eq!(bed.platform.request_count(), 0, "nobody saw anything");
+    // The same one twice is one.
+    let same = [("X-Operator-Id", "D7"), ("X-Operator-Id", "D7")];
+    assert_eq!(client::exchange(gateway.lan, &named(&same)).await.unwrap().code(), 0);
+    gateway.logged("\"error.detail\":\"operator-twice\"").await;
+    gateway.stop();
+    let records = bed.records();
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["operator"], "D7");
+}
+
+/// Without a trail there is nobody to be named.
+#[tokio::test]
+async fn without_a_trail_the_header_means_nothing() {
+    let bed = Bed::new().await;
+    let gateway = Gateway::before(&bed.platform);
+    let twice = [("X-Operator-Id", "D1023"), ("X-Operator-Id", "D7")];
+    let bytes = request("POST", PATH, &twice, studies_query().as_bytes());
+    assert_eq!(client::exchange(gateway.lan, &bytes).await.unwrap().code(), 0);
+}
+
+/// Who changes what is in force leaves a record, and hears what only a restart changes.
+#[tokio::test]
+async fn a_reload_by_order_leaves_a_record_and_names_what_it_held_back() {
+    let bed = Bed::new().await;
+    let base = bed.settings().with("admin", "listen = \"127.0.0.1:0\"");
+    let gateway = base.start_in(&bed.directory);
+    let reload = async || {
+        let json = [("Host", "localhost"), ("Content-Type", "application/json")];
+        client::post(gateway.admin.unwrap(), "/api/v1/reload", &json, b"").await
+    };
+
+    base.clone()
+        .with("runtime", "workers = 3")
+        .with("lan", "max_body = \"32KiB\"")
+        .write(&bed.directory);
+    let held = json!({"reloaded": true, "restart_needed": ["runtime.workers"]});
+    assert_eq!(reload().await.json(), held);
+    // As long as it is so.
+    assert_eq!(reload().await.json(), held);
+    bed.directory.file("gateway.toml", "[lna]");
+    assert_eq!(reload().await.status, 409);
+    gateway.stop();
+    base.write(&bed.directory);
+
+    let acts: Vec<_> = bed.records().iter().map(|record| record["act"].clone()).collect();
+    assert_eq!(acts, ["reload", "reload", "reload-refused"]);
+    let (status, told, _) = bed.audit(&["verify"], "");
+    assert_eq!(status, 0, "{told}");
+}
+
 async fn call_back(gateway: &Gateway) {
     let url = format!("http://{}/callback/{TENANT}", gateway.callback.unwrap());
     let sender = CallbackSender::new(&url, &Account::demo()).unwrap();

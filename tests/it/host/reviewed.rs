@@ -40,7 +40,7 @@ fn a_serious_finding_is_exit_status_1_and_says_what_to_do() {
 
     let (status, stdout, stderr) = check(0o600, "", &[]);
     assert_eq!((status, stderr.as_str()), (0, ""), "{stdout}");
-    assert!(stdout.ends_with("0 serious, 0 moderate, 2 minor\n"), "{stdout}");
+    assert!(stdout.ends_with("0 serious, 0 moderate, 3 minor\n"), "{stdout}");
 
     let (status, stdout, stderr) = check(0o644, "", &[]);
     assert_eq!((status, stderr.as_str()), (1, "aimis-gateway: 1 serious finding\n"));

@@ -1,6 +1,8 @@
 //! The keys of audit trail and inbox are changed while both are written, and nothing is lost for it.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use aimis_gateway::clock::Clock;
 use aimis_simulator::{Account, Callback, CallbackSender, Platform};
@@ -76,9 +78,8 @@ impl Bed {
 /// Runs a command line on what is there: its status and what it printed.
 fn cli(directory: &Directory, arguments: &[&str], input: &str) -> (Option<i32>, String) {
     let config = directory.path().join("gateway.toml").display().to_string();
-    let mut all = arguments[..2].to_vec();
-    all.extend(["--config", &config]);
-    all.extend(&arguments[2..]);
+    let (command_line, rest) = arguments.split_at(arguments.len().min(2));
+    let all = [command_line, &["--config", &config], rest].concat();
     let output = run(command(&all), input.as_bytes());
     let told = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(told).unwrap())
@@ -170,4 +171,114 @@ async fn a_reload_that_would_lose_a_key_is_refused_and_changes_nothing() {
         let (status, told) = cli(&bed.directory, &[part, "verify"], "");
         assert_eq!(status, Some(0), "{told}");
     }
+}
+
+/// Every file with its content, but for the memory that readers of a SQLite database share, in which each enters itself.
+fn files(directory: &Directory) -> BTreeMap<PathBuf, Vec<u8>> {
+    fn add(directory: &Path, all: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                add(&path, all);
+            } else if !path.to_str().unwrap().ends_with("-shm") {
+                all.insert(path.clone(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mut all = BTreeMap::new();
+    add(directory.path(), &mut all);
+    all
+}
+
+/// What a check says of the keys, a reload and a start say, too; whether the gateway runs or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_refuses_the_keys_that_a_reload_and_a_start_refuse() {
+    let bed = Bed::new().await;
+    bed.callback("first").await;
+    assert_eq!(bed.gateway.studies().await.code(), 0);
+    bed.change().await.unwrap();
+    assert_eq!(bed.gateway.studies().await.code(), 0);
+    let wrong = |part: &str| {
+        let key = |name: &str| (format!("{part}{name}"), part.to_owned());
+        [
+            (key(".key"), Some("no key"), "is no key"),
+            (key(".key"), None, "put it back"),
+            (key(".old.key"), Some("no key"), "is no key"),
+            (key(".old.key"), None, "no such file"),
+            // The one that most is under is replaced.
+            (key(".old.key"), Some(NEW), "previous_key_files"),
+        ]
+    };
+    let cases: Vec<_> = ["audit", "inbox"].into_iter().flat_map(wrong).collect();
+    let check = || cli(&bed.directory, &["check", "--json"], "");
+    let spoil = |name: &str, content: Option<&str>| {
+        let path = bed.directory.path().join(name);
+        let before = fs::read(&path).unwrap();
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        move || fs::write(path, before).unwrap()
+    };
+
+    assert_eq!(check().0, Some(0), "{}", check().1);
+    for ((name, part), content, told) in &cases {
+        let restore = spoil(name, *content);
+        let (status, said) = check();
+        assert!(
+            status == Some(78) && said.contains(told) && said.contains(part.as_str()),
+            "{name}: {said}"
+        );
+        let refused = bed.gateway.reload().await.unwrap_err();
+        assert!(refused.contains(told), "{name}: {refused}");
+        restore();
+    }
+    assert_eq!(check().0, Some(0), "{}", check().1);
+    let Bed { directory, gateway, .. } = bed;
+    checked(&gateway.stop());
+
+    let check = || cli(&directory, &["check", "--json"], "");
+    let before = files(&directory);
+    assert_eq!(check().0, Some(0), "{}", check().1);
+    let changed: Vec<_> = files(&directory)
+        .into_iter()
+        .filter(|(path, content)| before.get(path) != Some(content))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(changed.is_empty(), "a check changes nothing: {changed:?}");
+    for ((name, _), content, told) in &cases {
+        let path = directory.path().join(name);
+        let key = fs::read(&path).unwrap();
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let spoiled = files(&directory);
+        let (status, said) = check();
+        assert!(status == Some(78) && said.contains(told), "{name}: {said}");
+        let (status, said) = cli(&directory, &["serve"], "");
+        assert!(status == Some(78) && said.contains(told), "{name}: {said}");
+        assert!(files(&directory) == spoiled, "{name}: nothing is made or changed");
+        fs::write(&path, key).unwrap();
+    }
+}
+
+/// Before the first start there is no key, and a check is not the one that makes it.
+#[tokio::test]
+async fn check_is_content_where_the_first_start_makes_the_keys() {
+    let (platform, directory) = (platform().await, Directory::new());
+    let settings = Settings::calling(&platform).audited(&directory).callbacks(&directory);
+    settings.write(&directory);
+    let before = files(&directory);
+
+    let (status, said) = cli(&directory, &["check", "--json"], "");
+
+    assert_eq!(status, Some(0), "{said}");
+    assert!(files(&directory) == before, "a check makes nothing");
+    // A previous key has to be there all the same.
+    settings
+        .with("audit", "previous_key_files = [\"audit.old.key\"]")
+        .write(&directory);
+    let (status, said) = cli(&directory, &["check", "--json"], "");
+    assert!(status == Some(78) && said.contains("audit.old.key"), "{said}");
 }

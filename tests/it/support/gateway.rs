@@ -330,7 +330,7 @@ impl Gateway {
     /// Has it read everything anew; gives what is wrong with it.
     pub async fn reload(&self) -> Result<(), String> {
         let outcome = self.running.as_ref().expect("it runs").reload().await.unwrap();
-        outcome.map_err(|error| error.to_string())
+        outcome.map(drop).map_err(|error| error.to_string())
     }
 
     /// Waits until its log has a line with `text`.

@@ -100,6 +100,32 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// Waits until it has a handler for the signal of this number.
+    #[track_caller]
+    #[expect(clippy::disallowed_methods, reason = "a bound against hanging, never a figure")]
+    pub fn catches(&self, signal: u32) {
+        let begin = std::time::Instant::now();
+        let caught = |status: &str| {
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+            let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+            (mask >> (signal - 1) & 1 == 1).then_some(())
+        };
+        let status = format!("/proc/{}/status", self.id());
+        while std::fs::read_to_string(&status)
+            .ok()
+            .as_deref()
+            .and_then(caught)
+            .is_none()
+        {
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "no handler for signal {signal}: {:?}",
+                self.stderr()
+            );
+            std::thread::yield_now();
+        }
+    }
+
     /// Ends it as `kill -9` does, and waits until it is gone.
     #[track_caller]
     pub fn killed(mut self) -> Ended {

@@ -13,6 +13,7 @@
 //! | `chain` | the seal of a line |
 //! | `line` | a line as a reader sees it |
 //! | `files`, `head` | files and their names; the file that says where the trail ends |
+//! | `needed` | whether the keys at hand are all that it takes |
 //! | `rekey` | other keys, while it is written |
 //! | `journal`, `open` | a trail that is written; taking one up where it ended |
 //! | [`lane`], `writer` | the way from a request to the disk |
@@ -39,6 +40,7 @@ mod journal;
 mod keys;
 pub mod lane;
 mod line;
+mod needed;
 mod open;
 pub mod operator;
 pub mod record;
@@ -64,6 +66,7 @@ pub use files::{Trail, moment};
 pub use keys::{KeyError, KeyId, Keys};
 pub use lane::{Auditor, Unwritable};
 pub use line::Stated;
+pub use needed::check_keys;
 pub use open::{Anomaly, OpenError};
 pub use record::{Kind, Record};
 pub use rekey::{KeyRing, RekeyError};
@@ -220,10 +223,7 @@ impl Drop for AuditGuard {
 /// [`OpenError`].
 pub fn read_keys(settings: &config::Audit) -> Result<Keys, OpenError> {
     let failed = |error| OpenError::File(settings.path.clone(), error);
-    let mut empty = true;
-    for trail in Trail::ALL {
-        empty &= files::list(*trail, &settings.path).map_err(failed)?.is_empty();
-    }
+    let empty = needed::is_empty(&settings.path).map_err(failed)?;
     Ok(Keys::read(settings, empty)?)
 }
 

@@ -3,12 +3,11 @@
 //! The file that is written ends where it is, and the next one begins under the new key. So nothing is written anew, and
 //! each key is needed for as long as there is a file under it: a reload that would lose one is refused.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::files::{Header, Trail, list};
 use super::keys::{KeyError, KeyId, Keys};
 use super::lane::Shared;
+use super::needed;
 use super::tags::Tagger;
 use crate::config;
 
@@ -70,7 +69,11 @@ impl KeyRing {
             return Err(RekeyError::Needed { key: current, place });
         }
         if in_force.all().any(|key| new.by_id(key.id()).is_none()) {
-            self.is_whole(&settings.path, &in_force, &new)?;
+            let unknown = needed::unknown(&settings.path, &new).map_err(RekeyError::Unread)?;
+            if let Some((path, key)) = unknown {
+                let place = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                return Err(RekeyError::Needed { key, place });
+            }
         }
         Ok(Some(new))
     }
@@ -81,26 +84,5 @@ impl KeyRing {
         let before = self.0.keys.swap(keys).current().id();
         self.0.wake();
         (before != now).then_some((before, now))
-    }
-
-    /// Whether every file that can be read now can be read under `new` as well.
-    fn is_whole(&self, directory: &Path, in_force: &Keys, new: &Keys) -> Result<(), RekeyError> {
-        for trail in Trail::ALL {
-            for name in list(*trail, directory).map_err(RekeyError::Unread)? {
-                let path = name.path(*trail, directory);
-                let header = match Header::of(&path, *trail, in_force) {
-                    // Its time was over just now.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                    header => header.map_err(RekeyError::Unread)?,
-                };
-                if let Ok(Header { key, .. }) = header
-                    && new.by_id(key).is_none()
-                {
-                    let place = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    return Err(RekeyError::Needed { key, place });
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -6,6 +6,7 @@ use super::output::{self, Failure};
 use super::sources::ConfigArguments;
 use crate::config::{self, Client, Config};
 use crate::prepare;
+use crate::token_end;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -35,8 +36,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Fingerprints, by what names the token.
-type Tokens = Vec<(&'static str, String)>;
+/// Fingerprints, by what names the token, and when each ends.
+type Tokens = Vec<(&'static str, String, Option<String>)>;
 
 struct Found {
     /// Name, appId and tokens.
@@ -122,12 +123,15 @@ impl Found {
             .iter()
             .map(|(name, app_id, tokens)| {
                 let mut shown = json!({ "name": name, "app_id": app_id });
-                for (source, token) in tokens {
-                    let key = match *source {
-                        "token" => "token_fingerprint".to_owned(),
-                        source => format!("{source}_token_fingerprint"),
+                for (source, token, end) in tokens {
+                    let of = match *source {
+                        "token" => "token".to_owned(),
+                        source => format!("{source}_token"),
                     };
-                    shown[key] = token.as_str().into();
+                    shown[format!("{of}_fingerprint")] = token.as_str().into();
+                    if let Some(end) = end {
+                        shown[format!("{of}_not_after")] = end.as_str().into();
+                    }
                 }
                 shown
             })
@@ -149,9 +153,12 @@ impl Found {
     fn text(&self) -> String {
         let mut text = String::new();
         for (name, app_id, tokens) in &self.tenants {
-            let tokens = tokens.iter().map(|(source, token)| match *source {
-                "token" => format!("token {token}"),
-                source => format!("{source} token {token}"),
+            let tokens = tokens.iter().map(|(source, token, end)| {
+                let end = end.as_ref().map_or_else(String::new, |end| format!(" (ends {end})"));
+                match *source {
+                    "token" => format!("token {token}{end}"),
+                    source => format!("{source} token {token}{end}"),
+                }
             });
             text += &format!(
                 "tenant {name}: appId {app_id}, {}\n",
@@ -178,21 +185,26 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
     let loaded = arguments.source.load()?;
     let config: &Config = &loaded.config;
     let prepared = prepare::prepare(config)?;
+    prepare::check_keys(config)?;
     let tenants = prepared
         .snapshot
         .tenants
         .all()
         .iter()
-        .map(|tenant| {
+        .zip(&config.tenants)
+        .map(|(tenant, settings)| {
             let held = tenant.keyring.all().iter();
-            let tokens = held.map(|held| (held.source.as_str(), held.key.fingerprint().to_string()));
+            let tokens = held.map(|held| {
+                let end = token_end::of(settings, held.source).map(|end| end.as_str().to_owned());
+                (held.source.as_str(), held.key.fingerprint().to_string(), end)
+            });
             (tenant.name.as_str().to_owned(), tenant.app_id.clone(), tokens.collect())
         })
         .collect();
     Ok(Found {
         tenants,
         clients: config.clients.iter().map(ClientFound::new).collect(),
-        notices: config::notices(config),
+        notices: loaded.notices(),
         platform: config.platform.base_url.to_string(),
         events: events(config),
         audit: audit(config),

@@ -4,12 +4,13 @@ use serde_json::json;
 
 use super::output::{self, Failure};
 use super::sources::ConfigArguments;
+use crate::clock::Clock;
 use crate::security::{self, Finding, Grade};
 
 /// Prints the list. With a serious finding the exit status is 1.
 pub(super) fn run(source: &ConfigArguments, as_json: bool) -> Result<(), Failure> {
     let loaded = source.load()?;
-    let findings = security::examine(&loaded.config, source.path().as_deref());
+    let findings = security::examine(&loaded.config, source.path().as_deref(), Clock::system().now());
     if as_json {
         output::json(&to_json(&findings))?;
     } else {

@@ -65,6 +65,7 @@ impl From<InheritedError> for Failure {
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
         match error {
+            PrepareError::InboxKeys(ref inbox) if inbox.is_outside() => Self::Problem(error.to_string()),
             PrepareError::System(_) | PrepareError::Callback(CallbackError::System(_)) => {
                 Self::Problem(error.to_string())
             }
@@ -76,6 +77,8 @@ impl From<PrepareError> for Failure {
             | PrepareError::Store(_)
             | PrepareError::Target(_)
             | PrepareError::Traces(_)
+            | PrepareError::AuditKeys(_)
+            | PrepareError::InboxKeys(_)
             | PrepareError::Callback(CallbackError::Secret { .. } | CallbackError::Tls(_))
             | PrepareError::HostName { .. } => Self::Config(error.to_string()),
         }

@@ -27,6 +27,10 @@ pub(super) struct Arguments {
 
 /// `private` tells whether the system keeps our memory from others.
 pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
+    // First of all: a signal before this ends the process, one behind it is obeyed when the gateway runs. No thread is
+    // started by it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
     // All of this before a thread is started: it changes the process, or holds for later threads only.
     let concealed = concealed::conceal()?;
     let unprivileged = hardening::drop_privileges();
@@ -35,9 +39,6 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
 
     let sources = arguments.source.sources();
     let loaded = config::load(&sources)?;
-    // Before the gateway, so that a signal during the start is not lost.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut signals = runtime.block_on(async { Signals::new() })?;
     let surroundings = Surroundings {
         resolver: crate::upstream::addresses::Resolver::system(),
         clock: Clock::system(),
@@ -59,6 +60,9 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
     if config::takes_unsigned_callbacks(&loaded.config) {
         gateway.notice(config::UNSIGNED_CALLBACKS);
     }
+    if loaded.ignores_otel() {
+        gateway.notice(config::OTEL_UNSPOKEN);
+    }
     let risks = [
         (!private, hardening::DUMPABLE),
         (!unprivileged, hardening::PRIVILEGED),
@@ -67,7 +71,11 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
     for (_, risk) in risks.into_iter().filter(|(is_so, _)| *is_so) {
         gateway.notice(risk);
     }
-    for rule in security::at_start(&loaded.config, arguments.source.path().as_deref()) {
+    for rule in security::at_start(
+        &loaded.config,
+        arguments.source.path().as_deref(),
+        Clock::system().now(),
+    ) {
         gateway.risky(rule);
     }
     manager.status("serving");

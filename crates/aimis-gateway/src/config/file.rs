@@ -1,6 +1,5 @@
 //! The file: found, bounded, decoded, and told apart as TOML or JSON.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use super::origin::Origin;
 use super::problem::Problem;
 use super::tree::{Node, Value};
 use super::{read_json, read_toml};
+use crate::regular_file::{self, NoFile};
 
 /// No configuration is as large, not of ten thousand tenants; a log file given by mistake is.
 const LARGEST: u64 = 16 << 20;
@@ -18,9 +18,12 @@ pub(super) fn text_of(path: &Path) -> Result<String, Problem> {
     let name = path.display().to_string();
     let refuse = |reason: String| Problem::sentence(None, "", format!("{name}: {reason}"));
     let mut bytes = Vec::new();
-    File::open(path)
+    regular_file::open(path)
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| refuse(format!("cannot be read: {error}")))?;
+        .map_err(|error| match NoFile::of(&error) {
+            Some(no) => refuse(no.to_string()),
+            None => refuse(format!("cannot be read: {error}")),
+        })?;
     if bytes.len() as u64 > LARGEST {
         return Err(refuse("is larger than 16MiB, so it is not a configuration".to_owned()));
     }

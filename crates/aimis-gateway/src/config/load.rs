@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::{check, no_tenant};
+use super::check::{check, no_tenant, notices};
 use super::file;
 use super::origin::Origin;
+use super::otel::OTEL_UNSPOKEN;
 use super::problem::{ConfigError, Problem};
 use super::section::{Field, Form, Origins, Reader, Section, Setting};
 use super::tree::{Node, Value};
@@ -72,9 +73,22 @@ pub struct Loaded {
     /// The configuration.
     pub config: Config,
     settings: Vec<Setting>,
+    otel_spoken: bool,
 }
 
 impl Loaded {
+    /// Everything that an operator should know about it, a sentence each.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = notices(&self.config);
+        notices.extend(self.ignores_otel().then(|| OTEL_UNSPOKEN.to_owned()));
+        notices
+    }
+
+    /// Whether variables of OpenTelemetry ask for what is not spoken, and are not looked at for that.
+    pub fn ignores_otel(&self) -> bool {
+        !self.otel_spoken
+    }
+
     /// Every key with its effective value and origin, secrets hidden, in the order of the sections.
     pub fn settings(&self) -> &[Setting] {
         &self.settings
@@ -104,7 +118,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 
     let fields = Config::fields();
     let mut problems = Vec::new();
-    otel::overlay(&mut root, &sources.env, &mut problems);
+    let otel_spoken = otel::overlay(&mut root, &sources.env, &mut problems);
     environment::overlay(&mut root, &fields, &sources.env, &mut problems);
     let is_sidecar = sidecar::overlay(&mut root, &sources.env, &mut problems);
     inherit(&mut root, &fields);
@@ -130,7 +144,11 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     match config {
         Some(config) if problems.is_empty() => {
             let settings = config.show("", &origins);
-            Ok(Loaded { config, settings })
+            Ok(Loaded {
+                config,
+                settings,
+                otel_spoken,
+            })
         }
         _ => Err(ConfigError {
             problems: in_order(problems),

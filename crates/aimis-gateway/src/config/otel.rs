@@ -1,12 +1,13 @@
 //! The standard variables of OpenTelemetry, as far as they are about traces: each is a key of `[traces]`.
 //!
-//! They stand between the file and the variables of our own: `AIMIS_TRACES__…` wins over them. One that asks for what
-//! is not spoken here is an error, since its traces would otherwise be missing in silence; where traces are switched
-//! off, none is looked at.
+//! They stand between the file and the variables of our own: `AIMIS_TRACES__…` wins over them. Where one asks for what is
+//! not spoken here, none of them is looked at, and a notice says so: an operator of Kubernetes sets them for every pod,
+//! with gRPC by default, and that should not keep a gateway from starting. Where traces are switched off, none is looked
+//! at either.
 
 use super::kind::percent;
 use super::origin::Origin;
-use super::problem::{Problem, quoted};
+use super::problem::Problem;
 use super::tree::{Node, Value};
 
 /// Variables that are a key each, the more particular one first.
@@ -39,6 +40,9 @@ const DISABLED: &str = "OTEL_SDK_DISABLED";
 const OUR_SWITCH: &str = "AIMIS_TRACES__ENABLED";
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
+/// The notice about variables that ask for what is not spoken, which is also told at the start.
+pub const OTEL_UNSPOKEN: &str = "variables of OpenTelemetry (OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_TRACES_EXPORTER) ask for what is not spoken here, so none of them is looked at, and traces go by [traces] alone: set the protocol to http/protobuf with an endpoint that takes it (port 4318 as a rule), or OTEL_SDK_DISABLED=true for no traces";
+
 /// Whether the variable is one that is read here.
 pub(super) fn is_known(name: &str) -> bool {
     let singles = [OWN_ENDPOINT, ENDPOINT, EXPORTER, DISABLED, ATTRIBUTES];
@@ -53,8 +57,9 @@ pub(super) fn is_secret(name: &str) -> bool {
     HEADERS.contains(&name)
 }
 
-/// Puts what the variables say into the table `traces` of the tree `root`.
-pub(super) fn overlay(root: &mut Node, env: &[(String, String)], problems: &mut Vec<Problem>) {
+/// Puts what the variables say into the table `traces` of the tree `root`. False if they ask for what is not spoken, and
+/// are not looked at for that.
+pub(super) fn overlay(root: &mut Node, env: &[(String, String)], problems: &mut Vec<Problem>) -> bool {
     let get = |names: &[&'static str]| {
         names.iter().find_map(|name| {
             let value = env
@@ -64,7 +69,7 @@ pub(super) fn overlay(root: &mut Node, env: &[(String, String)], problems: &mut 
         })
     };
     if is_off(root, env) {
-        return;
+        return true;
     }
     let mut entries = Vec::new();
     let exporter = get(&[EXPORTER]);
@@ -81,22 +86,11 @@ pub(super) fn overlay(root: &mut Node, env: &[(String, String)], problems: &mut 
                 .get("traces")
                 .is_some_and(|traces| traces.get("endpoint").is_some());
         if meant {
-            let unspoken = [
-                (
-                    get(&PROTOCOL),
-                    "http/protobuf",
-                    "every collector that listens for OTLP over HTTP, port 4318 as a rule, takes that",
-                ),
-                (exporter, "otlp", "there is no other exporter here"),
-            ];
-            for (found, spoken, why) in unspoken {
-                if let Some((name, value)) = found.filter(|(_, value)| *value != spoken) {
-                    let reason = format!(
-                        "{} is not spoken, only {spoken}: {why}; OTEL_SDK_DISABLED=true or {OUR_SWITCH}=false for no traces",
-                        quoted(value)
-                    );
-                    problems.push(Problem::about(Some(Origin::Environment(name.into())), "", reason));
-                }
+            let wanted = [(get(&PROTOCOL), "http/protobuf"), (exporter, "otlp")];
+            let unspoken =
+                |(found, spoken): &(Option<(_, &str)>, &str)| found.is_some_and(|(_, value)| value != *spoken);
+            if wanted.iter().any(unspoken) {
+                return false;
             }
             entries.extend(endpoint.map(|(name, url)| ("endpoint", name, Value::Untyped(url))));
             for (key, names) in KEYS {
@@ -110,13 +104,14 @@ pub(super) fn overlay(root: &mut Node, env: &[(String, String)], problems: &mut 
     for (key, name, value) in entries {
         let origin = Origin::Environment(name.into());
         let Some(traces) = root.entry("traces", || table(&origin)) else {
-            return;
+            return true;
         };
         // In the place of what the file says; a `traces` that is no table is complained about where it stands.
         if let Some(entry) = traces.entry(key, || table(&origin)) {
             *entry = Node::new(value, origin);
         }
     }
+    true
 }
 
 /// Whether our own key, in the environment or else in the file, says that there are no traces.

@@ -1,7 +1,8 @@
 //! Step 1: the configuration, and the files it names that are no token.
 
 use super::finding::Findings;
-use crate::config::{self, Config, ConfigError, Loaded};
+use crate::audit;
+use crate::config::{Config, ConfigError, Loaded};
 use crate::prepare::{self, PrepareError, WayOut};
 
 /// Reads it; `None` if nothing else can be looked at.
@@ -23,6 +24,7 @@ pub(super) fn examine(
             return None;
         }
     };
+    let notices = loaded.notices();
     let mut config = loaded.config;
     // One question at a time is asked: HTTP/1.1 will do, and every platform speaks it.
     config.platform.http2 = false;
@@ -37,7 +39,6 @@ pub(super) fn examine(
             return None;
         }
     };
-    let notices = config::notices(&config);
     let counts = [("tenant", config.tenants.len()), ("client", config.clients.len())];
     let [tenants, clients] = counts.map(|(what, count)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
     findings.ok(
@@ -55,5 +56,8 @@ fn files(config: &Config) -> Result<WayOut, PrepareError> {
     let out = prepare::way_out(config)?;
     prepare::tag_key(config)?;
     prepare::lan_tls(&config.lan)?;
+    if let Some(audit) = &config.audit {
+        audit::check_keys(audit)?;
+    }
     Ok(out)
 }

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::chart::Chart;
-use crate::config::TokenSource;
+use crate::config::{End, TokenSource};
 use crate::forward::apis::Apis;
+use crate::keyring::Source;
 use crate::prepare;
 use crate::secrets;
+use crate::token_end;
 
 pub(super) async fn examine(chart: &mut Chart) {
     let (apis, host) = (Apis::builtin(), prepare::platform_host(&chart.config));
@@ -41,6 +43,12 @@ pub(super) async fn examine(chart: &mut Chart) {
             fingerprint += &format!(", {} {}", held.source.as_str(), held.key.fingerprint());
         }
         fingerprint += &format!(", appId {}", &*settings.app_id);
+        let now = findings.clock.now().as_millis() / 1000;
+        for source in tenant.keyring.all().iter().map(|held| held.source) {
+            if let Some((found, fix)) = token_end::of(settings, source).and_then(|end| ending(source, end, now)) {
+                findings.warn(Some(name), found, fix);
+            }
+        }
         let TokenSource::File(path) = &settings.token else {
             findings.ok(Some(name), format!("token from the environment, {fingerprint}"));
             continue;
@@ -52,6 +60,19 @@ pub(super) async fn examine(chart: &mut Chart) {
             None => findings.ok(Some(name), found),
         }
     }
+}
+
+/// What is to be said of a token that ends soon, or has ended.
+fn ending(source: Source, end: &End, now: u64) -> Option<(String, &'static str)> {
+    let at = end.seconds().filter(|at| *at < now + token_end::SOON_S)?;
+    let (token, end) = (source.as_str(), end.as_str());
+    let found = if at <= now {
+        format!("{token}: has ended ({end}), so the platform refuses it")
+    } else {
+        format!("{token}: ends in {} day(s) ({end})", (at - now) / 86_400)
+    };
+    let fix = "Get the next token from the platform and change it as docs/operations.md says (Changing a token), then write down its end.";
+    Some((found, fix))
 }
 
 /// Who else could read the token or put another in its place, and what to do about it.

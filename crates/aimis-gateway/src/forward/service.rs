@@ -118,7 +118,10 @@ impl RoadService {
         let exchange = Exchange::new(id, method(request.method()), start);
         let mut notes = Notes::new(exchange, road.snapshot.clients.anybody().answers);
         notes.exchange.trace = self.tracer.as_ref().map(|tracer| tracer.begin(request.headers()));
-        notes.audited.operator = self.operator(request.headers());
+        let operator = self.operator(request.headers());
+        if let Ok(operator) = operator {
+            notes.audited.operator = operator;
+        }
 
         let origin = road.snapshot.cors.origin(request.headers());
         let preflight = road.snapshot.cors.preflight(request.method(), request.headers());
@@ -127,6 +130,8 @@ impl RoadService {
             preflight
         } else if self.draining.load(Ordering::Relaxed) {
             Err(Rejection::Draining)
+        } else if let Err(unclear) = operator {
+            Err(unclear)
         } else {
             // A defect answers 500 and leaves the connection and the worker as they were: the road keeps
             // no state of its own between requests that a panic could leave half changed.
@@ -185,10 +190,17 @@ impl RoadService {
         }
     }
 
-    /// The user that a request names, where there is a record to name him in.
-    fn operator(&self, headers: &HeaderMap) -> Option<Operator> {
-        let value = headers.get(self.operator_header.as_ref()?)?;
-        self.auditor.as_ref()?.operator(value)
+    /// The user that a request names, where there is a record to name him in. The same one twice is one.
+    fn operator(&self, headers: &HeaderMap) -> Result<Option<Operator>, Rejection> {
+        let (Some(auditor), Some(name)) = (&self.auditor, &self.operator_header) else {
+            return Ok(None);
+        };
+        let mut values = headers.get_all(name).iter();
+        let Some(first) = values.next() else { return Ok(None) };
+        if values.any(|other| other != first) {
+            return Err(Rejection::OperatorUnclear);
+        }
+        Ok(auditor.operator(first))
     }
 
     /// What happens to a request of a HIS that fetches its events.

@@ -4,7 +4,6 @@
 //! neither times nor notices of the system are asked. Only digests are kept.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Content, Plain, Setting, settings_of};
+use crate::regular_file;
 
 /// Longest file that is looked at whole; a bundle of authorities has a few hundred KiB.
 const MOST_BYTES: u64 = 4 << 20;
@@ -34,7 +34,6 @@ impl Contents {
 
     /// One that cannot be read again, as a pipe.
     pub(super) fn pipe(&self) -> Option<&Path> {
-        let is_pipe = |path: &Path| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
         let mut paths = self.0.values().map(|(path, _)| path.as_path());
         paths.find(|path| is_pipe(path))
     }
@@ -49,13 +48,19 @@ impl Contents {
     }
 }
 
+/// Whether there is something, and it is no regular file.
+pub(super) fn is_pipe(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| !file.is_file())
+}
+
 /// What a file holds; `None` if it cannot be read, and for a pipe, which gives what it has once and to one reader.
 pub(super) fn seen(path: &Path) -> Seen {
     // All room at once: what a growing buffer leaves behind could be a secret.
     let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     let length = file.len().min(MOST_BYTES);
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(length).ok()? + 64));
-    File::open(path).ok()?.take(MOST_BYTES).read_to_end(&mut text).ok()?;
+    let file = regular_file::open(path).ok()?;
+    file.take(MOST_BYTES).read_to_end(&mut text).ok()?;
     Some(Sha256::digest(&*text).into())
 }
 

@@ -4,6 +4,7 @@
 //! connection. What is of no use is told once for each content, not at every look.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub enum ReloadError {
     Together(ConfigError),
     /// A file that it names.
     Prepare(PrepareError),
-    /// A file that it names is a pipe, which was read at the start and would be waited for now.
+    /// The configuration, or a file that it names, is no regular file: what it had was read at the start.
     Pipe(std::path::PathBuf),
     /// The keys of the audit trail.
     AuditKeys(audit::RekeyError),
@@ -77,7 +78,7 @@ impl fmt::Display for ReloadError {
             Self::Prepare(error) => write!(f, "{error}"),
             Self::Pipe(path) => write!(
                 f,
-                "{}: is no regular file and cannot be read again; restart instead",
+                "{}: is no regular file and cannot be read again; put a file there",
                 path.display()
             ),
             Self::AuditKeys(error) => write!(f, "{error}"),
@@ -89,8 +90,15 @@ impl fmt::Display for ReloadError {
 
 impl std::error::Error for ReloadError {}
 
+/// What a reload put in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Keys that have another value by now, which only a restart puts in force.
+    pub restart_needed: Vec<String>,
+}
+
 /// An order to look at everything at once; answered with whether it could be put in force.
-pub(crate) type Order = oneshot::Sender<Result<(), Arc<ReloadError>>>;
+pub(crate) type Order = oneshot::Sender<Result<Reloaded, Arc<ReloadError>>>;
 
 /// What follows a new generation beside the workers, which look for themselves.
 pub(crate) struct Followers {
@@ -194,7 +202,7 @@ impl Reload {
         tenants.any(|tenant| tenant.keyring.next_end().is_some_and(|end| end <= now))
     }
 
-    async fn look(&mut self, forced: bool) -> Result<(), Arc<ReloadError>> {
+    async fn look(&mut self, forced: bool) -> Result<Reloaded, Arc<ReloadError>> {
         let (sources, before) = (self.sources.clone(), self.live.get());
         let (seen, now) = (self.seen.clone(), self.around.clock.moment());
         let ring = self.around.audit.clone();
@@ -212,7 +220,7 @@ impl Reload {
             return Err(Arc::new(ReloadError::System(std::io::ErrorKind::Other)));
         };
         let Some(Found { seen, result }) = found else {
-            return Ok(());
+            return Ok(Reloaded::default());
         };
         let files = seen.files.clone();
         self.seen = seen;
@@ -225,9 +233,9 @@ impl Reload {
             Err(error) => Err(error),
         };
         match taken {
-            Ok(()) => {
+            Ok(reloaded) => {
                 self.failed = false;
-                Ok(())
+                Ok(reloaded)
             }
             Err(error) => {
                 self.failed = true;
@@ -251,7 +259,7 @@ impl Reload {
         candidate: Candidate,
         files: Contents,
         inbox: Option<inbox::Rekeyed>,
-    ) -> Result<(), ReloadError> {
+    ) -> Result<Reloaded, ReloadError> {
         let Candidate {
             config,
             held,
@@ -296,7 +304,7 @@ impl Reload {
                 next.metrics.forget_tenant(name);
             }
         }
-        self.tell(&before, &next, held, &switches);
+        self.tell(&before, &next, &held, &switches);
         for rotated in [
             audit.map(|(before, now)| Rotated::Audit { before, now }),
             inbox.map(Rotated::Inbox),
@@ -306,14 +314,14 @@ impl Reload {
         {
             self.around.log.write(&Event::KeyRotated(rotated));
         }
-        Ok(())
+        Ok(Reloaded { restart_needed: held })
     }
 
     fn tell(
         &self,
         before: &Generation,
         next: &Generation,
-        held: Vec<String>,
+        held: &[String],
         switches: &[(usize, crate::keyring::Switch)],
     ) {
         let Around { clock, log, .. } = &self.around;
@@ -348,7 +356,7 @@ impl Reload {
             });
         }
         if !held.is_empty() {
-            let keys = HeldKeys(held);
+            let keys = HeldKeys(held.to_vec());
             log.write(&Event::RestartNeeded { keys: &keys });
         }
         next.metrics.reloads.succeeded(seconds);
@@ -388,8 +396,15 @@ impl There<'_> {
 
     fn find_once(&self, last: Option<&Seen>) -> Option<Found> {
         let file = file_of(self.sources);
+        let pipe = |path: &Path| ReloadError::Pipe(path.to_owned());
         let loaded = match self.sources {
-            Some(sources) => config::load(sources).map(|loaded| loaded.config),
+            Some(Sources {
+                file: Some(SourceFile::Path(path)),
+                ..
+            }) if contents::is_pipe(path) => Err(pipe(path)),
+            Some(sources) => config::load(sources)
+                .map(|loaded| loaded.config)
+                .map_err(ReloadError::Config),
             None => Ok(self.before.config.clone()),
         };
         let seen = Seen {
@@ -400,10 +415,10 @@ impl There<'_> {
             return None;
         }
         let candidate = |config| match seen.files.pipe() {
-            Some(path) => Err(ReloadError::Pipe(path.to_owned())),
+            Some(path) => Err(pipe(path)),
             None => self.candidate(config),
         };
-        let result = loaded.map_err(ReloadError::Config).and_then(candidate);
+        let result = loaded.and_then(candidate);
         Some(Found { seen, result })
     }
 

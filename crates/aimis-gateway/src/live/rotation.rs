@@ -17,6 +17,7 @@ use crate::telemetry::event::Event;
 use crate::telemetry::labels::SwitchReason;
 use crate::telemetry::log::Log;
 use crate::tenant::{Tenant, TenantName};
+use crate::token_end;
 use crate::upstream::Platform;
 use aimis_core::token::Fingerprint;
 
@@ -58,6 +59,8 @@ impl Rotation {
         loop {
             tokio::time::sleep(TICK).await;
             let generation = self.live.get();
+            // Which token is in use may have changed on any thread.
+            token_end::show(&generation);
             let tenants = generation.snapshot.tenants.all();
             let candidates: Vec<_> = tenants
                 .iter()

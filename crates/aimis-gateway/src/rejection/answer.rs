@@ -133,6 +133,7 @@ pub fn to_response(rejection: &Rejection, language: Language, id: &RequestId) ->
         | Rejection::NoSuchTenant
         | Rejection::NoSuchInbox
         | Rejection::FieldInUrl
+        | Rejection::OperatorUnclear
         | Rejection::NotPermitted { .. }
         | Rejection::PageNotAllowed
         | Rejection::CharsetNotSupported

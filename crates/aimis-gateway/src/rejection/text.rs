@@ -106,6 +106,10 @@ pub(super) fn detail(rejection: &Rejection, language: Language) -> String {
             "The URL carries a field of the request or a long number. Send fields in the body only: URLs are written to logs on their way.",
             "URL 中带有请求字段或较长的数字。请只在请求体中发送字段：URL 会被沿途的日志记录。",
         ),
+        Rejection::OperatorUnclear => say(
+            "The header that names the user behind the request (audit.operator_header) stands there several times with different values, so nobody could tell later who looked. Send it once.",
+            "标明操作人员的请求头（audit.operator_header）出现多次且取值不同，事后无法判断是谁查看。请只发送一次。",
+        ),
         Rejection::CharsetNotSupported => say(
             "The charset that Content-Type declares is not known. Send UTF-8, or declare GB18030, GBK or GB2312.",
             "Content-Type 声明的字符集无法识别。请使用 UTF-8，或声明 GB18030、GBK、GB2312。",

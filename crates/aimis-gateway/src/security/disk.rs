@@ -76,9 +76,9 @@ const UNSEEN: Rule = Rule {
 };
 
 /// Everybody may write.
-const ALL_WRITE: u32 = 0o002;
+pub(super) const ALL_WRITE: u32 = 0o002;
 /// The group may write; who belongs to it cannot be seen here.
-const GROUP_WRITES: u32 = 0o020;
+pub(super) const GROUP_WRITES: u32 = 0o020;
 /// Files in such a directory can only be replaced by their owners (`/tmp`).
 const STICKY: u32 = 0o1000;
 

@@ -7,9 +7,13 @@ mod callbacks;
 mod clients;
 mod disk;
 mod process;
+mod records;
+mod tokens;
 mod way_out;
 
 use std::path::Path;
+
+use aimis_core::sign::Timestamp;
 
 use crate::config::Config;
 
@@ -68,27 +72,32 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         way_out::RULES,
         disk::RULES,
         process::RULES,
+        records::RULES,
+        tokens::RULES,
     ]
     .concat()
     .into_iter()
 }
 
-/// Everything that a security reviewer should look at, gravest first. `file` is the configuration's own.
-pub fn examine(config: &Config, file: Option<&Path>) -> Vec<Finding> {
+/// Everything that a security reviewer should look at, gravest first. `file` is the configuration's own, `now` the time
+/// that the ends of tokens are compared with.
+pub fn examine(config: &Config, file: Option<&Path>, now: Timestamp) -> Vec<Finding> {
     let mut found = Found(Vec::new());
     clients::examine(config, &mut found);
     callbacks::examine(config, &mut found);
     way_out::examine(config, &mut found);
     disk::examine(config, file, &mut found);
     process::examine(config, &mut found);
+    records::examine(config, &mut found);
+    tokens::examine(config, now, &mut found);
     found.0.sort_by_key(|finding| finding.rule.grade);
     found.0
 }
 
 /// What the log says at the start: serious and moderate findings, each rule once. Two of them have notices of their own
 /// (`config::notices`) and are left to these.
-pub fn at_start(config: &Config, file: Option<&Path>) -> Vec<&'static Rule> {
-    let mut found = Found(examine(config, file));
+pub fn at_start(config: &Config, file: Option<&Path>, now: Timestamp) -> Vec<&'static Rule> {
+    let mut found = Found(examine(config, file, now));
     process::examine_user(&mut found);
     let mut rules: Vec<&'static Rule> = Vec::new();
     for Finding { rule, .. } in found.0 {

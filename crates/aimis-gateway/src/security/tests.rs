@@ -3,11 +3,14 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 use crate::config::{Sources, load};
 
+/// 2027-01-15.
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
 /// What is found about this text, as `key (about)`.
 fn found(text: &str) -> Vec<String> {
     let tenant = "[[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"/nowhere/a.token\"\nhospital_id = \"H1\"\n";
     let loaded = load(&Sources::text("gateway.toml", format!("{text}{tenant}"))).unwrap();
-    examine(&loaded.config, None)
+    examine(&loaded.config, None, NOW)
         .into_iter()
         .map(|finding| format!("{} ({})", finding.rule.key, finding.about))
         .collect()
@@ -23,7 +26,11 @@ const KEY: &str = "key_sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b93
 fn a_first_configuration_has_nothing_grave() {
     assert_eq!(
         found(""),
-        ["clients ()", "log.patient_tag_key_file ()"],
+        [
+            "clients ()",
+            "log.patient_tag_key_file ()",
+            "tenants.token_not_after (a)"
+        ],
         "only what is minor"
     );
 }
@@ -47,6 +54,85 @@ fn clear_text_is_found_wherever_it_goes() {
 }
 
 #[test]
+fn what_is_told_of_look_ups_is_found_where_it_goes_in_clear_text() {
+    let audit = |syslog: &str| found(&format!("[audit]\nsyslog = \"{syslog}\"\n"));
+    for (syslog, told) in [
+        ("udp://10.0.0.9:514", true),
+        ("tcp://log.hospital:601", true),
+        ("tcp://127.0.0.1:601", false),
+        ("unix:/dev/log", false),
+    ] {
+        let found = audit(syslog);
+        assert_eq!(has(&found, &format!("audit.syslog ({syslog})")), told, "{found:?}");
+    }
+    for (url, told) in [
+        ("http://collector:4318/v1/traces", true),
+        ("https://collector:4318/v1/traces", false),
+        ("http://127.0.0.1:4318/v1/traces", false),
+    ] {
+        let found = found(&format!("[traces]\nendpoint = \"{url}\"\n"));
+        let found: Vec<_> = found.iter().filter(|one| one.starts_with("traces.")).collect();
+        assert_eq!(found.len(), usize::from(told), "{url}: {found:?}");
+    }
+}
+
+#[test]
+fn a_trail_that_others_can_change_and_a_key_in_it_are_found() {
+    let trail = std::env::temp_dir().join(format!("aimis-trail-{}", std::process::id()));
+    std::fs::create_dir_all(trail.join("keys")).unwrap();
+    let keys = |mode, key: &str, previous: &str| {
+        std::fs::set_permissions(&trail, std::fs::Permissions::from_mode(mode)).unwrap();
+        let at = trail.display();
+        let text = format!("[audit]\npath = \"{at}\"\nkey_file = \"{key}\"\nprevious_key_files = [\"{previous}\"]\n");
+        let mut found = found(&text.replace("TRAIL", &at.to_string()));
+        found.retain(|one| one.starts_with("audit."));
+        found
+    };
+    let at = trail.display();
+
+    assert_eq!(keys(0o700, "/etc/a.key", "/etc/b.key"), [""; 0]);
+    assert_eq!(keys(0o777, "/etc/a.key", "/etc/b.key"), [format!("audit.path ({at})")]);
+    assert_eq!(keys(0o770, "/etc/a.key", "/etc/b.key"), [format!("audit.path ({at})")]);
+    assert_eq!(
+        keys(0o700, "TRAIL/a.key", "TRAIL/keys/b.key"),
+        [
+            format!("audit.key_file ({at}/a.key)"),
+            format!("audit.key_file ({at}/keys/b.key)")
+        ]
+    );
+    std::fs::remove_dir_all(&trail).unwrap();
+}
+
+#[test]
+fn tokens_that_end_soon_and_those_whose_end_nobody_knows_are_found() {
+    let grades = |end: &str| {
+        let text = format!("[[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"/nowhere/a.token\"\n{end}\n");
+        let config = load(&Sources::text("gateway.toml", text)).unwrap().config;
+        let mut found = examine(&config, None, NOW);
+        found.retain(|finding| finding.rule.key == "tenants.token_not_after");
+        let found = found.iter().map(|finding| (finding.rule.grade, finding.about.clone()));
+        found.collect::<Vec<_>>()
+    };
+    let (of, next) = ("a".to_owned(), "a, next token".to_owned());
+
+    assert_eq!(grades(""), [(Grade::Minor, of.clone())]);
+    assert_eq!(grades("token_not_after = \"never\""), []);
+    // It is 2027-01-15.
+    assert_eq!(grades("token_not_after = \"2027-03-01\""), []);
+    assert_eq!(
+        grades("token_not_after = \"2027-02-01\""),
+        [(Grade::Moderate, of.clone())]
+    );
+    assert_eq!(grades("token_not_after = \"2027-01-01\""), [(Grade::Moderate, of)]);
+    let both = "token_not_after = \"never\"\nnext_token_file = \"/nowhere/b\"";
+    assert_eq!(grades(both), [(Grade::Minor, next.clone())]);
+    assert_eq!(
+        grades(&format!("{both}\nnext_token_not_after = \"2027-01-20\"")),
+        [(Grade::Moderate, next)]
+    );
+}
+
+#[test]
 fn callbacks_without_proof_are_found_by_tenant() {
     let of = |signature: &str| found(&format!("[callback]\nsignature = \"{signature}\"\n"));
     assert!(has(&of("off"), "callback.signature (a)"));
@@ -57,7 +143,7 @@ fn callbacks_without_proof_are_found_by_tenant() {
             "[callback]\nsignature = \"{signature}\"\n[[tenants]]\nname = \"a\"\napp_id = \"1\"\ntoken_file = \"t\"\n"
         );
         let config = load(&Sources::text("gateway.toml", text)).unwrap().config;
-        let found = examine(&config, None);
+        let found = examine(&config, None, NOW);
         let found = found.iter().find(|finding| finding.rule.key == "callback.signature");
         found.unwrap().rule.grade
     };
@@ -91,8 +177,11 @@ fn files_that_others_read_or_change_are_found() {
         mode(&own, own_mode);
         mode(&directory, directory_mode);
         let config = load(&Sources::text("gateway.toml", &text)).unwrap().config;
-        let mut keys: Vec<_> = examine(&config, Some(&own)).iter().map(|one| one.rule.key).collect();
-        keys.retain(|key| !key.contains("log.") && *key != "clients");
+        let mut keys: Vec<_> = examine(&config, Some(&own), NOW)
+            .iter()
+            .map(|one| one.rule.key)
+            .collect();
+        keys.retain(|key| !key.contains("log.") && !["clients", "tenants.token_not_after"].contains(key));
         keys
     };
 
@@ -153,7 +242,7 @@ fn the_start_tells_each_grave_rule_once_and_minor_ones_never() {
         tenants("b")
     );
     let config = load(&Sources::text("gateway.toml", text)).unwrap().config;
-    let keys: Vec<_> = at_start(&config, None).iter().map(|rule| rule.key).collect();
+    let keys: Vec<_> = at_start(&config, None, NOW).iter().map(|rule| rule.key).collect();
     let told = |key: &str| keys.iter().filter(|one| **one == key).count();
     assert_eq!(
         (told("callback.link_hosts"), told("inbox.key_file"), told("clients")),

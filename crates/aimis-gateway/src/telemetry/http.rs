@@ -15,6 +15,7 @@ use super::log::{Level, Log};
 use super::metrics::Metrics;
 use super::openmetrics::{self, OPENMETRICS};
 use crate::edge::connection::{Asked, Body};
+use crate::edge::guard::HeadFault;
 
 /// Media type of the Prometheus text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -38,7 +39,11 @@ impl Telemetry {
         let request = match asked {
             Ok(request) => request,
             Err(fault) => {
-                let mut refusal = response(fault.status(), PLAIN, format!("request refused: {fault}\n"));
+                let mut refusal = match fault {
+                    // A POST, whose length does not matter.
+                    HeadFault::NoLength => not_allowed(),
+                    fault => response(fault.status(), PLAIN, format!("request refused: {fault}\n")),
+                };
                 refusal
                     .headers_mut()
                     .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -55,11 +60,7 @@ impl Telemetry {
             );
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "use GET\n".to_owned());
-            refusal
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refusal;
+            return not_allowed();
         }
         match path {
             "/metrics" => {
@@ -134,6 +135,14 @@ fn verdict(good: bool, bad_checks: &[&str]) -> Response<Body> {
         let text = format!("not ready: {}\n", bad_checks.join(", "));
         response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, text)
     }
+}
+
+fn not_allowed() -> Response<Body> {
+    let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "use GET\n".to_owned());
+    refusal
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    refusal
 }
 
 fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {

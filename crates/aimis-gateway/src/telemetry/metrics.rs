@@ -4,7 +4,7 @@
 //! registry belongs to one gateway, so two gateways in one process (as in tests) do not mix.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aimis_core::codes::Codes;
@@ -532,11 +532,28 @@ impl Metrics {
         &self.certificate_not_after[listener.index()]
     }
 
-    /// Notes that a tenant's secret was loaded at `seconds` since 1970; its expiry is unknown (0).
+    /// Tells when secrets end, by tenant, in seconds since 1970. Of tenants that share a label it is the first end.
+    pub fn secrets_end<'a>(&self, ends: impl Iterator<Item = (&'a str, Option<u64>)>) {
+        let mut first = BTreeMap::new();
+        for (tenant, end) in ends {
+            let known = first.entry(self.tenants.label(tenant)).or_insert(end);
+            *known = match (*known, end) {
+                (Some(known), Some(end)) => Some(known.min(end)),
+                (known, end) => known.or(end),
+            };
+        }
+        for (secret, end) in first {
+            let seconds = end.map_or(0.0, |end| end as f64);
+            self.secret_not_after.with_label_values(&[secret]).set(seconds);
+        }
+    }
+
+    /// Notes that a tenant's secret was loaded at `seconds` since 1970.
     pub fn secret_loaded(&self, tenant: &str, seconds: f64) {
         let secret = self.tenants.label(tenant);
         self.secret_loaded.with_label_values(&[secret]).set(seconds);
-        self.secret_not_after.with_label_values(&[secret]).set(0.0);
+        // There from the start; `secrets_end` says what it is.
+        self.secret_not_after.with_label_values(&[secret]);
     }
 
     /// All series in the Prometheus text format 0.0.4.

@@ -47,6 +47,7 @@ mod lease;
 mod metrics;
 #[cfg(test)]
 mod model;
+mod needed;
 mod open;
 mod receipt;
 mod rules;
@@ -70,6 +71,7 @@ pub use end::end_process;
 pub use keys::{KeyError, KeyId, RekeyError, Rekeyed};
 pub use lease::{Lease, Leased, Leases, Outcome, Reason};
 pub use metrics::InboxMetrics;
+pub use needed::check_keys;
 pub use open::{OpenError, Parts, open};
 pub use postgres::Postgres;
 pub use receipt::Receipt;

@@ -178,6 +178,16 @@ impl Check<'_> {
     fn tenants(&mut self, config: &Config) {
         self.unique("tenants", "name", config.tenants.iter().map(|tenant| &*tenant.name));
         self.unique("tenants", "app_id", config.tenants.iter().map(|tenant| &*tenant.app_id));
+        for (index, tenant) in config.tenants.iter().enumerate() {
+            if tenant.next_token_not_after.is_some() && tenant.next_token_file.is_none() {
+                let reason = "is set without `next_token_file`, whose end it tells";
+                self.refuse(
+                    &format!("tenants[{index}].next_token_not_after"),
+                    "this".to_owned(),
+                    reason,
+                );
+            }
+        }
     }
 
     /// One name of the HIS's means one field. Case does not tell names apart, as it does not for fields.

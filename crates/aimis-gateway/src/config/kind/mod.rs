@@ -6,6 +6,7 @@ pub(super) mod attribute;
 pub(super) mod choice;
 pub(super) mod database;
 pub(super) mod digest;
+pub(super) mod end;
 pub(super) mod header;
 pub(super) mod link_host;
 pub(super) mod mode;

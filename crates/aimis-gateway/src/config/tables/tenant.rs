@@ -8,6 +8,7 @@ use super::limits::OwnTenantQuota;
 use super::protocol::{Crypto, Dates, Identity, Sign};
 use crate::config::entry::{optional_table, overrides};
 use crate::config::kind::Kind;
+use crate::config::kind::end::{End, end};
 use crate::config::kind::path::secret_path;
 use crate::config::kind::proxy::{ProxyChoice, proxy};
 use crate::config::kind::text::{Text, identifier, label, text, user};
@@ -26,8 +27,12 @@ pub struct Tenant {
     pub app_id: Text,
     /// Where its token is.
     pub token: TokenSource,
+    /// When the token ends, as the platform said.
+    pub token_not_after: Option<End>,
     /// Where the token is that the platform will accept.
     pub next_token_file: Option<PathBuf>,
+    /// When that one ends.
+    pub next_token_not_after: Option<End>,
     /// Where the token is that it accepted before.
     pub previous_token_file: Option<PathBuf>,
     /// Put into requests that name no hospital.
@@ -68,9 +73,14 @@ section! {
         token_file: Option<TokenSource> = token_file().optional("secrets/first-hospital.token");
         /// The token itself. A file is better: an environment is inherited, and shown by many tools.
         token: Option<TokenSource> = token().optional("");
+        /// When the platform takes this token no more, if it said so. A day is over when it is over in China. It changes
+        /// nothing but what is told: a metric, an alert, `doctor`, `check --security`.
+        token_not_after: Option<End> = end().optional("2027-01-31");
         /// During a rotation, the file with the token that the platform will accept. Callbacks may be signed with it at
         /// once; requests are when the platform accepts it (`[rotation]`).
         next_token_file: Option<PathBuf> = secret_path().optional("secrets/first-hospital.token.next");
+        /// When the platform takes the token of `next_token_file` no more. Only together with that.
+        next_token_not_after: Option<End> = end().optional("2028-01-31");
         /// During a rotation, the file with the token before. Callbacks may be signed with it, and requests are if the
         /// platform accepts it and not the other.
         previous_token_file: Option<PathBuf> = secret_path().optional("secrets/first-hospital.token.previous");
@@ -137,7 +147,9 @@ impl Section for Tenant {
         let TenantTable {
             name,
             app_id,
+            token_not_after,
             next_token_file,
+            next_token_not_after,
             previous_token_file,
             hospital_id,
             union_id,
@@ -157,7 +169,9 @@ impl Section for Tenant {
             name,
             app_id,
             token,
+            token_not_after,
             next_token_file,
+            next_token_not_after,
             previous_token_file,
             hospital_id,
             union_id,
@@ -179,7 +193,9 @@ impl Section for Tenant {
             name,
             app_id,
             token,
+            token_not_after,
             next_token_file,
+            next_token_not_after,
             previous_token_file,
             hospital_id,
             union_id,
@@ -203,7 +219,9 @@ impl Section for Tenant {
             app_id,
             token_file,
             token,
+            token_not_after,
             next_token_file,
+            next_token_not_after,
             previous_token_file,
             hospital_id,
             union_id,

@@ -1,7 +1,7 @@
 //! OpenTelemetry's variables are keys of `[traces]`.
 
 use super::TENANT;
-use crate::config::{Format, Loaded, Sampler, Sources, load};
+use crate::config::{Format, Loaded, OTEL_UNSPOKEN, Sampler, Sources, load};
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
 const CANARY: &str = "Bearer%20k-7f3a91c2b8e4d605";
@@ -65,19 +65,35 @@ fn the_variables_switch_traces_off() {
     );
 }
 
+/// As an operator of Kubernetes sets them for every pod: the gateway starts, and says what it does not look at.
 #[test]
-fn what_is_not_spoken_is_refused_with_what_to_do() {
-    for (name, value) in [
+fn variables_that_ask_for_what_is_not_spoken_are_not_looked_at() {
+    let file = "[traces]\nendpoint = \"http://127.0.0.1:4318/v1/traces\"";
+    for unspoken in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
     ] {
-        let refused = loaded("", &[ENDPOINT, (name, value)]).unwrap_err();
-        assert!(
-            refused.contains(name) && refused.contains(value) && refused.contains("OTEL_SDK_DISABLED"),
-            "{refused}"
-        );
+        let injected = [ENDPOINT, unspoken, ("OTEL_SERVICE_NAME", "imaging")];
+        for (text, to) in [("", None), (file, Some("http://127.0.0.1:4318/v1/traces"))] {
+            let loaded = loaded(text, &injected).unwrap();
+            let traces = &loaded.config.traces;
+            assert_eq!(traces.target().map(ToString::to_string).as_deref(), to, "{unspoken:?}");
+            assert_eq!(&*traces.service_name, "aimis-gateway");
+            assert!(loaded.ignores_otel() && loaded.notices().contains(&OTEL_UNSPOKEN.to_owned()));
+        }
     }
+    assert!(!loaded("", &[ENDPOINT]).unwrap().ignores_otel());
+    // Not about us, and nothing to tell.
+    assert!(
+        !loaded("", &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")])
+            .unwrap()
+            .ignores_otel()
+    );
+}
+
+#[test]
+fn a_value_that_is_none_is_refused_with_the_variables_name() {
     let more_particular = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf");
     assert!(
         target(

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::certificate;
 use crate::config::{ClientAuth, LanTls};
+use crate::regular_file::{self, NoFile};
 use crate::secrets;
 use crate::telemetry::labels::ListenerName;
 
@@ -86,6 +87,9 @@ pub enum FileFault {
     /// The system does not let it be read.
     #[error("cannot be read: {0}")]
     Unreadable(ErrorKind),
+    /// It is a pipe, say.
+    #[error("{0}")]
+    NoFile(NoFile),
     /// It is no file of certificates.
     #[error("is longer than {MAX_BYTES} bytes; is it the right file?")]
     TooLong,
@@ -226,11 +230,12 @@ impl Offer {
 
 /// Reads a file of certificates or a key.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault> {
-    let told = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => FileFault::Missing,
-        kind => FileFault::Unreadable(kind),
+    let told = |error: std::io::Error| match (NoFile::of(&error), error.kind()) {
+        (Some(no), _) => FileFault::NoFile(no),
+        (None, ErrorKind::NotFound) => FileFault::Missing,
+        (None, kind) => FileFault::Unreadable(kind),
     };
-    let mut file = std::fs::File::open(path).map_err(told)?;
+    let mut file = regular_file::open(path).map_err(told)?;
     // All room at once: a growing buffer would leave copies of a key behind.
     let length = file.metadata().map_err(told)?.len();
     if length > MAX_BYTES as u64 {

@@ -24,6 +24,7 @@ mod arrive;
 mod clock_steps;
 mod deliver;
 mod many;
+mod needed;
 mod neighbours;
 mod open;
 mod read;
@@ -60,6 +61,7 @@ use read::Reader;
 use ring::Rings;
 use writer::Writer;
 
+pub(super) use needed::check_keys;
 pub use open::{KeyFiles, OpenError};
 pub(super) use whole::Whole;
 pub use writer::Abort;

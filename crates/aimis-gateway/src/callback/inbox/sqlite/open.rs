@@ -209,7 +209,7 @@ pub(super) fn prepare_files(settings: &Settings, role: Role) -> Result<Option<Fi
     Ok(Some(lock))
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

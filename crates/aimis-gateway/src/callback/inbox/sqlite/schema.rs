@@ -108,12 +108,11 @@ const fn newest() -> i64 {
     MIGRATIONS.len() as i64
 }
 
-/// Brings the database to the newest version. Only the gateway does that.
-pub(super) fn migrate(connection: &mut Connection, role: Role) -> Result<(), OpenError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+/// The version of the database, which is one that we know; 0 where nothing has been made yet.
+pub(super) fn version(connection: &Connection) -> Result<i64, OpenError> {
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let (version, application) = (pragma("user_version")?, pragma("application_id")?);
-    let anything: Option<i64> = transaction
+    let anything: Option<i64> = connection
         .query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |row| row.get(0))
         .optional()?;
     if application != APPLICATION_ID && anything.is_some() {
@@ -125,6 +124,13 @@ pub(super) fn migrate(connection: &mut Connection, role: Role) -> Result<(), Ope
             known: newest(),
         });
     }
+    Ok(version)
+}
+
+/// Brings the database to the newest version. Only the gateway does that.
+pub(super) fn migrate(connection: &mut Connection, role: Role) -> Result<(), OpenError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = version(&transaction)?;
     if version == newest() {
         // Nothing is written, which a command beside a busy gateway would have to wait for.
         return Ok(());

@@ -1,0 +1,60 @@
+//! Whether the keys that files hold are all that a trail needs: asked by a check, at the start and at a reload.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::files::{Header, NoHeader, Trail, list};
+use super::keys::{KeyError, KeyId, Keys};
+use super::open::OpenError;
+use crate::config;
+use crate::key_file;
+
+/// Makes sure that every file of both trails can be read with the keys of a configuration. Makes no key and changes
+/// nothing: where nothing has been written yet, the first start makes the key.
+///
+/// # Errors
+/// [`OpenError`], with which a start would fail as well.
+pub fn check_keys(settings: &config::Audit) -> Result<(), OpenError> {
+    let failed = |error| OpenError::File(settings.path.clone(), error);
+    if is_empty(&settings.path).map_err(failed)? && key_file::is_missing(&settings.key_file) {
+        for path in settings.previous_key_files.iter().flatten() {
+            key_file::read(path).map_err(KeyError::File)?;
+        }
+        return Ok(());
+    }
+    let keys = Keys::read(settings, false)?;
+    match unknown(&settings.path, &keys).map_err(failed)? {
+        None => Ok(()),
+        Some((path, key)) => Err(OpenError::UnknownKey {
+            path,
+            reason: NoHeader::UnknownKey(key).to_string(),
+        }),
+    }
+}
+
+/// Whether nothing has been written yet.
+pub(super) fn is_empty(directory: &Path) -> io::Result<bool> {
+    for trail in Trail::ALL {
+        if !list(*trail, directory)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The first file that was written under a key that is not among `keys`. One whose beginning is damaged needs none.
+pub(super) fn unknown(directory: &Path, keys: &Keys) -> io::Result<Option<(PathBuf, KeyId)>> {
+    for trail in Trail::ALL {
+        for name in list(*trail, directory)? {
+            let path = name.path(*trail, directory);
+            match Header::of(&path, *trail, keys) {
+                // Its time was over just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+                Ok(Err(NoHeader::UnknownKey(key))) => return Ok(Some((path, key))),
+                Ok(_) => {}
+            }
+        }
+    }
+    Ok(None)
+}
