@@ -10,6 +10,7 @@
 //! | `clock` | clocks that jump, by `clock.c` |
 //! | `full` | a disk that is full |
 //! | `database` | several gateways on one database: killed, cut off, the database restarted and failing over |
+//! | `wire` | the way to a database, which can be cut |
 //! | `chance` | the seed, which is printed, and the number of rounds |
 //!
 //! A round: the binary starts on what the last one left, senders send, the process is killed at a moment that is a number
@@ -38,6 +39,7 @@ mod ledger;
 mod power;
 mod senders;
 mod syncs;
+mod wire;
 
 use aimis_simulator::Fault;
 use bed::{Bed, kill};

@@ -1,13 +1,9 @@
 //! Several gateways on one PostgreSQL: any of them is killed, the database restarts, is cut off, fails over.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aimis_simulator::{Account, Callback, His};
 use serde_json::Value;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
@@ -15,6 +11,7 @@ use super::bed::kill;
 use super::chance::{Chance, rounds};
 use super::ledger::{Figures, Ledger};
 use super::senders::{After, Senders};
+use super::wire::{Conduct, Wire};
 use crate::privacy::canary::{Canaries, Sinks};
 use crate::support::binary;
 use crate::support::client::{self, PATIENCE};
@@ -353,54 +350,4 @@ async fn a_start_without_the_database_ends_so_that_it_is_tried_again() {
         "{}",
         ended.stderr
     );
-}
-
-/// What becomes of bytes on their way.
-#[derive(Clone, Copy, PartialEq)]
-enum Conduct {
-    Through,
-    /// They stop, and nobody is told.
-    Silent,
-    Closed,
-}
-
-/// The way to a server, which can be cut.
-struct Wire {
-    address: SocketAddr,
-    conduct: watch::Sender<Conduct>,
-}
-
-impl Wire {
-    async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (conduct, seen) = watch::channel(Conduct::Through);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(carry(stream, port, seen.clone()));
-            }
-        });
-        Self { address, conduct }
-    }
-
-    fn set(&self, conduct: Conduct) {
-        self.conduct.send_replace(conduct);
-    }
-}
-
-async fn carry(mut near: TcpStream, port: u16, mut conduct: watch::Receiver<Conduct>) {
-    if *conduct.borrow_and_update() == Conduct::Through
-        && let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await
-    {
-        tokio::select! {
-            _ = copy_bidirectional(&mut near, &mut far) => return,
-            _ = conduct.changed() => {}
-        }
-        if *conduct.borrow() == Conduct::Silent {
-            // Both ends stay open and hear nothing, until it is through again; what was lost on the way stays lost.
-            let _ = conduct.wait_for(|conduct| *conduct != Conduct::Silent).await;
-        }
-    } else if *conduct.borrow() == Conduct::Silent {
-        let _ = conduct.wait_for(|conduct| *conduct != Conduct::Silent).await;
-    }
 }

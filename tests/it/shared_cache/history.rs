@@ -141,8 +141,9 @@ async fn holds<S>(bed: &Bed<S>, callbacks: usize, amid: Option<impl Future<Outpu
     // And then all of them tell all of it.
     bed.up().await;
     bed.platform.clear_faults();
+    let floor = floor.into_inner();
     for gateway in 0..bed.gateways.len() {
-        for (patient, least) in floor.borrow().iter().enumerate() {
+        for (patient, least) in floor.iter().enumerate() {
             let looked = look(bed, gateway, patient).await;
             assert_eq!((looked.studies, looked.local), (*least, false));
         }
