@@ -1,14 +1,17 @@
-//! Whether the store is there: one breaker for the whole process, shared by all its connections.
+//! Whether the store is there: one breaker for the whole process, shared by all its connections; in a cluster one for each
+//! slot beside it (`slots`), since a node that is down concerns the tenants on it.
 //!
 //! Up, until so many calls in a row failed; then away, until the keeper has heard from it again. Nobody else tries: a
 //! request of a store that is away costs nothing.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::fault::Fault;
+use crate::clock::{Clock, Moment};
 use crate::telemetry::event::Event;
 use crate::telemetry::log::Log;
 use crate::telemetry::store::StoreMetrics;
@@ -23,18 +26,40 @@ pub(super) struct Health {
     epoch: AtomicU64,
     /// Gateways that were there when it was last up.
     replicas: Arc<AtomicU32>,
-    /// It was told to be away at least once.
-    told: AtomicBool,
+    told: Mutex<Told>,
+    /// From one line that it is away to the next.
+    interval: Duration,
     least: u32,
     /// Wakes the keeper.
     pub(super) lost: Notify,
     pub(super) metrics: Arc<StoreMetrics>,
+    clock: Clock,
     log: Log,
+}
+
+/// What the log says.
+#[derive(Default)]
+struct Told {
+    /// `None` until something was said.
+    up: Option<bool>,
+    /// When it was last said that it is away.
+    away_at: Option<Moment>,
+    /// Why it is, where that was not said yet.
+    untold: Option<Fault>,
+    /// How often it was away since, and back before that was said.
+    left_out: u64,
 }
 
 impl Health {
     /// Away, until it is heard from.
-    pub(super) fn new(most: u32, least: u32, metrics: Arc<StoreMetrics>, log: Log) -> Self {
+    pub(super) fn new(
+        most: u32,
+        least: u32,
+        interval: Duration,
+        clock: Clock,
+        metrics: Arc<StoreMetrics>,
+        log: Log,
+    ) -> Self {
         metrics.up.set(0.0);
         metrics.replicas.set(i64::from(least));
         Self {
@@ -43,10 +68,12 @@ impl Health {
             most,
             epoch: AtomicU64::new(0),
             replicas: Arc::new(AtomicU32::new(least)),
-            told: AtomicBool::new(false),
+            told: Mutex::default(),
+            interval,
             least,
             lost: Notify::new(),
             metrics,
+            clock,
             log,
         }
     }
@@ -81,18 +108,17 @@ impl Health {
     /// It is not there, as far as can be told.
     pub(super) fn away(&self, fault: Fault) {
         let was_up = self.up.swap(false, Ordering::AcqRel);
-        let first = !self.told.swap(true, Ordering::AcqRel);
         if was_up {
             self.renew();
             self.lost.notify_one();
         }
-        if was_up || first {
+        let mut told = self.told();
+        if was_up || told.up.is_none() {
             self.metrics.up.set(0.0);
-            self.log.write(&Event::StoreAway {
-                fault,
-                replicas: self.replicas.load(Ordering::Relaxed),
-            });
+            told.untold = Some(fault);
         }
+        drop(told);
+        self.tell();
     }
 
     /// It was heard from, and knows of so many gateways.
@@ -101,15 +127,44 @@ impl Health {
         self.replicas.store(replicas, Ordering::Relaxed);
         self.metrics.replicas.set(i64::from(replicas));
         self.failures.store(0, Ordering::Relaxed);
-        if !self.up.swap(true, Ordering::AcqRel) {
-            self.told.store(true, Ordering::Release);
-            self.metrics.up.set(1.0);
+        if self.up.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.metrics.up.set(1.0);
+        let mut told = self.told();
+        if told.untold.take().is_some() {
+            told.left_out += 1;
+        }
+        if told.up != Some(true) {
+            told.up = Some(true);
             self.log.write(&Event::StoreUp { replicas });
+        }
+    }
+
+    /// Says that it is away, if that was not said, and not just before: one that comes and goes is told once in a while.
+    pub(super) fn tell(&self) {
+        let mut told = self.told();
+        let now = self.clock.moment();
+        let recent = told.away_at.is_some_and(|at| now.since(at) < self.interval);
+        if recent {
+            return;
+        }
+        if let Some(fault) = told.untold.take() {
+            (told.up, told.away_at) = (Some(false), Some(now));
+            self.log.write(&Event::StoreAway {
+                fault,
+                replicas: self.replicas.load(Ordering::Relaxed),
+                left_out: std::mem::take(&mut told.left_out),
+            });
         }
     }
 
     /// Every connection there is leads to the wrong place.
     pub(super) fn renew(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
