@@ -3,7 +3,9 @@
 mod fleet;
 mod link;
 pub mod model;
+mod nodes;
 mod secured;
 pub mod servers;
 mod sum;
 mod trio;
+mod words;

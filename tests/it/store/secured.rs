@@ -94,7 +94,7 @@ async fn tls_and_a_user_with_few_rights_are_enough_and_what_is_wrong_is_told() {
 }
 
 /// Three nodes with all slots.
-fn cluster() -> Vec<Server> {
+pub fn cluster() -> Vec<Server> {
     let nodes: Vec<(Server, u16)> = (0..3)
         .map(|_| {
             let bus = free_port();

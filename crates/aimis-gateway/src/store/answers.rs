@@ -14,7 +14,9 @@ impl Store {
     /// # Errors
     /// [`Away`].
     pub async fn end(self: &Arc<Self>, end: &End<'_>) -> Result<Ended, Away> {
-        let value = self.run(&self.answers.keep, &end.names.data_key, |cmd| end.write(cmd)).await?;
+        let value = self
+            .run(&self.answers.keep, &end.names.data_key, |cmd| end.write(cmd))
+            .await?;
         Ok(End::read(&value))
     }
 

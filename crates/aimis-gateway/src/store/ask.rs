@@ -106,7 +106,9 @@ impl Ask<'_> {
     /// A key of it: all are in one place of a cluster. Empty where there is none.
     pub(super) fn first_key(&self) -> &str {
         let limit = self.limits.first().map(|limit| limit.key);
-        limit.or_else(|| Some(self.look_up?.names.data_key.as_str())).unwrap_or_default()
+        limit
+            .or_else(|| Some(self.look_up?.names.data_key.as_str()))
+            .unwrap_or_default()
     }
 
     /// Writes keys and arguments.

@@ -57,7 +57,12 @@ impl Fault {
 
 /// What the server itself calls it.
 fn refusal(error: &RedisError) -> Option<Fault> {
-    let known = |word: &str| REFUSALS.iter().find(|(known, _)| *known == word).map(|(_, fault)| *fault);
+    let known = |word: &str| {
+        REFUSALS
+            .iter()
+            .find(|(known, _)| *known == word)
+            .map(|(_, fault)| *fault)
+    };
     let code = error.code()?;
     known(code).or_else(|| {
         let marked = error.detail()?.split_whitespace();
@@ -77,13 +82,22 @@ mod tests {
     #[test]
     fn a_refusal_has_the_word_of_its_cause() {
         for (line, fault) in [
-            ("OOM command not allowed when used memory > 'maxmemory'.", Fault::OutOfMemory),
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                Fault::OutOfMemory,
+            ),
             ("READONLY You can't write against a read only replica.", Fault::ReadOnly),
             ("LOADING Redis is loading the dataset in memory", Fault::Loading),
-            ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", Fault::ClusterDown),
+            (
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                Fault::ClusterDown,
+            ),
             ("CLUSTERDOWN Hash slot not served", Fault::ClusterDown),
             ("NOREPLICAS Not enough good replicas to write.", Fault::NoReplicas),
-            ("MISCONF Errors writing to the AOF file: No space left on device", Fault::DiskFailed),
+            (
+                "MISCONF Errors writing to the AOF file: No space left on device",
+                Fault::DiskFailed,
+            ),
             ("BUSY Redis is busy running a script.", Fault::Busy),
             ("NOAUTH Authentication required.", Fault::Auth),
             ("NOPERM this user has no permissions", Fault::Permission),

@@ -168,3 +168,94 @@ impl Health {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use aimis_core::codes::Codes;
+
+    use super::*;
+    use crate::telemetry::log::Level;
+    use crate::telemetry::metrics::Metrics;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What the log says of a store to which this happens.
+    fn logged(happens: impl FnOnce(&Health, &Clock)) -> Vec<String> {
+        let (sink, clock) = (Sink::default(), Clock::manual(0));
+        let (log, guard) = Log::start(clock.clone(), Level::Info, "test", Box::new(sink.clone())).unwrap();
+        let metrics = Arc::clone(&Metrics::new(&["north"], &[], &Codes::builtin()).store);
+        let health = Health::new(3, 2, Duration::from_secs(2), clock.clone(), metrics, log);
+        happens(&health, &clock);
+        drop(health);
+        drop(guard);
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let name = line["event.name"].as_str().unwrap();
+            match line["suppressed"].as_u64() {
+                Some(left_out) => format!("{name} {} {left_out}", line["error.type"].as_str().unwrap()),
+                None => name.to_owned(),
+            }
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        let told = logged(|health, clock| {
+            health.back(2);
+            for _ in 0..9 {
+                health.bad(health.epoch(), Fault::OutOfMemory);
+            }
+            health.away(Fault::Timeout);
+            clock.advance(Duration::from_secs(9));
+            health.tell();
+            health.back(2);
+        });
+        assert_eq!(told, ["store_up", "store_away out_of_memory 0", "store_up"]);
+    }
+
+    #[test]
+    fn a_store_that_comes_and_goes_is_told_once_in_a_while_and_how_it_is_at_last() {
+        let told = logged(|health, clock| {
+            for _ in 0..100 {
+                health.away(Fault::Timeout);
+                clock.advance(Duration::from_millis(10));
+                health.back(2);
+                clock.advance(Duration::from_millis(10));
+            }
+            // So long ago by now that the next is told; and while it was not, it stays away.
+            clock.advance(Duration::from_secs(2));
+            health.away(Fault::Connect);
+            health.back(2);
+            health.away(Fault::ReadOnly);
+            clock.advance(Duration::from_secs(2));
+            health.tell();
+            health.tell();
+        });
+        assert_eq!(
+            told,
+            [
+                "store_away timeout 0",
+                "store_up",
+                "store_away connect 99",
+                "store_up",
+                "store_away read_only 0"
+            ]
+        );
+    }
+}

@@ -161,7 +161,10 @@ impl Keeper {
         };
         let timeout = self.store.timeout;
         let asked = (0..ELSEWHERE).map(|number| {
-            let (mut connection, key) = (connection.clone(), self.store.keys.common(&format!("{{probe{number}}}")));
+            let (mut connection, key) = (
+                connection.clone(),
+                self.store.keys.common(&format!("{{probe{number}}}")),
+            );
             async move {
                 let asked = connection.send(redis::cmd("GET").arg(key)).await;
                 asked.map(drop).map_err(drop)

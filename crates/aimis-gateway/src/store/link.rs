@@ -25,7 +25,10 @@ enum State {
     /// There is none, for this reason where it was tried.
     Idle(Fault),
     Connecting,
-    Open { epoch: u64, connection: Connection },
+    Open {
+        epoch: u64,
+        connection: Connection,
+    },
 }
 
 thread_local! {

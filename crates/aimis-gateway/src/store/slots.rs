@@ -101,7 +101,10 @@ mod tests {
     #[test]
     fn a_key_is_in_the_slot_that_the_specification_names() {
         assert_eq!(slot_of("123456789"), 0x31c3);
-        assert_eq!(slot_of("aimis:{first-hospital}:quota:tenant"), slot_of("first-hospital"));
+        assert_eq!(
+            slot_of("aimis:{first-hospital}:quota:tenant"),
+            slot_of("first-hospital")
+        );
         assert_eq!(slot_of("foo{}{bar}"), slot_of("foo{}{bar}"));
         assert_ne!(slot_of("foo{}{bar}"), slot_of("bar"));
     }

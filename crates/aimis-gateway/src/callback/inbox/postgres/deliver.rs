@@ -312,9 +312,10 @@ async fn find(
     let (leased, next) = (session.statement(LEASE).await?, session.statement(NEXT).await?);
     let ring = common.rings.now();
     let (leased, next) = try_join(
-        session
-            .client
-            .query(&leased, &[&number, &now, &limit, &found.until, &ring.known, &LOCK_CLASS, &IN_USE]),
+        session.client.query(
+            &leased,
+            &[&number, &now, &limit, &found.until, &ring.known, &LOCK_CLASS, &IN_USE],
+        ),
         session.client.query_one(&next, &[&number, &now, &ring.known]),
     )
     .await?;

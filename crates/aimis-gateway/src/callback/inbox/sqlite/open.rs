@@ -258,12 +258,7 @@ fn connect_to_read(settings: &Settings) -> Result<Connection, OpenError> {
 
 /// Reads the keys, makes sure that everything can be opened with them, and opens the database's own key, which a gateway
 /// seals with the current one from now on. A command changes nothing of that: it may have been given other files.
-fn unlock(
-    connection: &mut Connection,
-    files: &KeyFiles,
-    role: Role,
-    path: &Path,
-) -> Result<(Ring, Tags), OpenError> {
+fn unlock(connection: &mut Connection, files: &KeyFiles, role: Role, path: &Path) -> Result<(Ring, Tags), OpenError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let kept = ring::kept_tag_key(&transaction)?;
     if kept.is_none() && role == Role::Command {
