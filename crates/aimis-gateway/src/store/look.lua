@@ -1,6 +1,9 @@
 -- Looks an answer up. Every generation that its question stands in has a key of its own; what is not there, or is of another
 -- run of this server, is of no generation: an answer that was asked under it is none.
 --
+-- The run is asked for each time, 13 us, and by the very server that judges. Known from a heartbeat, or from the beginning of
+-- a connection, it would be that of another moment: behind a proxy, and in a cluster, a connection outlives the server that it
+-- leads to, and one that came back with its dump would serve what a callback has ended.
 --
 -- KEYS from `first`: the tenant's data key, the entry, the lease, the generations.
 -- ARGV from `at`: id of the data key; what may be used (0 nothing, 1 fresh, 2 what serves while the next is asked for, 3 all

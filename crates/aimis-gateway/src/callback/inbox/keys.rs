@@ -142,12 +142,13 @@ impl Keys {
 
 /// What is told where a key is in none of the files, and `rows` events are sealed with it.
 pub(super) fn key_missing(key: KeyId, rows: u64) -> String {
-    let what = match rows {
-        0 => "inbox.key_file holds another key than the inbox was made with: that one is".to_owned(),
-        1 => "the inbox has 1 event sealed with".to_owned(),
-        _ => format!("the inbox has {rows} events sealed with"),
-    };
-    format!("{what} the key {key}, which none of inbox.key_file and inbox.previous_key_files holds")
+    let files = "which none of inbox.key_file and inbox.previous_key_files holds";
+    match rows {
+        0 => {
+            format!("inbox.key_file holds another key than the inbox was made with: that one is the key {key}, {files}")
+        }
+        _ => format!("the inbox has {rows} events sealed with the key {key}, {files}"),
+    }
 }
 
 /// Why the keys are not there.
