@@ -9,9 +9,7 @@ async fn told(gateway: &Gateway, word: &str) {
     let places: [Place; 1] = [place(gateway)];
     // No word is said before somebody asks; a question, or the heartbeat.
     away(&places).await;
-    gateway
-        .logged(&format!("\"event.name\":\"store_away\",\"message\""))
-        .await;
+    gateway.logged("\"event.name\":\"store_away\"").await;
     gateway.logged(&format!("\"error.type\":\"{word}\"")).await;
     let counted = metric(places[0], &format!("aimis_store_faults_total{{error_type=\"{word}\"}}")).await;
     assert!(counted >= 1.0, "{word}: {counted}");
