@@ -10,6 +10,7 @@
 //! | `clock` | clocks that jump, by `clock.c` |
 //! | `full` | a disk that is full |
 //! | `database` | several gateways on one database: killed, cut off, the database restarted and failing over |
+//! | `hung` | a database that hangs: noticed, refused, and left within the bounds that are configured |
 //! | `wire` | the way to a database, which can be cut |
 //! | `chance` | the seed, which is printed, and the number of rounds |
 //!
@@ -35,6 +36,7 @@ mod chance;
 mod clock;
 mod database;
 mod full;
+mod hung;
 mod ledger;
 mod power;
 mod senders;

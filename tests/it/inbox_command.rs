@@ -396,6 +396,26 @@ async fn an_inbox_is_copied_into_a_database_and_back_as_it_is() {
     assert!(status == 1 && told.contains("an empty one only"), "{status} {told}");
 
     let back = bed.directory.path().join("back.db").display().to_string();
+    // Where nothing is copied, nothing is left.
+    let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
+    let server = postgres::shared();
+    server.sql(name, "INSERT INTO aimis_inbox.signatures VALUES ('a', 'b', 1, 1); ALTER TABLE aimis_inbox.signatures RENAME TO elsewhere");
+    let nowhere = bed
+        .directory
+        .path()
+        .join("not")
+        .join("there")
+        .join("back.db")
+        .display()
+        .to_string();
+    let (status, _, told) = bed.inbox(&["copy", "--to", &nowhere]);
+    assert!(status == 1 && told.contains("nothing was copied"), "{status} {told}");
+    assert!(!bed.directory.path().join("not").exists());
+    server.sql(
+        name,
+        "ALTER TABLE aimis_inbox.elsewhere RENAME TO signatures; DELETE FROM aimis_inbox.signatures WHERE triple = 'a'",
+    );
+
     bed.json(&["copy", "--to", &back]);
     bed.config = bed.directory.file("back.toml", text.replace(&file, &back));
     assert_eq!(seen(&bed), before);

@@ -2,6 +2,7 @@
 
 mod away;
 pub mod bed;
+mod beside;
 mod failover;
 mod history;
 mod rules;

@@ -229,7 +229,14 @@ impl Gateway {
         let store = match (&config.store, prepared.store.take()) {
             (Some(settings), Some(target)) => {
                 let metrics = Arc::clone(&metrics.store);
-                Some(Store::new(settings, target, clock.clone(), metrics, log.own_lane())?)
+                Some(Store::new(
+                    settings,
+                    config.log.repeat_interval,
+                    target,
+                    clock.clone(),
+                    metrics,
+                    log.own_lane(),
+                )?)
             }
             _ => None,
         };

@@ -20,18 +20,18 @@ use crate::support::postgres::{self, Server};
 use crate::support::process::{Process, Serve, run};
 use crate::support::tls::{Authority, Purpose};
 
-const TENANT: &str = "first-hospital";
+pub const TENANT: &str = "first-hospital";
 
 /// Gateways with one configuration, their HIS, and the books.
-struct Fleet {
+pub struct Fleet {
     ledger: Arc<Ledger>,
     his: His,
-    config: String,
+    pub config: String,
     _directory: Directory,
 }
 
 impl Fleet {
-    async fn new(url: &str) -> Self {
+    pub async fn new(url: &str) -> Self {
         let directory = Directory::new();
         let his = His::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let token = directory.file("token", Account::demo().token);
@@ -58,7 +58,7 @@ impl Fleet {
         }
     }
 
-    fn start(&self) -> Serve {
+    pub fn start(&self) -> Serve {
         let command = binary::command(&["serve", "--config", &self.config]);
         block_in_place(|| Serve::ready(Process::start(command)))
     }
@@ -190,7 +190,7 @@ async fn nothing_acknowledged_is_lost_when_the_database_goes_away() {
 }
 
 /// Metrics and probes say that the inbox is out of reach, and queries are answered all the same.
-async fn told_away(gateway: &Serve) {
+pub async fn told_away(gateway: &Serve) {
     let told = async {
         loop {
             let metrics = client::get(gateway.telemetry, "/metrics").await.text();

@@ -84,8 +84,14 @@ impl Cluster {
         until(&mut connection, "cluster_state:ok");
     }
 
+    /// A node by its number.
+    pub fn node(&mut self, number: usize) -> &mut Server {
+        &mut self.nodes[number].server
+    }
+
+    /// Which node has this key.
     #[track_caller]
-    fn node_of(&self, key: &str) -> usize {
+    pub fn node_of(&self, key: &str) -> usize {
         let mut connection = self.nodes[0].server.connection();
         let slot: u16 = cluster("KEYSLOT").arg(key).query(&mut connection).unwrap();
         usize::from(slot / 5_461).min(2)

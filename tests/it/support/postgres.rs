@@ -135,6 +135,26 @@ impl Server {
         assert!(output.is_ok(), "pg_ctl promote: {output:?}");
     }
 
+    /// Stops all its processes where they stand: its sockets stay open, and nothing is said any more.
+    pub(crate) fn hang(&self) -> Hung<'_> {
+        let hung = Hung { server: self };
+        hung.signal("STOP");
+        hung
+    }
+
+    /// Its processes, the one that starts others first.
+    fn processes(&self) -> Vec<u32> {
+        let text = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let main: u32 = text.lines().next().unwrap().trim().parse().unwrap();
+        let children = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+            (parent.trim().parse() == Ok(main)).then_some(pid)
+        });
+        std::iter::once(main).chain(children).collect()
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -193,10 +213,12 @@ impl Server {
     }
 
     fn program(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
-        // A server that starts keeps what it inherits open, so pipes would never end.
+        // A server that starts keeps what it inherits open, so pipes would never end. Tests ask one server at once.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (out, err) = (
-            self.dir.join(format!("{program}.out")),
-            self.dir.join(format!("{program}.err")),
+            self.dir.join(format!("{program}.{number}.out")),
+            self.dir.join(format!("{program}.{number}.err")),
         );
         let file = |path: &Path| std::fs::File::create(path).unwrap();
         let status = as_nobody(&binaries().join(program))
@@ -206,11 +228,38 @@ impl Server {
             .stdout(file(&out))
             .stderr(file(&err))
             .status();
-        let read = |path: &Path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+        let read = |path: &Path| {
+            let read = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+            let _ = std::fs::remove_file(path);
+            read
+        };
+        let (said, complained) = (read(&out), read(&err));
         match status {
-            Ok(status) if status.success() => Ok(read(&out).trim_end().to_owned()),
-            other => Err(format!("{other:?}: {}{}", read(&out), read(&err))),
+            Ok(status) if status.success() => Ok(said.trim_end().to_owned()),
+            other => Err(format!("{other:?}: {said}{complained}")),
         }
+    }
+}
+
+/// A server that hangs until this is dropped.
+pub(crate) struct Hung<'a> {
+    server: &'a Server,
+}
+
+impl Hung<'_> {
+    fn signal(&self, name: &str) {
+        for process in self.server.processes() {
+            let _ = Command::new("kill")
+                .args([format!("-{name}"), process.to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
+impl Drop for Hung<'_> {
+    fn drop(&mut self) {
+        self.signal("CONT");
     }
 }
 

@@ -61,8 +61,36 @@ fn told(fault: Fault) -> (&'static str, &'static str) {
             "does not let the user do what is needed",
             "Give the user of store.user the commands and keys that docs/replicas.md names.",
         ),
+        Fault::OutOfMemory => (
+            "has no memory left, and drops nothing",
+            "Give it more (maxmemory), and a policy that drops what can be asked again: volatile-ttl or allkeys-lru.",
+        ),
+        Fault::ReadOnly => (
+            "is a replica",
+            "Name its master, or the sentinels (store.sentinel_master), or the nodes of its cluster (store.cluster).",
+        ),
+        Fault::Loading => (
+            "loads its data",
+            "Wait until it has; without a dump there is nothing to load, and nothing is lost by that.",
+        ),
+        Fault::NoReplicas => (
+            "has fewer replicas than it must have to take anything",
+            "See to its replicas; min-replicas-to-write says how many.",
+        ),
+        Fault::DiskFailed => (
+            "could not write to its disk, and takes nothing until it can",
+            "See to its disk, or switch its persistence off (save \"\", appendonly no): gateways need none.",
+        ),
+        Fault::Busy => (
+            "is kept busy by a script of somebody else",
+            "See who uses it beside the gateways; SCRIPT KILL ends the script.",
+        ),
+        Fault::ClusterDown => (
+            "has lost its cluster, or its master",
+            "See CLUSTER INFO, or the link of the replica, and cluster-require-full-coverage no.",
+        ),
         Fault::NotReady => (
-            "is a replica, loads its data, has no master or has lost its cluster",
+            "has no master",
             "See store.sentinel_master and store.cluster, and the state of the servers themselves.",
         ),
         Fault::Reply => (

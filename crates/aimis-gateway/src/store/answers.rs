@@ -14,7 +14,9 @@ impl Store {
     /// # Errors
     /// [`Away`].
     pub async fn end(self: &Arc<Self>, end: &End<'_>) -> Result<Ended, Away> {
-        let value = self.run(&self.answers.keep, |cmd| end.write(cmd)).await?;
+        let value = self
+            .run(&self.answers.keep, &end.names.data_key, |cmd| end.write(cmd))
+            .await?;
         Ok(End::read(&value))
     }
 
@@ -28,7 +30,7 @@ impl Store {
         id: [u8; 8],
         generations: &[String],
     ) -> Result<Vec<u8>, Away> {
-        let value = self.run(&self.answers.forget, |cmd| {
+        let value = self.run(&self.answers.forget, data_key, |cmd| {
             cmd.arg(1 + generations.len())
                 .arg(data_key)
                 .arg(generations)
@@ -42,7 +44,7 @@ impl Store {
     /// # Errors
     /// [`Away`]: it may be done or not.
     pub async fn adopt(self: &Arc<Self>, data_key: &str, there: &[u8], new: &[u8]) -> Result<Vec<u8>, Away> {
-        let value = self.run(&self.answers.adopt, |cmd| {
+        let value = self.run(&self.answers.adopt, data_key, |cmd| {
             cmd.arg(1).arg(data_key).arg(there).arg(new);
         });
         self.text(value.await?)
@@ -53,7 +55,7 @@ impl Store {
     /// # Errors
     /// [`Away`].
     pub async fn data_key(self: &Arc<Self>, data_key: &str) -> Result<Vec<u8>, Away> {
-        match self.call(redis::cmd("GET").arg(data_key)).await? {
+        match self.call(data_key, redis::cmd("GET").arg(data_key)).await? {
             Value::Nil => Ok(Vec::new()),
             value => self.text(value),
         }
@@ -64,7 +66,7 @@ impl Store {
     /// # Errors
     /// [`Away`]: it may be done or not.
     pub async fn shred(self: &Arc<Self>, data_key: &str) -> Result<(), Away> {
-        self.call(redis::cmd("DEL").arg(data_key)).await.map(drop)
+        self.call(data_key, redis::cmd("DEL").arg(data_key)).await.map(drop)
     }
 
     fn text(&self, value: Value) -> Result<Vec<u8>, Away> {

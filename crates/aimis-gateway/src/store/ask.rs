@@ -103,6 +103,14 @@ pub(super) fn script() -> Script {
 }
 
 impl Ask<'_> {
+    /// A key of it: all are in one place of a cluster. Empty where there is none.
+    pub(super) fn first_key(&self) -> &str {
+        let limit = self.limits.first().map(|limit| limit.key);
+        limit
+            .or_else(|| Some(self.look_up?.names.data_key.as_str()))
+            .unwrap_or_default()
+    }
+
     /// Writes keys and arguments.
     pub fn write(&self, cmd: &mut Cmd) {
         debug_assert!(self.limits.len() <= MOST_LIMITS);

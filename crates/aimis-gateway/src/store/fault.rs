@@ -5,41 +5,26 @@ use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+pub use crate::telemetry::labels::StoreFault as Fault;
+
 type Held = dyn std::error::Error + Send + Sync;
 
-/// Why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Not in time.
-    Timeout,
-    /// No connection, or it ended.
-    Connect,
-    /// TLS: the certificate, or no TLS there.
-    Tls,
-    /// User or password.
-    Auth,
-    /// The user may not do what is needed.
-    Permission,
-    /// It is a replica, loads its data, or has lost its cluster.
-    NotReady,
-    /// It says something that was not expected.
-    Reply,
-}
+/// What servers put in front of a refusal. Before Redis 7 it stands within the text where a script met it.
+const REFUSALS: &[(&str, Fault)] = &[
+    ("NOAUTH", Fault::Auth),
+    ("WRONGPASS", Fault::Auth),
+    ("NOPERM", Fault::Permission),
+    ("OOM", Fault::OutOfMemory),
+    ("READONLY", Fault::ReadOnly),
+    ("LOADING", Fault::Loading),
+    ("NOREPLICAS", Fault::NoReplicas),
+    ("MISCONF", Fault::DiskFailed),
+    ("BUSY", Fault::Busy),
+    ("CLUSTERDOWN", Fault::ClusterDown),
+    ("MASTERDOWN", Fault::ClusterDown),
+];
 
 impl Fault {
-    /// Stable name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Auth => "auth",
-            Self::Permission => "permission",
-            Self::NotReady => "not_ready",
-            Self::Reply => "reply",
-        }
-    }
-
     /// What `error` is.
     pub(super) fn of(error: &RedisError) -> Self {
         let of_tls = |error: &RedisError| {
@@ -50,24 +35,81 @@ impl Fault {
                 io.kind() == Io::InvalidData || io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
             })
         };
-        match (error.kind(), error.code()) {
-            (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => Self::Auth,
-            (_, Some("NOPERM")) => Self::Permission,
-            (
-                ErrorKind::Server(
-                    ServerErrorKind::ReadOnly
-                    | ServerErrorKind::BusyLoading
-                    | ServerErrorKind::ClusterDown
-                    | ServerErrorKind::MasterDown,
-                )
-                | ErrorKind::Client
-                | ErrorKind::ClusterConnectionNotFound,
-                _,
-            ) => Self::NotReady,
+        if let Some(fault) = refusal(error) {
+            return fault;
+        }
+        match error.kind() {
+            ErrorKind::AuthenticationFailed => Self::Auth,
+            ErrorKind::Server(ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown) => Self::ClusterDown,
+            ErrorKind::Client | ErrorKind::ClusterConnectionNotFound => Self::NotReady,
             _ if error.is_timeout() => Self::Timeout,
-            (ErrorKind::Io, _) if of_tls(error) => Self::Tls,
-            (ErrorKind::Io, _) => Self::Connect,
+            ErrorKind::Io if of_tls(error) => Self::Tls,
+            ErrorKind::Io => Self::Connect,
             _ => Self::Reply,
+        }
+    }
+
+    /// Whether another connection may meet somebody else, who can do it.
+    pub(super) fn is_of_the_connection(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::ClusterDown)
+    }
+}
+
+/// What the server itself calls it.
+fn refusal(error: &RedisError) -> Option<Fault> {
+    let known = |word: &str| {
+        REFUSALS
+            .iter()
+            .find(|(known, _)| *known == word)
+            .map(|(_, fault)| *fault)
+    };
+    let code = error.code()?;
+    known(code).or_else(|| {
+        let marked = error.detail()?.split_whitespace();
+        marked.filter_map(|word| known(word.strip_prefix('-')?)).next()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(line: &str) -> Fault {
+        let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        Fault::of(&value.extract_error().unwrap_err())
+    }
+
+    #[test]
+    fn a_refusal_has_the_word_of_its_cause() {
+        for (line, fault) in [
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                Fault::OutOfMemory,
+            ),
+            ("READONLY You can't write against a read only replica.", Fault::ReadOnly),
+            ("LOADING Redis is loading the dataset in memory", Fault::Loading),
+            (
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                Fault::ClusterDown,
+            ),
+            ("CLUSTERDOWN Hash slot not served", Fault::ClusterDown),
+            ("NOREPLICAS Not enough good replicas to write.", Fault::NoReplicas),
+            (
+                "MISCONF Errors writing to the AOF file: No space left on device",
+                Fault::DiskFailed,
+            ),
+            ("BUSY Redis is busy running a script.", Fault::Busy),
+            ("NOAUTH Authentication required.", Fault::Auth),
+            ("NOPERM this user has no permissions", Fault::Permission),
+            // As Redis 6.2 says it of a script.
+            (
+                "ERR Error running script (call to f_0123): @user_script:42: @user_script: 42: -OOM command not allowed \
+                 when used memory > 'maxmemory'.",
+                Fault::OutOfMemory,
+            ),
+            ("ERR unknown command 'OOM'", Fault::Reply),
+        ] {
+            assert_eq!(answered(line), fault, "{line}");
         }
     }
 }

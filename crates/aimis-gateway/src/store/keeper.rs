@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use redis::Value;
 use tokio::sync::watch;
 
@@ -17,6 +19,8 @@ use crate::config::HostPort;
 
 /// A gateway counts until it has been silent for so many heartbeats.
 const SILENT: u32 = 4;
+/// So many places of a cluster are asked when one does not answer: with three nodes one in 6,000 times all are at that one.
+const ELSEWHERE: u32 = 8;
 /// For so many heartbeats a smaller number of gateways is not believed: twice as long as one of them takes to be forgotten.
 const REMEMBERED: usize = 2 * SILENT as usize;
 
@@ -76,7 +80,15 @@ pub(crate) fn start(store: Arc<Store>, mut stop: watch::Receiver<bool>) -> io::R
 impl Keeper {
     async fn run(&mut self) {
         loop {
-            let wait = match self.meet().await {
+            let met = self.meet().await;
+            if let Err(fault) = met {
+                self.store.health.metrics.fault(fault).inc();
+            }
+            let met = match met {
+                Err(_) if self.is_elsewhere().await => Ok(self.store.replicas().load(Ordering::Relaxed)),
+                met => met,
+            };
+            let wait = match met {
                 Ok(replicas) => {
                     let replicas = self.counted.most(replicas);
                     self.store.health.back(replicas);
@@ -90,10 +102,10 @@ impl Keeper {
                         Fault::Timeout if self.store.health.is_up() => self.store.health.bad(self.epoch, fault),
                         _ => self.store.health.away(fault),
                     }
-                    // Many gateways lost it at one moment, and shall not come back at one.
-                    self.store.retry + self.store.jitter.up_to(self.store.retry / 2)
+                    self.store.pause()
                 }
             };
+            self.store.health.tell();
             let store = Arc::clone(&self.store);
             let lost = async {
                 // Tried anew soon, but not in the same breath.
@@ -139,6 +151,28 @@ impl Keeper {
             Ok(Err(error)) => Err(Fault::of(&error)),
             Err(_elapsed) => Err(Fault::Timeout),
         }
+    }
+
+    /// Whether another node of the cluster answers than the one that the gateways are counted at. Then the store is there,
+    /// and the tenants of that node go by their parts (`slots`); how many gateways there are nobody knows better than before.
+    async fn is_elsewhere(&self) -> bool {
+        let Some((connection @ Connection::Cluster(_), _)) = &self.open else {
+            return false;
+        };
+        let timeout = self.store.timeout;
+        let asked = (0..ELSEWHERE).map(|number| {
+            let (mut connection, key) = (
+                connection.clone(),
+                self.store.keys.common(&format!("{{probe{number}}}")),
+            );
+            async move {
+                let asked = connection.send(redis::cmd("GET").arg(key)).await;
+                asked.map(drop).map_err(drop)
+            }
+            .boxed()
+        });
+        let any = tokio::time::timeout(timeout, futures_util::future::select_ok(asked)).await;
+        matches!(any, Ok(Ok(_)))
     }
 
     /// Is counted no more.

@@ -6,11 +6,12 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 use tokio::sync::Notify;
 
 use super::Store;
 use super::connection::Connection;
+use super::fault::Fault;
 
 /// A thread's connection to one store.
 pub(super) struct Link {
@@ -21,9 +22,13 @@ pub(super) struct Link {
 }
 
 enum State {
-    Idle,
+    /// There is none, for this reason where it was tried.
+    Idle(Fault),
     Connecting,
-    Open { epoch: u64, connection: Connection },
+    Open {
+        epoch: u64,
+        connection: Connection,
+    },
 }
 
 thread_local! {
@@ -31,15 +36,35 @@ thread_local! {
     static LINKS: RefCell<Vec<Arc<Link>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// There is no connection.
-pub(super) struct NoConnection;
+/// There is no connection, and why.
+pub(super) struct NoConnection(pub(super) Fault);
 
 enum Look {
     Open(Connection, u64),
     Begin,
     Wait,
     /// It was waited for, and did not come about.
-    Failed,
+    Failed(Fault),
+}
+
+/// Whoever connects. Dropped before it is done, by a panic or with its runtime, it is given up, and others may try.
+struct Attempt(Arc<Link>);
+
+impl Attempt {
+    fn done(self, state: State) {
+        *self.0.lock() = state;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if matches!(&*state, State::Connecting) {
+            *state = State::Idle(Fault::Connect);
+        }
+        drop(state);
+        self.0.changed.notify_waiters();
+    }
 }
 
 impl Link {
@@ -52,7 +77,7 @@ impl Link {
             }
             let link = Arc::new(Self {
                 store: id,
-                state: Mutex::new(State::Idle),
+                state: Mutex::new(State::Idle(Fault::Connect)),
                 changed: Notify::new(),
             });
             links.push(Arc::clone(&link));
@@ -67,8 +92,8 @@ impl Link {
             let changed = self.changed.notified();
             match self.look(store, waited) {
                 Look::Open(connection, epoch) => return Ok((connection, epoch)),
-                Look::Failed => return Err(NoConnection),
-                Look::Begin => drop(tokio::spawn(Arc::clone(self).connect(Arc::clone(store)))),
+                Look::Failed(fault) => return Err(NoConnection(fault)),
+                Look::Begin => drop(tokio::spawn(connect(Attempt(Arc::clone(self)), Arc::clone(store)))),
                 Look::Wait => {}
             }
             waited = true;
@@ -83,9 +108,9 @@ impl Link {
             State::Open { epoch, connection } if *epoch == store.health.epoch() => {
                 Look::Open(connection.clone(), *epoch)
             }
-            State::Idle if waited => Look::Failed,
+            State::Idle(fault) if waited => Look::Failed(*fault),
             State::Connecting => Look::Wait,
-            State::Idle | State::Open { .. } => {
+            State::Idle(_) | State::Open { .. } => {
                 *state = State::Connecting;
                 Look::Begin
             }
@@ -94,30 +119,52 @@ impl Link {
 
     /// What came of a call tells whether its connection is good for another.
     pub(super) fn note(&self, epoch: u64, error: &RedisError) {
+        let fault = Fault::of(error);
         let lost = error.is_unrecoverable_error()
             || error.is_connection_dropped()
-            || matches!(
-                error.kind(),
-                ErrorKind::Io | ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
-            );
+            || error.kind() == ErrorKind::Io
+            || fault.is_of_the_connection();
         let mut state = self.lock();
         if lost && matches!(&*state, State::Open { epoch: of, .. } if *of == epoch) {
-            *state = State::Idle;
+            *state = State::Idle(fault);
         }
-    }
-
-    async fn connect(self: Arc<Self>, store: Arc<Store>) {
-        let epoch = store.health.epoch();
-        let connected = store.target.load_full().connect().await;
-        let state = match connected {
-            Ok((connection, _)) => State::Open { epoch, connection },
-            Err(_) => State::Idle,
-        };
-        *self.lock() = state;
-        self.changed.notify_waiters();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn connect(attempt: Attempt, store: Arc<Store>) {
+    let epoch = store.health.epoch();
+    let connected = store.target.load_full().connect().await;
+    attempt.done(match connected {
+        Ok((connection, _)) => State::Open { epoch, connection },
+        Err(error) => State::Idle(Fault::of(&error)),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_connection_hears_when_making_it_panics() {
+        let link = Arc::new(Link {
+            store: 0,
+            state: Mutex::new(State::Connecting),
+            changed: Notify::new(),
+        });
+        let changed = link.changed.notified();
+        let attempt = Attempt(Arc::clone(&link));
+
+        let panicked = tokio::spawn(async move {
+            let _attempt = attempt;
+            panic!("a defect of the driver");
+        });
+
+        assert!(panicked.await.unwrap_err().is_panic());
+        changed.await;
+        assert!(matches!(&*link.lock(), State::Idle(_)), "others may try");
     }
 }

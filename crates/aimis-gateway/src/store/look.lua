@@ -1,6 +1,9 @@
 -- Looks an answer up. Every generation that its question stands in has a key of its own; what is not there, or is of another
 -- run of this server, is of no generation: an answer that was asked under it is none.
 --
+-- The run is asked for each time, 13 us, and by the very server that judges. Known from a heartbeat, or from the beginning of
+-- a connection, it would be that of another moment: behind a proxy, and in a cluster, a connection outlives the server that it
+-- leads to, and one that came back with its dump would serve what a callback has ended.
 --
 -- KEYS from `first`: the tenant's data key, the entry, the lease, the generations.
 -- ARGV from `at`: id of the data key; what may be used (0 nothing, 1 fresh, 2 what serves while the next is asked for, 3 all
@@ -47,11 +50,18 @@ local function look(first, at, now_ms)
     seen.generations = table.concat(generations)
     local use, oldest = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3])
     local entry = redis.call('HMGET', KEYS[first + 1], 'g', 'v', 't', 'f', 'r', 'e')
-    if entry[1] == seen.generations and entry[6] then
-      local made, fresh, soon, failed = tonumber(entry[3]), tonumber(entry[4]), tonumber(entry[5]), tonumber(entry[6])
-      if not (made and fresh and soon and failed) then
-        -- Somebody else wrote it.
+    if entry[1] == seen.generations then
+      local times = {}
+      for i = 1, 4 do
+        -- What is no number of ours is none: a sign, a point, or more digits than are exact.
+        local digits = string.match(entry[2 + i] or '', '^%d+$')
+        times[i] = digits and #digits < 16 and tonumber(digits)
+      end
+      local made, fresh, soon, failed = unpack(times, 1, 4)
+      if not (made and fresh and soon and failed and #(entry[2] or '') == 16) then
+        -- Somebody else wrote it, which is told by a version that is none.
         redis.call('DEL', KEYS[first + 1])
+        seen.version = '?'
         made, fresh, soon, failed = 0, 0, 0, 0
       end
       -- A clock that was set back: how old it is cannot be told.

@@ -71,6 +71,8 @@ pub struct Seen {
     pub generations: Bytes,
     /// The entry, also one that may not be used.
     pub found: Option<Found>,
+    /// There was one that no gateway wrote so; it is gone.
+    pub damaged: bool,
     /// Its value; empty if the caller has it, or may not use it.
     pub value: Bytes,
     /// Who asks for it just now.
@@ -155,6 +157,7 @@ impl Seen {
             generations,
             value,
             holder: holder.try_into().ok(),
+            damaged: !matches!(version.len(), 0 | 16),
             found: version.try_into().ok().map(|version| Found {
                 version,
                 asked_at_ms,

@@ -16,7 +16,7 @@
 //! | `connection` | one server, sentinels, a cluster; TLS, users |
 //! | [`fault`] | why it does not answer |
 //! | `link` | a thread's connection |
-//! | `health` | whether the store is there |
+//! | `health`, `slots` | whether the store is there; whether a node of a cluster is |
 //! | `keeper` | the heartbeat, and the way back |
 //! | `keys` | names of keys |
 //! | `probe` | one look at it, for `doctor` |
@@ -39,6 +39,7 @@ pub mod look;
 pub mod prepare;
 pub(crate) mod probe;
 mod script;
+mod slots;
 
 use std::io;
 use std::sync::Arc;
@@ -62,6 +63,7 @@ use health::Health;
 pub use keys::Keys;
 use link::Link;
 use script::Script;
+use slots::{Slots, slot_of};
 
 /// The store did not answer, or not in time; the caller goes on without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,8 @@ pub struct Store {
     ask: Script,
     answers: look::Scripts,
     health: Health,
+    /// In a cluster.
+    slots: Option<Slots>,
     timeout: Duration,
     heartbeat: Duration,
     retry: Duration,
@@ -85,12 +89,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// As configured; away until [`keeper::start`] has found it.
+    /// As configured; away until [`keeper::start`] has found it. One that comes and goes is told every `repeat_interval`.
     ///
     /// # Errors
     /// When the system gives no randomness.
     pub(crate) fn new(
         settings: &config::Store,
+        repeat_interval: Duration,
         target: Target,
         clock: Clock,
         metrics: Arc<StoreMetrics>,
@@ -102,7 +107,15 @@ impl Store {
             keys: Keys::new(&settings.prefix, settings.cluster),
             ask: ask::script(),
             answers: look::Scripts::new(),
-            health: Health::new(settings.failures, settings.replicas_min, metrics, log),
+            health: Health::new(
+                settings.failures,
+                settings.replicas_min,
+                repeat_interval,
+                clock.clone(),
+                metrics,
+                log,
+            ),
+            slots: settings.cluster.then(|| Slots::new(settings.failures)),
             timeout: settings.timeout,
             heartbeat: settings.heartbeat,
             retry: settings.retry,
@@ -139,17 +152,19 @@ impl Store {
     /// # Errors
     /// [`Away`].
     pub async fn ask(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Answer, Away> {
-        let value = self.run(&self.ask, |cmd| ask.write(cmd)).await?;
+        let value = self.run(&self.ask, ask.first_key(), |cmd| ask.write(cmd)).await?;
         Answer::read(value, ask.limits.len()).ok_or_else(|| self.fell_back(StoreFallback::Failed))
     }
 
-    /// One command.
+    /// One command about a key.
     ///
     /// # Errors
     /// [`Away`].
-    pub async fn call(self: &Arc<Self>, cmd: &Cmd) -> Result<Value, Away> {
-        self.bounded(async |mut connection: connection::Connection| connection.send(cmd).await)
-            .await
+    pub async fn call(self: &Arc<Self>, key: &str, cmd: &Cmd) -> Result<Value, Away> {
+        self.bounded(key, async |mut connection: connection::Connection| {
+            connection.send(cmd).await
+        })
+        .await
     }
 
     /// A connection of its own that hears what is published there; ends when that connection does.
@@ -160,48 +175,63 @@ impl Store {
         self.target.load_full().listen().await.map_err(|_| Away)
     }
 
-    async fn run(self: &Arc<Self>, script: &Script, write: impl Fn(&mut Cmd)) -> Result<Value, Away> {
-        self.bounded(async |mut connection| script.run(&mut connection, &write).await)
+    async fn run(self: &Arc<Self>, script: &Script, key: &str, write: impl Fn(&mut Cmd)) -> Result<Value, Away> {
+        self.bounded(key, async |mut connection| script.run(&mut connection, &write).await)
             .await
     }
 
-    /// Uses this thread's connection, for as long as a call may take.
+    /// Uses this thread's connection, for as long as a call may take. `key` is one of those that the call is about.
     async fn bounded(
         self: &Arc<Self>,
+        key: &str,
         call: impl AsyncFnOnce(connection::Connection) -> Result<Value, RedisError>,
     ) -> Result<Value, Away> {
         if !self.health.is_up() {
             return Err(self.fell_back(StoreFallback::Away));
         }
         let began = self.clock.moment();
+        let slots = self.slots.as_ref().map(|slots| (slots, slot_of(key)));
+        if slots.is_some_and(|(slots, slot)| !slots.may(slot, began, self.pause())) {
+            return Err(self.fell_back(StoreFallback::Away));
+        }
         let mut epoch = self.health.epoch();
         let link = Link::of(self);
         let calling = async {
-            let (connection, of) = link.get(self).await.map_err(|_| None)?;
+            let (connection, of) = link.get(self).await.map_err(|no| (no.0, None))?;
             epoch = of;
-            call(connection).await.map_err(Some)
+            call(connection).await.map_err(|error| (Fault::of(&error), Some(error)))
         };
         let result = tokio::time::timeout(self.timeout, calling).await;
         let took = self.clock.moment().since(began);
         self.health.metrics.seconds.observe(took.as_secs_f64());
-        match result {
+        let (fault, why) = match result {
             Ok(Ok(value)) => {
-                self.health.good();
-                Ok(value)
+                match slots {
+                    Some((slots, slot)) => slots.good(slot),
+                    None => self.health.good(),
+                }
+                return Ok(value);
             }
-            Ok(Err(error)) => {
-                let fault = error.as_ref().map_or(Fault::Connect, Fault::of);
+            Ok(Err((fault, error))) => {
                 if let Some(error) = error {
                     link.note(epoch, &error);
                 }
-                self.health.bad(epoch, fault);
-                Err(self.fell_back(StoreFallback::Failed))
+                (fault, StoreFallback::Failed)
             }
-            Err(_elapsed) => {
-                self.health.bad(epoch, Fault::Timeout);
-                Err(self.fell_back(StoreFallback::Timeout))
-            }
+            Err(_elapsed) => (Fault::Timeout, StoreFallback::Timeout),
+        };
+        self.health.metrics.fault(fault).inc();
+        match slots {
+            // Whether the store as a whole is there, the keeper finds out.
+            Some((slots, slot)) => slots.bad(slot, self.clock.moment(), self.pause()),
+            None => self.health.bad(epoch, fault),
         }
+        Err(self.fell_back(why))
+    }
+
+    /// From one try to the next: many gateways lose a server at one moment, and shall not come back at one.
+    fn pause(&self) -> Duration {
+        self.retry + self.jitter.up_to(self.retry / 2)
     }
 
     /// It said something else than it should.
@@ -212,10 +242,5 @@ impl Store {
     fn fell_back(&self, why: StoreFallback) -> Away {
         self.health.metrics.fallback(why).inc();
         Away
-    }
-
-    /// A part of something that all gateways share.
-    pub fn share(&self) -> u32 {
-        self.replicas().load(Ordering::Relaxed).max(1)
     }
 }

@@ -177,6 +177,8 @@ pub enum Event<'a> {
         fault: crate::store::fault::Fault,
         /// Gateways that the quotas are divided by.
         replicas: u32,
+        /// How often it was away, and back, since the last line that said so.
+        left_out: u64,
     },
     /// The store is there.
     StoreUp {

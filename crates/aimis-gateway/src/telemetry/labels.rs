@@ -73,6 +73,40 @@ label_set! {
 }
 
 label_set! {
+    /// Why the store does not answer, in a word of ours: what servers and drivers say may quote what they were sent.
+    StoreFault {
+        /// Not in time.
+        Timeout = "timeout",
+        /// No connection, or it ended.
+        Connect = "connect",
+        /// TLS: the certificate, or no TLS there.
+        Tls = "tls",
+        /// User or password.
+        Auth = "auth",
+        /// The user may not do what is needed.
+        Permission = "permission",
+        /// It has no memory left, and drops nothing (`maxmemory-policy noeviction`).
+        OutOfMemory = "out_of_memory",
+        /// It is a replica.
+        ReadOnly = "read_only",
+        /// It loads its data.
+        Loading = "loading",
+        /// It has not as many replicas as it must have to take anything (`min-replicas-to-write`).
+        NoReplicas = "no_replicas",
+        /// It could not write to its disk, and takes nothing until it can.
+        DiskFailed = "disk_failed",
+        /// A script, of somebody else, keeps it busy.
+        Busy = "busy",
+        /// It has lost its cluster, or its master.
+        ClusterDown = "cluster_down",
+        /// Nobody is the master.
+        NotReady = "not_ready",
+        /// It says something that was not expected.
+        Reply = "reply",
+    }
+}
+
+label_set! {
     /// What a HIS that fetches its events wants.
     PullOperation {
         /// Events.

@@ -2,7 +2,7 @@
 
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
-use super::labels::StoreFallback;
+use super::labels::{StoreFallback, StoreFault};
 use super::metrics::Maker;
 
 /// Bounds of calls, in seconds.
@@ -19,6 +19,7 @@ pub struct StoreMetrics {
     /// How long its calls take.
     pub seconds: Histogram,
     fallbacks: Vec<IntCounter>,
+    faults: Vec<IntCounter>,
 }
 
 impl StoreMetrics {
@@ -36,6 +37,11 @@ impl StoreMetrics {
             "Calls of the store in whose place the gateway went by itself, by reason.",
             &["reason"],
         );
+        let faults = maker.counters(
+            "store_faults_total",
+            "Calls of the store that failed, those of the heartbeat among them, by what was wrong.",
+            &["error_type"],
+        );
         Self {
             up,
             replicas,
@@ -48,7 +54,16 @@ impl StoreMetrics {
                 .iter()
                 .map(|reason| fallbacks.with_label_values(&[reason.as_str()]))
                 .collect(),
+            faults: StoreFault::ALL
+                .iter()
+                .map(|fault| faults.with_label_values(&[fault.as_str()]))
+                .collect(),
         }
+    }
+
+    /// Counter of what was wrong.
+    pub fn fault(&self, fault: StoreFault) -> &IntCounter {
+        &self.faults[fault.index()]
     }
 
     /// Counter of one reason.

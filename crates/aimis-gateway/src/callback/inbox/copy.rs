@@ -3,7 +3,7 @@
 //! Keys do not travel: both stores are opened with the same files. What was written is read again and compared row by row
 //! before it is committed, so the copy is whole or not there at all, and can be begun again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::postgres::{self, Postgres};
 use super::sqlite::{self, KeyFiles, Role, Sqlite};
@@ -155,6 +155,8 @@ pub fn copy(
         Way::ToFile(path) => (path, false),
     };
     file.path = path;
+    // Dropped behind all that has files open.
+    let mut made = Made::of(&file.path);
     let roles = if into_database {
         (Role::Command, Role::Gateway)
     } else {
@@ -162,34 +164,78 @@ pub fn copy(
     };
     // Each is opened as ever once, which checks versions and keys, and makes the target.
     let (file_parts, database_parts) = (parts(), parts());
-    drop(Sqlite::open(
-        file.clone(),
-        keys,
-        roles.0,
-        sqlite::Parts {
+    let look_at_file = || {
+        let parts = sqlite::Parts {
             clock: file_parts.clock,
             metrics: file_parts.metrics,
             abort: file_parts.abort,
-        },
-    )?);
-    drop(Postgres::open(
-        database.clone(),
-        keys,
-        roles.1,
-        postgres::Parts {
+        };
+        Sqlite::open(file.clone(), keys, roles.0, parts).map(drop)
+    };
+    let look_at_database = || {
+        let parts = postgres::Parts {
             clock: database_parts.clock,
             time: postgres::Time::Database,
             metrics: database_parts.metrics,
             on_contact: database_parts.on_contact,
             abort: database_parts.abort,
-        },
-    )?);
+        };
+        Postgres::open(database.clone(), keys, roles.1, parts).map(drop)
+    };
+    // The source first: where it is not there, nothing is made.
+    if into_database {
+        look_at_file()?;
+        look_at_database()?;
+    } else {
+        look_at_database()?;
+        look_at_file()?;
+    }
     let mut file = sqlite::Whole::open(&file)?;
     let mut database = postgres::Whole::open(&database)?;
-    if into_database {
+    let copied = if into_database {
         transfer(&mut file, &mut database)
     } else {
         transfer(&mut database, &mut file)
+    }?;
+    made.stays();
+    Ok(copied)
+}
+
+/// What opening the target makes, and what goes again where nothing was copied.
+struct Made {
+    files: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+impl Made {
+    /// What is not there yet of an inbox in this file.
+    fn of(path: &Path) -> Self {
+        let beside = ["", "-wal", "-shm", "-lock"].map(|ending| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        });
+        let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+        Self {
+            files: beside.into_iter().filter(|file| !file.exists()).collect(),
+            directories: above.take_while(|above| !above.exists()).map(PathBuf::from).collect(),
+        }
+    }
+
+    fn stays(&mut self) {
+        self.files.clear();
+        self.directories.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = std::fs::remove_file(file);
+        }
+        for directory in &self.directories {
+            let _ = std::fs::remove_dir(directory);
+        }
     }
 }
 

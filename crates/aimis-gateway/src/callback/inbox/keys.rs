@@ -140,6 +140,17 @@ impl Keys {
     }
 }
 
+/// What is told where a key is in none of the files, and `rows` events are sealed with it.
+pub(super) fn key_missing(key: KeyId, rows: u64) -> String {
+    let files = "which none of inbox.key_file and inbox.previous_key_files holds";
+    match rows {
+        0 => {
+            format!("inbox.key_file holds another key than the inbox was made with: that one is the key {key}, {files}")
+        }
+        _ => format!("the inbox has {rows} events sealed with the key {key}, {files}"),
+    }
+}
+
 /// Why the keys are not there.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {

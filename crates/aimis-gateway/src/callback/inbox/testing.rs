@@ -192,6 +192,7 @@ impl Arrival {
 /// Waits for an answer of the inbox.
 pub(super) fn wait<T>(answer: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap()
         .block_on(answer)

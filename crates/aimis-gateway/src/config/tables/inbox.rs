@@ -31,7 +31,10 @@ section! {
         database_connect_timeout as "database_connect_timeout_ms": Duration = millis(100, 60_000).or(3_000);
         /// How long the database is waited for at the start, before the gateway gives up.
         database_start_timeout as "database_start_timeout_ms": Duration = millis(0, 600_000).or(30_000);
-        /// How long one statement may take. A callback is refused when its commit takes longer.
+        /// How long a callback waits for its commit before it is refused, and how long the database may be silent before it
+        /// counts as away and its connections are given up. A process that stops waits no longer for it either.
+        database_answer_timeout as "database_answer_timeout_ms": Duration = millis(100, 60_000).or(2_500);
+        /// How long the database works on one statement before it gives it up by itself.
         database_statement_timeout as "database_statement_timeout_ms": Duration = millis(100, 60_000).or(5_000);
         /// How long a statement may wait for another gateway that works on the same study.
         database_lock_timeout as "database_lock_timeout_ms": Duration = millis(50, 60_000).or(2_000);

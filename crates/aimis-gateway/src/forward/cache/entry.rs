@@ -31,7 +31,16 @@ pub struct Entry {
     asked_at: Moment,
     life: Life,
     /// Of a copy of what replicas share: which of theirs it is.
-    version: Option<[u8; 16]>,
+    original: Option<Original>,
+}
+
+/// What replicas share, as far as it tells one of them from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// Drawn for it.
+    pub version: [u8; 16],
+    /// When it was asked for, by the store's clock.
+    pub asked_at_ms: u64,
 }
 
 /// What an entry may serve for.
@@ -57,22 +66,28 @@ impl Entry {
             subject,
             asked_at,
             life,
-            version: None,
+            original: None,
         }
     }
 
     /// The same as a copy of what replicas share.
     #[must_use]
-    pub(super) fn of_version(self, version: [u8; 16]) -> Self {
+    pub(super) fn of(self, original: Original) -> Self {
         Self {
-            version: Some(version),
+            original: Some(original),
             ..self
         }
     }
 
     /// Which entry of those that replicas share it is a copy of.
     pub(super) fn version(&self) -> Option<[u8; 16]> {
-        self.version
+        self.original.map(|original| original.version)
+    }
+
+    /// Whether all that is said of an entry with its version is what was said when it was opened.
+    pub(super) fn is_of(&self, original: Original, life: Life) -> bool {
+        let millis = |life: Life| [life.fresh, life.while_revalidate, life.if_error].map(|part| part.as_millis());
+        self.original == Some(original) && millis(self.life) == millis(life)
     }
 
     /// The answer.

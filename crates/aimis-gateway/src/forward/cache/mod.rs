@@ -39,7 +39,7 @@ use crate::telemetry::cache::CacheMetrics;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::reply::Reply;
 use buffers::Buffers;
-use entry::{Entry, Subject};
+use entry::{Entry, Original, Subject};
 use flight::Question;
 use key::{CacheKey, CacheKeys};
 use shard::{Entered, Removed, Shard, Verdict};
@@ -218,8 +218,8 @@ impl Cache {
     }
 
     /// Keeps a copy of what replicas share: which of theirs it is, and the answer.
-    fn keep_copy(&self, key: CacheKey, version: [u8; 16], reply: &Reply, subject: Subject, life: Life) {
-        let entry = Entry::new(reply, &self.buffers, subject, self.now(), life).of_version(version);
+    fn keep_copy(&self, key: CacheKey, original: Original, reply: &Reply, subject: Subject, life: Life) {
+        let entry = Entry::new(reply, &self.buffers, subject, self.now(), life).of(original);
         self.on(self.part(key), |part, removed| {
             part.keep_copy(key, Arc::new(entry), removed);
         });

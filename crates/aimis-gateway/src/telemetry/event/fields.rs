@@ -107,8 +107,14 @@ impl Event<'_> {
                     .field("share_percent", jump.share)
                     .field("baseline_percent", jump.baseline);
             }
-            Event::StoreAway { fault, replicas } => {
-                line.field("error.type", fault.as_str()).field("replicas", *replicas);
+            Event::StoreAway {
+                fault,
+                replicas,
+                left_out,
+            } => {
+                line.field("error.type", fault.as_str())
+                    .field("replicas", *replicas)
+                    .field("suppressed", *left_out);
             }
             Event::StoreUp { replicas } => {
                 line.field("replicas", *replicas);

@@ -51,6 +51,7 @@ pub(super) async fn list(session: &mut Session, after: u64, limit: usize) -> Res
 
 /// Since when a tenant's study lists are compared with its callbacks; from now on, if they were not before.
 pub(super) async fn reconciles(session: &mut Session, common: &Common, tenant: &str) -> Result<i64, Fault> {
+    schema::begin(session).await?;
     let number = super::arrive::tenant_number(session, tenant).await?;
     let now: i64 = session.one(NOW, &[&common.time.given()]).await?.get(0);
     let row = session
@@ -60,5 +61,6 @@ pub(super) async fn reconciles(session: &mut Session, common: &Common, tenant: &
             &[&number, &now],
         )
         .await?;
+    session.commit().await?;
     Ok(row.get(0))
 }

@@ -72,7 +72,10 @@ pub(super) async fn serve(mut line: Line, mut arrivals: mpsc::Receiver<Arrival>,
     };
     let mut batch = Vec::with_capacity(common.settings.batch);
     while arrivals.recv_many(&mut batch, common.settings.batch).await > 0 {
-        desk.take(&mut line, &mut batch).await;
+        batch.retain(|arrival| !arrival.reply.is_closed());
+        if !batch.is_empty() {
+            desk.take(&mut line, &mut batch).await;
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 
 use super::line::{Calls, Line};
 use super::rows::{lock_key, millis, state, tag, timestamp, verified};
-use super::schema;
+use super::schema::{self, IN_USE, LOCK_CLASS};
 use super::session::{Fault, Session};
 use super::{Common, NOW};
 use crate::callback::event::EventId;
@@ -312,9 +312,10 @@ async fn find(
     let (leased, next) = (session.statement(LEASE).await?, session.statement(NEXT).await?);
     let ring = common.rings.now();
     let (leased, next) = try_join(
-        session
-            .client
-            .query(&leased, &[&number, &now, &limit, &found.until, &ring.known]),
+        session.client.query(
+            &leased,
+            &[&number, &now, &limit, &found.until, &ring.known, &LOCK_CLASS, &IN_USE],
+        ),
         session.client.query_one(&next, &[&number, &now, &ring.known]),
     )
     .await?;
@@ -335,11 +336,14 @@ async fn find(
     Ok(found)
 }
 
-/// What is sealed with a key that is not here is left to the gateways that have it.
+/// What is sealed with a key that is not here is left to the gateways that have it. Nothing is leased while somebody has the
+/// inbox alone (`schema::begin`; in the statement itself, since it is a transaction of its own).
 const LEASE: &str = "
-    WITH picked AS MATERIALIZED (
+    WITH free AS MATERIALIZED (
+      SELECT pg_try_advisory_xact_lock_shared($6, $7) AS ours
+    ), picked AS MATERIALIZED (
       SELECT seq, due_at, place FROM events
-      WHERE tenant = $1 AND head AND due_at <= $2 AND key = ANY ($5::int[])
+      WHERE (SELECT ours FROM free) AND tenant = $1 AND head AND due_at <= $2 AND key = ANY ($5::int[])
       ORDER BY due_at, place LIMIT $3 FOR UPDATE SKIP LOCKED
     ), taken AS (
       UPDATE events e SET state = 1, since = $2, due_at = $4, attempts = e.attempts + 1, leases = e.leases + 1
@@ -353,6 +357,7 @@ const NEXT: &str = "
 
 /// Suspends a delivery.
 pub(super) async fn park(session: &mut Session, common: &Common, tenant: &TenantName) -> Result<bool, Fault> {
+    schema::begin(session).await?;
     let number = super::arrive::tenant_number(session, tenant.as_str()).await?;
     let parked = session
         .execute(
@@ -361,6 +366,7 @@ pub(super) async fn park(session: &mut Session, common: &Common, tenant: &Tenant
         )
         .await?;
     touch(session, number).await?;
+    session.commit().await?;
     // Whoever delivers learns of it when it asks.
     common.changed();
     Ok(parked > 0)
@@ -368,6 +374,7 @@ pub(super) async fn park(session: &mut Session, common: &Common, tenant: &Tenant
 
 /// Takes up a suspended delivery again.
 pub(super) async fn resume(session: &mut Session, common: &Common, tenant: &TenantName) -> Result<bool, Fault> {
+    schema::begin(session).await?;
     let resumed = session
         .query(
             "UPDATE tenants SET parked = false WHERE name = $1 AND parked RETURNING number",
@@ -376,6 +383,9 @@ pub(super) async fn resume(session: &mut Session, common: &Common, tenant: &Tena
         .await?;
     if let Some(row) = resumed.first() {
         touch(session, row.get(0)).await?;
+    }
+    session.commit().await?;
+    if !resumed.is_empty() {
         common.changed();
     }
     Ok(!resumed.is_empty())

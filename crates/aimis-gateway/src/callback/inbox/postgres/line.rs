@@ -19,13 +19,20 @@ pub(super) struct Line {
     again_at: Option<tokio::time::Instant>,
     pause: Duration,
     notified: watch::Sender<u64>,
+    /// Counts up when the listener finds that the database is silent.
+    silent: watch::Receiver<u64>,
 }
 
 /// The first pause between attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 impl Line {
-    pub(super) fn new(connector: Connector, usage: Use, notified: watch::Sender<u64>) -> Self {
+    pub(super) fn new(
+        connector: Connector,
+        usage: Use,
+        notified: watch::Sender<u64>,
+        silent: watch::Receiver<u64>,
+    ) -> Self {
         Self {
             connector,
             usage,
@@ -33,6 +40,7 @@ impl Line {
             again_at: None,
             pause: FIRST_PAUSE,
             notified,
+            silent,
         }
     }
 
@@ -73,13 +81,31 @@ impl Line {
         self.session.as_mut().ok_or(Fault::Late)
     }
 
-    /// Does `work` on the connection, within its time. A connection that is in doubt afterwards is not used again, and
-    /// the database undoes what was not committed on it.
+    /// Does `work` on the connection, within its time, and for as long as the listener hears from the database. A
+    /// connection that is in doubt afterwards is not used again, and the database undoes what was not committed on it.
     pub(super) async fn run<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut Session) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let limit = self.connector.limit(self.usage);
+        let mut silent = self.silent.clone();
+        silent.borrow_and_update();
+        let running = self.run_within(self.connector.limit(self.usage), work);
+        let done = tokio::select! {
+            done = running => Some(done),
+            Ok(()) = silent.changed() => None,
+        };
+        done.unwrap_or_else(|| {
+            self.session = None;
+            Err(Fault::Late)
+        })
+    }
+
+    /// The same within `limit`, whatever the listener hears.
+    pub(super) async fn run_within<T>(
+        &mut self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let session = self.session().await?;
         match tokio::time::timeout(limit, work(session)).await {
             Ok(Ok(made)) => Ok(made),

@@ -130,6 +130,7 @@ impl Settings {
                 password_file: config.database_password_file.clone(),
                 ca_file: config.database_ca_file.clone(),
                 connect_timeout: config.database_connect_timeout,
+                answer_timeout: config.database_answer_timeout,
                 statement_timeout: config.database_statement_timeout,
                 lock_timeout: config.database_lock_timeout,
                 read_timeout: config.database_read_timeout,
@@ -231,6 +232,8 @@ impl Postgres {
             .spawn(move || {
                 let _on_panic = OnPanic(Arc::clone(&parts.abort));
                 runtime.block_on(run(settings, keys, role, parts, opened, stopped));
+                // A name that is being looked up is not waited for.
+                runtime.shutdown_background();
             })?;
         let Ok(ready) = open.recv() else {
             return Err(OpenError::Statement("defect"));
@@ -348,7 +351,8 @@ async fn run(
         done: watch::channel(0).0,
     });
     let (notified, notifications) = watch::channel(0);
-    let line = |usage| Line::new(connector.clone(), usage, notified.clone());
+    let (silent, heard) = watch::channel(0);
+    let line = |usage| Line::new(connector.clone(), usage, notified.clone(), heard.clone());
     let (arrivals, arrived) = mpsc::channel(common.settings.queue);
     let (endings, ended) = mpsc::channel(common.settings.queue);
     let (work, to_do) = Calls::new(common.settings.queue);
@@ -363,22 +367,41 @@ async fn run(
             read,
         },
     };
-    let listener = wake::Listener::new(Arc::clone(&common), line(Use::Work), notifications, parts.on_contact);
+    let listener = wake::Listener::new(
+        Arc::clone(&common),
+        line(Use::Work),
+        notifications,
+        silent,
+        parts.on_contact,
+    );
     if opened.send(Ok(ready)).is_err() {
         return;
     }
-    let listen = async {
-        if role == Role::Gateway {
-            listener.run(stop).await;
-        }
+    let mut stopped = stop.clone();
+    let serve = async {
+        let listen = async {
+            if role == Role::Gateway {
+                listener.run(stop).await;
+            }
+        };
+        tokio::join!(
+            arrive::serve(line(Use::Work), arrived, &common),
+            deliver::serve(line(Use::Work), ended, &common),
+            line::serve(line(Use::Work), to_do),
+            line::serve(line(Use::Read), to_read),
+            listen,
+        );
     };
-    tokio::join!(
-        arrive::serve(line(Use::Work), arrived, &common),
-        deliver::serve(line(Use::Work), ended, &common),
-        line::serve(line(Use::Work), to_do),
-        line::serve(line(Use::Read), to_read),
-        listen,
-    );
+    // What waits is still done, but a database that says nothing holds up no end of a process: what it was asked last is
+    // as unknown as after a cut, and nobody was told otherwise.
+    let given_up = async {
+        let _ = stopped.wait_for(|stop| *stop).await;
+        tokio::time::sleep(connector.reach().answer_timeout).await;
+    };
+    tokio::select! {
+        () = serve => {}
+        () = given_up => {}
+    }
 }
 
 impl Inbox for Postgres {
@@ -393,13 +416,18 @@ impl Inbox for Postgres {
         let (reply, answer) = oneshot::channel();
         let arrivals = self.arrivals.as_ref().expect("it goes when this is dropped");
         let offered = arrivals.try_send(Arrival { sealed, reply });
+        let patience = self.common.settings.reach.answer_timeout;
         async move {
             match offered {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(_)) => return Err(AppendError::Busy),
                 Err(mpsc::error::TrySendError::Closed(_)) => return Err(InboxError::Closed.into()),
             }
-            let taken = answer.await.unwrap_or(Err(InboxError::Closed.into()))?;
+            // Whoever waited for so long is told that nothing was stored. If it comes about all the same, what is sent again
+            // is known as a duplicate; what was not begun by then is left.
+            let answered = tokio::time::timeout(patience, answer).await;
+            let answered = answered.map_err(|_elapsed| InboxError::Failed)?;
+            let taken = answered.unwrap_or(Err(InboxError::Closed.into()))?;
             // The answer comes behind the commit.
             Ok(Appended {
                 receipt: Receipt::after_commit(),

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::schema;
 use super::session::{Connector, Fault, ReachError, Session, Use};
 use crate::callback::event::Tags;
-use crate::callback::inbox::keys::{KeyError, KeyId, Keys, bound_to};
+use crate::callback::inbox::keys::{KeyError, KeyId, Keys, bound_to, key_missing};
 use crate::callback::inbox::sqlite::{KeyFiles, Role};
 use crate::clock::timer_now;
 use crate::secrets;
@@ -74,7 +74,8 @@ pub enum OpenError {
     Key(#[from] KeyError),
     /// Events were sealed with a key that is not there.
     #[error(
-        "the inbox has {rows} events sealed with the key {key}, which none of inbox.key_file and inbox.previous_key_files holds: all gateways on one database need the same files"
+        "{}: all gateways on one database, and commands beside them, need the same files",
+        key_missing(*key, *rows)
     )]
     KeyMissing {
         /// The key's id.
@@ -116,7 +117,22 @@ pub(super) async fn open(
     role: Role,
     patience: Duration,
 ) -> Result<Opened, OpenError> {
-    let mut session = reached(connector, patience).await?;
+    let session = reached(connector, patience).await?;
+    // A server that falls silent in the midst of it is no better than one that is away. Whoever migrates is waited for.
+    let limit = patience.max(connector.reach().statement_timeout) * 2;
+    match tokio::time::timeout(limit, opened(connector, session, files, role, patience)).await {
+        Ok(opened) => opened,
+        Err(_elapsed) => Err(away(connector, &Fault::Late)),
+    }
+}
+
+async fn opened(
+    connector: &Connector,
+    mut session: Session,
+    files: &KeyFiles,
+    role: Role,
+    patience: Duration,
+) -> Result<Opened, OpenError> {
     safe(&mut session).await?;
     session.begin().await?;
     if role == Role::Gateway {
@@ -131,7 +147,7 @@ pub(super) async fn open(
     }
     // Never made here: what one gateway makes the others would not have.
     let keys = Keys::read_shared(&files.current, &files.previous)?;
-    let opened = unlock(&mut session, keys).await?;
+    let opened = unlock(&mut session, keys, role).await?;
     session.commit().await?;
     Ok(opened)
 }
@@ -195,9 +211,9 @@ async fn safe(session: &mut Session) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes sure that everything can be opened with `keys`, and opens the database's own key, which is sealed with the current
-/// one from now on.
-pub(super) async fn unlock(session: &mut Session, keys: Keys) -> Result<Opened, OpenError> {
+/// Makes sure that everything can be opened with `keys`, and opens the database's own key, which a gateway seals with the
+/// current one from now on. A command changes nothing of that: it may have been given other files than the gateways.
+pub(super) async fn unlock(session: &mut Session, keys: Keys, role: Role) -> Result<Opened, OpenError> {
     let kept = session
         .query(
             "SELECT id, value FROM meta JOIN keys ON number = key WHERE name = $1",
@@ -222,9 +238,17 @@ pub(super) async fn unlock(session: &mut Session, keys: Keys) -> Result<Opened, 
             return Err(OpenError::KeyMissing { key, rows });
         }
     }
+    if role == Role::Gateway {
+        name(session, &keys).await?;
+    }
     let numbers = numbers(session, &keys).await?;
     let current = keys.current().id();
-    let key = *numbers.get(&current).ok_or(OpenError::Damaged)?;
+    let key = match (numbers.get(&current), role) {
+        (Some(key), _) => *key,
+        // Nothing is sealed by a command.
+        (None, Role::Command) => 0,
+        (None, Role::Gateway) => return Err(OpenError::Damaged),
+    };
     let aad = bound_to(TAG_KEY, "", b"");
     let mut tag_key = Zeroizing::new([0; 32]);
     let sealed_by = kept.as_ref().map(|(id, _)| key_id(id.clone())).transpose()?;
@@ -237,10 +261,11 @@ pub(super) async fn unlock(session: &mut Session, keys: Keys) -> Result<Opened, 
             }
             tag_key.copy_from_slice(&opened);
         }
+        None if role == Role::Command => return Err(OpenError::NotThere),
         None => tag_key = secrets::random_key()?,
     }
     // A retired key is not needed any more once nothing is sealed with it.
-    if sealed_by != Some(current) {
+    if sealed_by != Some(current) && role == Role::Gateway {
         let value = keys.current().seal(&*tag_key, &aad).map_err(|_| OpenError::Damaged)?;
         session
             .execute(
@@ -258,8 +283,8 @@ pub(super) async fn unlock(session: &mut Session, keys: Keys) -> Result<Opened, 
     })
 }
 
-/// The numbers of our keys; those that had none have one now.
-async fn numbers(session: &mut Session, keys: &Keys) -> Result<HashMap<KeyId, i32>, OpenError> {
+/// Gives numbers to those of our keys that have none.
+async fn name(session: &mut Session, keys: &Keys) -> Result<(), OpenError> {
     let ids: Vec<Vec<u8>> = keys.ids().map(|id| id.as_bytes().to_vec()).collect();
     session
         .execute(
@@ -267,6 +292,12 @@ async fn numbers(session: &mut Session, keys: &Keys) -> Result<HashMap<KeyId, i3
             &[&ids],
         )
         .await?;
+    Ok(())
+}
+
+/// The numbers of our keys, as far as they have one.
+async fn numbers(session: &mut Session, keys: &Keys) -> Result<HashMap<KeyId, i32>, OpenError> {
+    let ids: Vec<Vec<u8>> = keys.ids().map(|id| id.as_bytes().to_vec()).collect();
     let rows = session
         .query("SELECT id, number FROM keys WHERE id = ANY ($1)", &[&ids])
         .await?;

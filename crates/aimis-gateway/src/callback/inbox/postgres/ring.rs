@@ -8,7 +8,7 @@ use super::session::{Fault, Session};
 use super::{Calls, Common};
 use crate::callback::event::{EventId, Payload};
 use crate::callback::inbox::keys::{KeyId, Keys, Unopened, bound_to};
-use crate::callback::inbox::sqlite::KeyFiles;
+use crate::callback::inbox::sqlite::{KeyFiles, Role};
 use crate::callback::inbox::{RekeyError, Rekeyed};
 use crate::tenant::TenantName;
 
@@ -85,7 +85,7 @@ pub(super) async fn rekey(common: Arc<Common>, work: Calls, files: KeyFiles) -> 
     let now = keys.current().id();
     let unlocked = work.call(async move |session: &mut Session| {
         schema::begin(session).await?;
-        match open::unlock(session, keys).await {
+        match open::unlock(session, keys, Role::Gateway).await {
             Ok(opened) => {
                 session.commit().await?;
                 Ok(Ok(opened))

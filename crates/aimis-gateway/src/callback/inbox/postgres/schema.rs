@@ -163,6 +163,14 @@ pub(super) async fn try_lock(session: &mut Session, which: i32) -> Result<bool, 
     Ok(row.get(0))
 }
 
+/// Takes a lock for as long as the connection lasts, if nobody has it.
+pub(super) async fn hold(session: &mut Session, which: i32) -> Result<bool, Fault> {
+    let row = session
+        .one("SELECT pg_try_advisory_lock($1, $2)", &[&LOCK_CLASS, &which])
+        .await?;
+    Ok(row.get(0))
+}
+
 /// Begins to change something: refused while somebody copies the inbox. Each change asks for itself, since a lock that a
 /// connection holds goes with the connection.
 pub(super) async fn begin(session: &mut Session) -> Result<(), Fault> {

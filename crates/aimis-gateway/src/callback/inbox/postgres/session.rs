@@ -31,6 +31,8 @@ pub struct Reach {
     pub ca_file: Option<PathBuf>,
     /// A connection is there by then.
     pub connect_timeout: Duration,
+    /// The database has said something by then, and a callback has its answer.
+    pub answer_timeout: Duration,
     /// A statement is done by then.
     pub statement_timeout: Duration,
     /// A statement got its locks by then.
@@ -205,14 +207,6 @@ impl Connector {
             .tcp_user_timeout(reach.tcp_user_timeout)
             // After a failover the old primary is read-only, or not there.
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
-        // The driver's bound is for each address and for its first packets only.
-        let connected = tokio::time::timeout(reach.connect_timeout, open(config, self.tls.as_ref(), notified));
-        let (client, warnings) = connected.await.map_err(|_| Fault::Late)??;
-        let session = Session {
-            client,
-            statements: HashMap::new(),
-            warnings,
-        };
         let statement_timeout = match usage {
             Use::Work => reach.statement_timeout,
             Use::Read => reach.read_timeout,
@@ -232,10 +226,19 @@ impl Connector {
             reach.lock_timeout.as_millis(),
             (reach.statement_timeout * 2).as_millis(),
         );
-        tokio::time::timeout(reach.connect_timeout, session.client.batch_execute(&settings))
+        // The driver's bound is for each address and for its first packets only.
+        let connecting = async {
+            let (client, warnings) = open(config, self.tls.as_ref(), notified).await?;
+            client.batch_execute(&settings).await?;
+            Ok(Session {
+                client,
+                statements: HashMap::new(),
+                warnings,
+            })
+        };
+        tokio::time::timeout(reach.connect_timeout, connecting)
             .await
-            .map_err(|_| Fault::Late)??;
-        Ok(session)
+            .map_err(|_| Fault::Late)?
     }
 }
 

@@ -60,6 +60,7 @@ impl DatabaseBed {
                     password_file: None,
                     ca_file: None,
                     connect_timeout: Duration::from_secs(5),
+                    answer_timeout: Duration::from_secs(10),
                     statement_timeout: Duration::from_secs(10),
                     lock_timeout: Duration::from_secs(10),
                     read_timeout: Duration::from_secs(30),

@@ -1,5 +1,8 @@
 //! What only the inbox in a database has to do: several gateways, and a server that goes away.
 
+mod alone;
+mod hung;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

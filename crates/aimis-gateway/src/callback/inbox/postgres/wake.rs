@@ -2,7 +2,8 @@
 //!
 //! A gateway that changed something says so by `NOTIFY`, a statement of its own behind the commit and at most one in
 //! twenty milliseconds: inside the commit it would make all commits of the database wait for each other. It can get
-//! lost with the gateway; so every `database_poll_ms` a number is looked at that changes with every change.
+//! lost with the gateway; so every `database_poll_ms` is looked at what changes with every change. A database that does not
+//! answer that within `database_answer_timeout_ms` is silent: then the other connections are given up as well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,19 +33,30 @@ pub enum Contact {
 /// Hears of contact lost and found: only when it changes.
 pub type OnContact = Arc<dyn Fn(Contact, Duration) + Send + Sync>;
 
+/// What has changed is told by these two: a number that is drawn before its transaction ends can be committed behind a
+/// higher one, and is counted then.
+const MOVED: &str = "SELECT coalesce(max(move), 0), count(*) FROM tally";
+
+/// The last change that was committed, and how many there are.
+type Moved = (i64, i64);
+
 /// What the listener knows.
 pub(super) struct Listener {
     common: Arc<Common>,
     line: Line,
     /// What the database told by itself.
     notified: watch::Receiver<u64>,
+    /// Tells the other connections that the database is silent.
+    silent: watch::Sender<u64>,
     /// What this gateway changed.
     done: watch::Receiver<u64>,
     /// Whether the connection listens by now.
     listens: bool,
     /// Whether others are still to be told of what this gateway changed.
     untold: bool,
-    moves: Option<i64>,
+    moved: Option<Moved>,
+    /// There is something new to be counted.
+    counts: bool,
     contact: Contact,
     since: Moment,
     counted: Option<tokio::time::Instant>,
@@ -52,17 +64,25 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(common: Arc<Common>, line: Line, notified: watch::Receiver<u64>, on_contact: OnContact) -> Self {
+    pub(super) fn new(
+        common: Arc<Common>,
+        line: Line,
+        notified: watch::Receiver<u64>,
+        silent: watch::Sender<u64>,
+        on_contact: OnContact,
+    ) -> Self {
         let done = common.done.subscribe();
         let since = common.clock.moment();
         Self {
             common,
             line,
             notified,
+            silent,
             done,
             listens: false,
             untold: false,
-            moves: None,
+            moved: None,
+            counts: true,
             contact: Contact::There,
             since,
             counted: None,
@@ -95,47 +115,54 @@ impl Listener {
         if self.line.is_new() {
             self.listens = false;
         }
-        let (common, listens) = (Arc::clone(&self.common), self.listens);
+        let listens = self.listens;
         self.done.borrow_and_update();
         let tell = self.untold;
-        let count = self
-            .counted
-            .is_none_or(|at| timer_now().saturating_duration_since(at) >= COUNT_EVERY);
-        let known = self.moves;
-        let moves = self
-            .line
-            .run(async move |session: &mut Session| {
-                if !listens {
-                    session.client.batch_execute("LISTEN aimis_inbox").await?;
-                    if !share(session, IN_USE).await? {
-                        return Err(Fault::Copied);
-                    }
+        let beat = async move |session: &mut Session| {
+            if !listens {
+                session.client.batch_execute("LISTEN aimis_inbox").await?;
+                if !share(session, IN_USE).await? {
+                    return Err(Fault::Copied);
                 }
-                if tell {
-                    session.client.batch_execute("NOTIFY aimis_inbox").await?;
-                }
-                let moves: i64 = session
-                    .one("SELECT last_value + is_called::int FROM moves", &[])
-                    .await?
-                    .get(0);
-                if count && known != Some(moves) {
-                    let stats = read::counts(session).await?;
-                    let bytes = read::disk_bytes(session).await?;
-                    common.metrics.show(&stats, bytes);
-                    common.room.look(session).await?;
-                }
-                Ok(moves)
-            })
-            .await?;
+            }
+            if tell {
+                session.client.batch_execute("NOTIFY aimis_inbox").await?;
+            }
+            let row = session.one(MOVED, &[]).await?;
+            Ok((row.get(0), row.get(1)))
+        };
+        // A heartbeat as well: so little is answered at once, or the database is silent.
+        let limit = self.common.settings.reach.answer_timeout;
+        let moved: Moved = self.line.run_within(limit, beat).await?;
         self.listens = true;
         self.untold = false;
-        if count {
-            self.counted = Some(timer_now());
-        }
-        if self.moves.replace(moves).is_some_and(|before| before != moves) {
+        // What others changed before this one listened woke nobody here.
+        if self.moved.replace(moved) != Some(moved) {
             self.common.wake();
+            self.counts = true;
+        }
+        let due = self
+            .counted
+            .is_none_or(|at| timer_now().saturating_duration_since(at) >= COUNT_EVERY);
+        if due && self.counts {
+            self.count().await?;
+            self.counted = Some(timer_now());
+            self.counts = false;
         }
         Ok(())
+    }
+
+    /// Shows what is in the inbox by now.
+    async fn count(&mut self) -> Result<(), Fault> {
+        let common = Arc::clone(&self.common);
+        self.line
+            .run(async move |session: &mut Session| {
+                let stats = read::counts(session).await?;
+                let bytes = read::disk_bytes(session).await?;
+                common.metrics.show(&stats, bytes);
+                common.room.look(session).await
+            })
+            .await
     }
 
     fn note(&mut self, looked: &Result<(), Fault>) {
@@ -153,9 +180,12 @@ impl Listener {
         let now = self.common.clock.moment();
         (self.on_contact)(contact, now.since(self.since));
         (self.contact, self.since) = (contact, now);
-        if contact == Contact::There {
+        match looked {
             // Nobody knows what happened meanwhile.
-            self.common.wake();
+            Ok(()) => self.common.wake(),
+            // Whoever waits on another connection need not wait until its own time is up.
+            Err(Fault::Late) => self.silent.send_modify(|count| *count = count.wrapping_add(1)),
+            Err(_) => {}
         }
     }
 }

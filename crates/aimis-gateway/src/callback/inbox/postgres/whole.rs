@@ -41,14 +41,19 @@ impl Whole {
                 .client
                 .batch_execute("SET idle_in_transaction_session_timeout = 0")
                 .await?;
-            session.begin().await?;
             // The connection of whoever has just gone may take a moment to go, too.
-            while !schema::try_lock(&mut session, IN_USE).await? {
+            while !schema::hold(&mut session, IN_USE).await? {
                 if timer_now() > end {
                     return Ok(false);
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
+            // One state of everything, taken when nobody changes it any more: whoever copies and whoever compares read the
+            // same, whatever gets past the lock.
+            session
+                .client
+                .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                .await?;
             Ok::<_, Fault>(true)
         })?;
         if alone {

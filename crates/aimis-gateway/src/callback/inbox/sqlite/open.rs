@@ -16,7 +16,7 @@ use super::room::{PAGE, Room};
 use super::writer::{Store, Writer};
 use super::{Parts, Role, Settings, Sqlite, schema};
 use crate::callback::event::Tags;
-use crate::callback::inbox::keys::{KeyError, KeyId, Keys};
+use crate::callback::inbox::keys::{KeyError, KeyId, Keys, key_missing};
 use crate::disk;
 use crate::secrets::{self, in_full};
 
@@ -94,7 +94,8 @@ pub enum OpenError {
     Key(#[from] KeyError),
     /// Events were sealed with a key that is not there.
     #[error(
-        "the inbox has {rows} events sealed with the key {key}, which none of inbox.key_file and inbox.previous_key_files holds: put it back. If it is lost for good, so are the events: then move the files of inbox.path away, and a new inbox begins"
+        "{}: put it back. If it is lost for good, so are the events: then move the files of inbox.path away, and a new inbox begins",
+        key_missing(*key, *rows)
     )]
     KeyMissing {
         /// The key's id.
@@ -141,7 +142,7 @@ impl Sqlite {
         let lock = prepare_files(&settings, role)?;
         let mut connection = connect(&settings, role)?;
         schema::migrate(&mut connection, role)?;
-        let (ring, tags) = unlock(&mut connection, keys)?;
+        let (ring, tags) = unlock(&mut connection, keys, role, &settings.path)?;
         if role == Role::Gateway {
             recover_within_room(&connection, &parts.clock)?;
         }
@@ -257,22 +258,30 @@ fn connect_to_read(settings: &Settings) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Reads the keys, makes sure that everything can be opened with them, and opens the database's own key.
-fn unlock(connection: &mut Connection, files: &KeyFiles) -> Result<(Ring, Tags), OpenError> {
+/// Reads the keys, makes sure that everything can be opened with them, and opens the database's own key, which a gateway
+/// seals with the current one from now on. A command changes nothing of that: it may have been given other files.
+fn unlock(connection: &mut Connection, files: &KeyFiles, role: Role, path: &Path) -> Result<(Ring, Tags), OpenError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let kept = ring::kept_tag_key(&transaction)?;
+    if kept.is_none() && role == Role::Command {
+        return Err(OpenError::NotThere(in_full(path)));
+    }
     let keys = Keys::read(&files.current, &files.previous, kept.is_none())?;
     if let Some((key, rows)) = ring::missing(&transaction, &keys)? {
         return Err(OpenError::KeyMissing { key, rows });
     }
-    let number = ring::number(&transaction, &keys)?;
+    let number = match role {
+        Role::Gateway => ring::number(&transaction, &keys)?,
+        // Nothing is sealed by a command.
+        Role::Command => 0,
+    };
     let sealed_by = kept.as_ref().map(|kept| kept.by);
     let tag_key = match kept {
         Some(kept) => kept.open(&keys).map_err(|_| OpenError::Damaged)?,
         None => secrets::random_key()?,
     };
     // A retired key is not needed any more once nothing is sealed with it.
-    if sealed_by != Some(keys.current().id()) {
+    if sealed_by != Some(keys.current().id()) && role == Role::Gateway {
         let sealed = ring::seal_tag_key(&tag_key, &keys).map_err(|_| OpenError::Damaged)?;
         ring::keep_tag_key(&transaction, number, &sealed)?;
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::super::entry::Subject;
+use super::super::entry::{Original, Subject};
 use super::super::flight::{Fetched, Question, Worth};
 use super::super::key::CacheKey;
 use super::super::terms::Terms;
@@ -99,7 +99,11 @@ impl Lead {
                 let ended = shared.store.end(&end(keep)).await;
                 if ended.is_ok_and(|ended| ended.kept) {
                     let subject = self.subject.clone();
-                    shared.copies.keep_copy(self.local, self.token, reply, subject, life);
+                    let original = Original {
+                        version: self.token,
+                        asked_at_ms: self.asked_at_ms,
+                    };
+                    shared.copies.keep_copy(self.local, original, reply, subject, life);
                 }
                 ended
             }

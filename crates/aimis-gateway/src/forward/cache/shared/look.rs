@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aimis_core::codes::Rule;
 
-use super::super::entry::{Entry, Subject};
+use super::super::entry::{Entry, Original, Subject};
 use super::super::flight::{Asked, Fetched, Question, failure};
 use super::super::key::{CacheKey, CacheKeys, PatientTags};
 use super::super::status::Passage;
@@ -180,6 +180,9 @@ impl Shared {
                 };
                 (self.store.ask(&asked).await?, None)
             };
+            if answer.seen.damaged {
+                self.metrics.cache.fault(CacheFault::Value).inc();
+            }
             if answer.verdict != Verdict::OtherKey {
                 return Ok(Looked {
                     lookup,
@@ -220,13 +223,21 @@ impl Shared {
     /// The entry that was found, opened, or the copy of it. `None` if it is not what it should be.
     pub(super) fn open(&self, key: CacheKey, looked: &Looked, subject: impl FnOnce() -> Subject) -> Option<Reply> {
         let found = looked.found()?;
+        let original = Original {
+            version: found.version,
+            asked_at_ms: found.asked_at_ms,
+        };
         let copy = looked.copy.as_ref();
         if let Some(copy) = copy.filter(|copy| copy.version() == Some(found.version)) {
-            return Some(copy.reply().clone());
+            // Who changes what stands beside the value could have it serve for longer.
+            let same = copy.is_of(original, life(found));
+            if !same {
+                self.metrics.cache.fault(CacheFault::Value).inc();
+            }
+            return same.then(|| copy.reply().clone());
         }
         let reply = self.unseal(&looked.lookup, &looked.answer.seen)?;
-        self.copies
-            .keep_copy(key, found.version, &reply, subject(), life(found));
+        self.copies.keep_copy(key, original, &reply, subject(), life(found));
         Some(reply)
     }
 
