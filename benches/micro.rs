@@ -39,39 +39,39 @@ struct Piece {
 
 /// A change that needs more says in its commit what it is for; one that needs less lowers the number.
 const PIECES: &[Piece] = &[
-    piece("sign", 0.0, 0.0, |bed| {
+    piece("sign", 0.0, 8_400.0, |bed| {
         let key = bed.tenant.keyring.current();
         Box::new(|| {
             black_box(key.sign(&bed.tenant.app_id, bed.at));
         })
     }),
-    piece("protect: encrypt and write the body", 0.0, 0.0, |bed| {
+    piece("protect: encrypt and write the body", 1.0, 5_400.0, |bed| {
         let key = bed.tenant.keyring.current();
         Box::new(|| drop(black_box(bed.order.protected_body(key.cipher()))))
     }),
-    piece("decode: plain JSON", 0.0, 0.0, |bed| {
+    piece("decode: plain JSON", 2.0, 6_800.0, |bed| {
         bed.decode("application/json; charset=utf-8", bed.plain.clone().into_bytes())
     }),
-    piece("decode: JSON to be repaired", 0.0, 0.0, |bed| {
+    piece("decode: JSON to be repaired", 3.0, 14_200.0, |bed| {
         bed.decode(
             "text/plain",
             bed.plain.replace("\"usage\":2", "\"Usage\":\"2\"").into_bytes(),
         )
     }),
-    piece("decode: GB18030", 0.0, 0.0, |bed| {
+    piece("decode: GB18030", 6.0, 19_400.0, |bed| {
         let text = encoding_rs::GB18030.encode(&bed.plain).0.into_owned();
         bed.decode("application/json; charset=gb18030", text)
     }),
-    piece("decode: a form", 0.0, 0.0, |bed| {
+    piece("decode: a form", 28.0, 43_500.0, |bed| {
         let form = "phoneNum=13800138000&idNum=11010119000101009X&hisId=P0001234&patientName=%E5%BC%A0%E4%B8%89&\
                     hospitalId=H0001&unionId=U0001&studyType=0&dataFlag=1&usage=2&\
                     studyDateBegin=2025-01-01+00%3A00%3A00&studyDateEnd=2025-12-31+23%3A59%3A59";
         bed.decode("application/x-www-form-urlencoded", form.as_bytes().to_vec())
     }),
-    piece("judge: repairs and rules", 0.0, 0.0, |bed| {
+    piece("decode and judge", 2.0, 10_900.0, |bed| {
         Box::new(|| drop(black_box(bed.draft().finish(&bed.tenant.rules))))
     }),
-    piece("identity: both numbers", 0.0, 0.0, |_| {
+    piece("identity: both numbers", 0.0, 970.0, |_| {
         Box::new(|| {
             let today = Some(Date::in_china(Timestamp::from_millis(NOW)));
             black_box(classify_id(
@@ -81,17 +81,17 @@ const PIECES: &[Piece] = &[
             black_box(classify_phone(normalize_phone(black_box("13800138000")).as_str()));
         })
     }),
-    piece("cache key", 0.0, 0.0, |bed| {
+    piece("cache key", 1.0, 19_800.0, |bed| {
         Box::new(|| {
             black_box(bed.snapshot.cache_keys.key(&bed.tenant, &bed.order));
         })
     }),
-    piece("patient's tags", 0.0, 0.0, |bed| {
+    piece("patient's tags", 0.0, 16_100.0, |bed| {
         Box::new(|| {
             black_box(bed.snapshot.cache_keys.patient(&bed.tenant, &bed.order));
         })
     }),
-    piece("envelope of 4 KB", 0.0, 0.0, |_| {
+    piece("envelope of 4 KB", 0.0, 1_150.0, |_| {
         let answer = format!(
             r#"{{"code":0,"message":"success","data":[{{"text":"{}"}}]}}"#,
             "x".repeat(4040)
@@ -100,12 +100,12 @@ const PIECES: &[Piece] = &[
             black_box(Envelope::inspect(black_box(answer.as_bytes())).is_ok());
         })
     }),
-    piece("metrics of a request", 0.0, 0.0, |bed| {
+    piece("metrics of a request", 0.0, 340.0, |bed| {
         let metrics = Metrics::new(&["bench"], &bed.snapshot.apis.names(), &bed.snapshot.codes);
         let exchange = bed.exchange();
         Box::new(move || exchange.count(&metrics))
     }),
-    piece("log line of a request", 0.0, 0.0, |bed| {
+    piece("log line of a request", 0.0, 9_100.0, |bed| {
         let exchange = bed.exchange();
         Box::new(move || bed.log.write(&Event::Request(&exchange)))
     }),
@@ -129,9 +129,9 @@ const fn piece(
 const NOW: u64 = 1_748_707_200_000;
 const WARM: u32 = 50;
 const COUNTED: u32 = 200;
-/// Calls that are timed at once, and how often: the shortest time counts.
-const TIMED: u32 = 2_000;
-const TRIES: usize = 15;
+/// Calls that are timed at once, and how often: the median counts. So few, that the log has room for all lines.
+const TIMED: u32 = 20;
+const TRIES: usize = 51;
 
 /// What the functions work on.
 struct Bed {
@@ -219,7 +219,8 @@ pub(super) fn table() -> bool {
             "| {} | {allocations:.1} | {:.1} | {instructions:.0} | {:.0} | {nanoseconds} ns |",
             piece.name, piece.allocations, piece.instructions
         );
-        fine &= allocations <= piece.allocations && instructions <= piece.instructions;
+        // Another thread may allocate once meanwhile.
+        fine &= allocations < piece.allocations + 0.05 && instructions <= piece.instructions;
     }
     fine
 }
@@ -270,5 +271,7 @@ fn nanoseconds(call: &mut dyn FnMut()) -> u128 {
         (0..TIMED).for_each(|_| call());
         begin.elapsed().as_nanos() / u128::from(TIMED)
     };
-    std::iter::repeat_with(batch).take(TRIES).min().unwrap_or_default()
+    let mut times: Vec<u128> = std::iter::repeat_with(batch).take(TRIES).collect();
+    times.sort_unstable();
+    times[TRIES / 2]
 }
