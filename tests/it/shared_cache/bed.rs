@@ -103,6 +103,13 @@ impl<S> Bed<S> {
         }
     }
 
+    /// Waits until all have noticed that the store is gone: one that has not goes by itself for one more question.
+    pub async fn away(&self) {
+        for gateway in &self.gateways {
+            shows(gateway, "aimis_ratelimit_store_up", 0.0).await;
+        }
+    }
+
     /// Sends the platform's callback about the vectors' patient; true if it is acknowledged.
     pub async fn callback(&self, gateway: usize, study: &str) -> bool {
         self.send(gateway, &Callback::demo().study(study)).await
