@@ -147,7 +147,7 @@ impl Gateway {
             sources,
         } = surroundings;
         let mut prepared = crate::prepare::prepare(config)?;
-        crate::prepare::check_keys(config)?;
+        crate::prepare::check_keys(config, crate::audit::Needed::ToWrite)?;
         let mut bind = |listen: &[ListenAddr], mode, tls| bind(listen, mode, tls, &mut inherited);
         let lan = bind(
             &config.lan.listen,

@@ -31,6 +31,7 @@ use crate::forward::cache::terms::Terms;
 use crate::forward::cors::Cors;
 use crate::forward::decode::body::BodyBounds;
 use crate::keyring::{self, Key, Keyring, Source, Switch};
+use crate::regular_file;
 use crate::secrets::{self, SecretError};
 use crate::sent::Sent;
 use crate::snapshot::{MergeBounds, Snapshot};
@@ -237,14 +238,17 @@ pub fn prepare_after(config: &Config, before: Option<Before<'_>>) -> Result<Prep
 
 /// Makes sure that what the gateway wrote under its own keys can be read with those of `config`: the audit trail, and the
 /// inbox where callbacks are taken. A check and a start ask this; a reload asks what runs. Makes no key and changes nothing.
+/// What a shell hands over can be read once, so it is not read here.
 ///
 /// # Errors
 /// [`PrepareError`] for the first that cannot.
-pub fn check_keys(config: &Config) -> Result<(), PrepareError> {
-    if let Some(audit) = &config.audit {
-        audit::check_keys(audit)?;
+pub fn check_keys(config: &Config, needed: audit::Needed) -> Result<(), PrepareError> {
+    if let Some(audit) = &config.audit
+        && !regular_file::is_own_descriptor(&audit.key_file)
+    {
+        audit::check_keys(audit, needed)?;
     }
-    if config.callback.is_some() {
+    if config.callback.is_some() && !regular_file::is_own_descriptor(&config.inbox.key_file) {
         inbox::check_keys(&config.inbox)?;
     }
     Ok(())

@@ -63,7 +63,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Whether the path names a descriptor that this process was started with.
-fn is_own_descriptor(path: &Path) -> bool {
+pub(crate) fn is_own_descriptor(path: &Path) -> bool {
     path == Path::new("/dev/stdin") || path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd")
 }
 

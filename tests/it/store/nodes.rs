@@ -4,7 +4,7 @@ use aimis_simulator::Account;
 
 use super::cluster::Cluster;
 use super::fleet::{is_local, place, platform, sharing, shown};
-use super::servers::Engine;
+use super::servers::{Engine, Server};
 use crate::support::client::{PATIENCE, post};
 use crate::support::gateway::{Gateway, studies_query_with};
 
@@ -23,9 +23,20 @@ async fn ask(gateway: &Gateway, number: usize) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_gone_concerns_its_own_tenants_only() {
+    concerns_its_own_only(Server::down, Server::up).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_hangs_concerns_its_own_tenants_only() {
+    concerns_its_own_only(|node| node.hangs(), |node| node.goes_on()).await;
+}
+
+async fn concerns_its_own_only(goes: fn(&mut Server), comes: fn(&mut Server)) {
     let platform = platform().await;
     let mut cluster = tokio::task::block_in_place(|| Cluster::start(Engine::Redis7));
-    let mut settings = sharing(&platform, &cluster.urls()).with("store", "cluster = true");
+    let mut settings = sharing(&platform, &cluster.urls())
+        .with("store", "cluster = true")
+        .instead("store", "timeout_ms = 200");
     for (number, (name, node)) in TENANTS.into_iter().enumerate() {
         assert_eq!(cluster.node_of(name), node, "{name}");
         if number > 0 {
@@ -48,7 +59,7 @@ async fn a_node_that_is_gone_concerns_its_own_tenants_only() {
         assert!(!ask(&gateway, number).await, "{number}");
     }
 
-    cluster.node(0).down();
+    goes(cluster.node(0));
 
     let noticed = async { while !ask(&gateway, 0).await {} };
     tokio::time::timeout(PATIENCE, noticed).await.expect("it is noticed");
@@ -75,7 +86,7 @@ async fn a_node_that_is_gone_concerns_its_own_tenants_only() {
     tokio::time::timeout(PATIENCE, others).await.expect("it goes on");
     assert_eq!(gateway.metric("aimis_ratelimit_store_up").await, Some(1.0));
 
-    tokio::task::block_in_place(|| cluster.node(0).up());
+    tokio::task::block_in_place(|| comes(cluster.node(0)));
     let back = async { while ask(&gateway, 0).await {} };
     tokio::time::timeout(PATIENCE, back).await.expect("it shares again");
 }

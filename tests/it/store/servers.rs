@@ -134,6 +134,16 @@ impl Server {
         self.process.take().expect("it runs").killed();
     }
 
+    /// It is there, and does nothing any more.
+    pub fn hangs(&self) {
+        self.process.as_ref().expect("it runs").signal("STOP");
+    }
+
+    /// It goes on.
+    pub fn goes_on(&self) {
+        self.process.as_ref().expect("it runs").signal("CONT");
+    }
+
     /// As `store.redis_url` has it.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)

@@ -11,6 +11,7 @@ use aimis_core::sign::Timestamp;
 use super::chain::{self, Seal};
 use super::keys::{KeyId, Keys};
 use super::line::{self, Stated};
+use crate::regular_file;
 
 /// The longest line; a longer one is none of ours.
 pub(super) const MAX_LINE: usize = 8 * 1024;
@@ -184,7 +185,7 @@ pub(super) enum Piece<'p> {
 impl Lines {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
-            reader: BufReader::with_capacity(256 * 1024, File::open(path)?),
+            reader: BufReader::with_capacity(256 * 1024, regular_file::open(path)?),
             line: Vec::with_capacity(1024),
             read: 0,
         })

@@ -66,7 +66,7 @@ pub use files::{Trail, moment};
 pub use keys::{KeyError, KeyId, Keys};
 pub use lane::{Auditor, Unwritable};
 pub use line::Stated;
-pub use needed::check_keys;
+pub use needed::{Needed, check_keys};
 pub use open::{Anomaly, OpenError};
 pub use record::{Kind, Record};
 pub use rekey::{KeyRing, RekeyError};

@@ -24,6 +24,7 @@ use super::journal::{Bounds, Journal, writable};
 use super::keys::{Key, KeyId, Keys};
 use super::line::{self, Stated};
 use crate::disk;
+use crate::regular_file;
 
 /// Why a trail cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +32,11 @@ pub enum OpenError {
     /// Another process writes it.
     #[error("audit.path: {} is written by another process; each gateway needs a directory of its own", .0.display())]
     Locked(PathBuf),
-    /// The key that the last file was written under is not at hand.
-    #[error("audit.path: {}: {reason}; name its file in audit.previous_key_files", path.display())]
+    /// The key that a file was written under is not at hand.
+    #[error(
+        "audit.path: {}: {reason}; name its file in audit.previous_key_files. If it is lost for good, move this file to where it is kept: what is in it can be read, and not be verified any more",
+        path.display()
+    )]
     UnknownKey {
         /// The file.
         path: PathBuf,
@@ -237,7 +241,7 @@ fn end_of(name: &Name, path: &Path, trail: Trail, keys: &Keys) -> Result<Option<
             reason: unknown.to_string(),
         });
     }
-    let file = File::open(path).map_err(failed)?;
+    let file = regular_file::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     // Room for several of the longest lines, and so for the last whole one and the one before.
     let from = length.saturating_sub(8 * MAX_LINE as u64);

@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
-use super::files::Trail;
+use super::files::{Trail, list};
 use super::find::{Query, find};
 use super::head;
+use super::needed;
 use super::open::Anomaly;
 use super::testing::{Bed, NOW, later, look_up, look_ups, phone};
 use super::verify::{Expected, Problem};
@@ -260,6 +261,18 @@ fn a_trail_under_another_key_is_not_taken_for_ours() {
         assert_eq!(searched.unwrap().skipped, []);
     }
     assert_eq!(found, 2, "one of each key");
+
+    // To verify all needs both keys, to go on writing that of the last file.
+    bed.keys = vec![2];
+    let (directory, keys) = (bed.directory.path(), bed.keys());
+    let last = list(Trail::Gateway, directory).unwrap().into_iter().last();
+    assert!(needed::unknown(directory, &keys).unwrap().is_some());
+    assert!(
+        needed::unknown_of(Trail::Gateway, last, directory, &keys)
+            .unwrap()
+            .is_none()
+    );
+    assert!(bed.try_open(later(7)).is_ok());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::output::{self, Failure};
 use super::sources::ConfigArguments;
+use crate::audit;
 use crate::config::{self, Client, Config};
 use crate::prepare;
 use crate::token_end;
@@ -185,7 +186,7 @@ fn examine(arguments: &Arguments) -> Result<Found, Failure> {
     let loaded = arguments.source.load()?;
     let config: &Config = &loaded.config;
     let prepared = prepare::prepare(config)?;
-    prepare::check_keys(config)?;
+    prepare::check_keys(config, audit::Needed::ToVerify)?;
     let tenants = prepared
         .snapshot
         .tenants

@@ -1,4 +1,4 @@
-//! The form without a file: four variables that make one tenant, called `default`.
+//! The form without a file: a few variables that make one tenant, called `default`.
 
 use super::environment::PREFIX;
 use super::origin::Origin;
@@ -6,16 +6,17 @@ use super::problem::Problem;
 use super::tree::{Node, Value};
 
 /// Name of the variable and key of the tenant that it sets.
-const KEYS: [(&str, &str); 5] = [
+const KEYS: [(&str, &str); 6] = [
     ("AIMIS_APP_ID", "app_id"),
     ("AIMIS_TOKEN_FILE", "token_file"),
     ("AIMIS_TOKEN", "token"),
+    ("AIMIS_TOKEN_NOT_AFTER", "token_not_after"),
     ("AIMIS_HOSPITAL_ID", "hospital_id"),
     ("AIMIS_UNION_ID", "union_id"),
 ];
 
 /// The variables of this form.
-pub(super) const NAMES: [&str; 5] = [KEYS[0].0, KEYS[1].0, KEYS[2].0, KEYS[3].0, KEYS[4].0];
+pub(super) const NAMES: [&str; 6] = [KEYS[0].0, KEYS[1].0, KEYS[2].0, KEYS[3].0, KEYS[4].0, KEYS[5].0];
 
 /// Whether the variable's value is the token itself.
 pub(super) fn is_secret(name: &str) -> bool {

@@ -57,7 +57,7 @@ fn files(config: &Config) -> Result<WayOut, PrepareError> {
     prepare::tag_key(config)?;
     prepare::lan_tls(&config.lan)?;
     if let Some(audit) = &config.audit {
-        audit::check_keys(audit)?;
+        audit::check_keys(audit, audit::Needed::ToVerify)?;
     }
     Ok(out)
 }

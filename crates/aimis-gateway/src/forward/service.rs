@@ -190,17 +190,17 @@ impl RoadService {
         }
     }
 
-    /// The user that a request names, where there is a record to name him in. The same one twice is one.
+    /// The user that a request names, where there is a record to name him in. The same one twice is one, an empty one none.
     fn operator(&self, headers: &HeaderMap) -> Result<Option<Operator>, Rejection> {
         let (Some(auditor), Some(name)) = (&self.auditor, &self.operator_header) else {
             return Ok(None);
         };
-        let mut values = headers.get_all(name).iter();
-        let Some(first) = values.next() else { return Ok(None) };
-        if values.any(|other| other != first) {
+        let mut named = headers.get_all(name).iter().filter_map(|value| auditor.operator(value));
+        let first = named.next();
+        if named.any(|other| Some(other) != first) {
             return Err(Rejection::OperatorUnclear);
         }
-        Ok(auditor.operator(first))
+        Ok(first)
     }
 
     /// What happens to a request of a HIS that fetches its events.

@@ -13,6 +13,9 @@ use redis::{
 use super::prepare::Access;
 use crate::config::{HostPort, RedisUrl};
 
+/// Parts of the time for connecting that one node of a cluster may take.
+const SHARES: u32 = 4;
+
 /// Where the store is, and how it is entered.
 pub(crate) struct Target {
     pub(super) urls: Vec<RedisUrl>,
@@ -21,7 +24,6 @@ pub(crate) struct Target {
     pub(super) sentinels: Access,
     pub(super) tls: Option<TlsCertificates>,
     pub(super) connect_timeout: Duration,
-    pub(super) timeout: Duration,
 }
 
 /// What the servers of a [`Target`] are.
@@ -168,9 +170,12 @@ impl Target {
     async fn cluster(&self) -> RedisResult<Connection> {
         let nodes = self.urls.iter().map(|url| info(url, &self.access));
         let nodes = nodes.collect::<RedisResult<Vec<_>>>()?;
+        // A node that hangs must not take all of the time in which the others are connected. And whoever waits keeps the time of
+        // a call: the driver would take a node that is late for a connection that is lost.
+        let share = self.connect_timeout / SHARES;
         let mut builder = ClusterClient::builder(nodes)
-            .connection_timeout(self.connect_timeout)
-            .response_timeout(self.timeout)
+            .connection_timeout(share)
+            .response_timeout(self.connect_timeout)
             .retries(3)
             .min_retry_wait(1)
             .max_retry_wait(10);

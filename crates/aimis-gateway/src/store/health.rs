@@ -107,12 +107,13 @@ impl Health {
 
     /// It is not there, as far as can be told.
     pub(super) fn away(&self, fault: Fault) {
+        // Under the lock of what was said, so that gauge and log end with what is.
+        let mut told = self.told();
         let was_up = self.up.swap(false, Ordering::AcqRel);
         if was_up {
             self.renew();
             self.lost.notify_one();
         }
-        let mut told = self.told();
         if was_up || told.up.is_none() {
             self.metrics.up.set(0.0);
             told.untold = Some(fault);
@@ -127,11 +128,11 @@ impl Health {
         self.replicas.store(replicas, Ordering::Relaxed);
         self.metrics.replicas.set(i64::from(replicas));
         self.failures.store(0, Ordering::Relaxed);
+        let mut told = self.told();
         if self.up.swap(true, Ordering::AcqRel) {
             return;
         }
         self.metrics.up.set(1.0);
-        let mut told = self.told();
         if told.untold.take().is_some() {
             told.left_out += 1;
         }

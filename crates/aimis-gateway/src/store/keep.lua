@@ -20,7 +20,7 @@ if table.concat(generations) ~= ARGV[3] then return 0 end
 if ARGV[4] == 'leave' then return 1 end
 -- Whoever was asked later knows better.
 local made = redis.call('HMGET', KEYS[2], 'g', 't')
-if made[1] == ARGV[3] and tonumber(made[2]) > tonumber(ARGV[6]) then return 1 end
+if made[1] == ARGV[3] and (tonumber(made[2]) or 0) > tonumber(ARGV[6]) then return 1 end
 redis.call('DEL', KEYS[2])
 if ARGV[4] == 'forget' then return 1 end
 local clock = redis.call('TIME')

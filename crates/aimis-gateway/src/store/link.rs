@@ -125,6 +125,15 @@ impl Link {
             || error.kind() == ErrorKind::Io
             || fault.is_of_the_connection();
         let mut state = self.lock();
+        // In a cluster that is one node's, which the driver connects anew; the others are not to wait for it.
+        let of_a_node = matches!(
+            &*state,
+            State::Open {
+                connection: Connection::Cluster(_),
+                ..
+            }
+        );
+        let lost = if of_a_node { fault.is_of_the_connection() } else { lost };
         if lost && matches!(&*state, State::Open { epoch: of, .. } if *of == epoch) {
             *state = State::Idle(fault);
         }

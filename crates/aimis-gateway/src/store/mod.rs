@@ -195,10 +195,11 @@ impl Store {
             return Err(self.fell_back(StoreFallback::Away));
         }
         let mut epoch = self.health.epoch();
+        let mut connected = false;
         let link = Link::of(self);
         let calling = async {
             let (connection, of) = link.get(self).await.map_err(|no| (no.0, None))?;
-            epoch = of;
+            (epoch, connected) = (of, true);
             call(connection).await.map_err(|error| (Fault::of(&error), Some(error)))
         };
         let result = tokio::time::timeout(self.timeout, calling).await;
@@ -223,8 +224,9 @@ impl Store {
         self.health.metrics.fault(fault).inc();
         match slots {
             // Whether the store as a whole is there, the keeper finds out.
-            Some((slots, slot)) => slots.bad(slot, self.clock.moment(), self.pause()),
-            None => self.health.bad(epoch, fault),
+            Some((slots, slot)) if connected => slots.bad(slot, self.clock.moment(), self.pause()),
+            // No connection is nobody's slot.
+            _ => self.health.bad(epoch, fault),
         }
         Err(self.fell_back(why))
     }

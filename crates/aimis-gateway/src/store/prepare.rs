@@ -105,7 +105,6 @@ impl Target {
             urls: settings.redis_url.clone(),
             kind,
             connect_timeout: settings.connect_timeout,
-            timeout: settings.timeout,
         })
     }
 }

@@ -66,10 +66,7 @@ pub(super) struct Arrival {
 
 /// Takes what has gathered while the commit before was under way.
 pub(super) async fn serve(mut line: Line, mut arrivals: mpsc::Receiver<Arrival>, common: &Common) {
-    let mut desk = Desk {
-        common,
-        tenants: HashMap::new(),
-    };
+    let mut desk = Desk { common };
     let mut batch = Vec::with_capacity(common.settings.batch);
     while arrivals.recv_many(&mut batch, common.settings.batch).await > 0 {
         batch.retain(|arrival| !arrival.reply.is_closed());
@@ -81,8 +78,6 @@ pub(super) async fn serve(mut line: Line, mut arrivals: mpsc::Receiver<Arrival>,
 
 struct Desk<'a> {
     common: &'a Common,
-    /// Numbers of tenants, which never change.
-    tenants: HashMap<String, i32>,
 }
 
 impl Desk<'_> {
@@ -99,7 +94,7 @@ impl Desk<'_> {
                 answer(batch, answers);
             }
             Err(fault) if fault.database().is_some() && batch.len() > 1 => {
-                for arrival in batch.drain(..) {
+                for arrival in batch.drain(..).filter(|arrival| !arrival.reply.is_closed()) {
                     let one = [&arrival.sealed];
                     let stored = line
                         .run(async |session: &mut Session| self.store(session, &one).await)
@@ -322,7 +317,7 @@ impl Desk<'_> {
             rows.id.push(sealed.id.as_bytes());
             rows.key.push(sealed.key);
             rows.tenant
-                .push(*self.tenants.get(event.tenant.as_str()).ok_or(Fault::Row)?);
+                .push(*session.tenants.get(event.tenant.as_str()).ok_or(Fault::Row)?);
             rows.study.push(event.study.as_bytes());
             rows.identity.push(event.identity.as_bytes());
             rows.body.push(event.body.as_bytes());
@@ -369,12 +364,12 @@ impl Desk<'_> {
     }
 
     /// Tenants get their numbers before the transaction, so that no lock is held on them.
-    async fn know_tenants(&mut self, session: &mut Session, sealed: &[&Sealed]) -> Result<(), Fault> {
+    async fn know_tenants(&self, session: &mut Session, sealed: &[&Sealed]) -> Result<(), Fault> {
         for sealed in sealed {
             let name = sealed.event.tenant.as_str();
-            if !self.tenants.contains_key(name) {
+            if !session.tenants.contains_key(name) {
                 let number = tenant_number(session, name).await?;
-                self.tenants.insert(name.to_owned(), number);
+                session.tenants.insert(name.to_owned(), number);
             }
         }
         Ok(())

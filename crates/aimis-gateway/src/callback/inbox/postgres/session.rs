@@ -232,6 +232,7 @@ impl Connector {
             client.batch_execute(&settings).await?;
             Ok(Session {
                 client,
+                tenants: HashMap::new(),
                 statements: HashMap::new(),
                 warnings,
             })
@@ -313,6 +314,8 @@ where
 /// A connection in use.
 pub(super) struct Session {
     pub(super) client: Client,
+    /// Numbers of tenants, as this connection's database has them: another may be one that lost some, or a backup.
+    pub(super) tenants: HashMap<String, i32>,
     statements: HashMap<&'static str, Statement>,
     warnings: Arc<AtomicU64>,
 }

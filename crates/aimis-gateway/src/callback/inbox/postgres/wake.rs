@@ -55,6 +55,8 @@ pub(super) struct Listener {
     /// Whether others are still to be told of what this gateway changed.
     untold: bool,
     moved: Option<Moved>,
+    /// That is to be asked, which takes the longer the more changed lately.
+    asks_moved: bool,
     /// There is something new to be counted.
     counts: bool,
     contact: Contact,
@@ -82,6 +84,7 @@ impl Listener {
             listens: false,
             untold: false,
             moved: None,
+            asks_moved: true,
             counts: true,
             contact: Contact::There,
             since,
@@ -101,12 +104,16 @@ impl Listener {
             };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                Ok(()) = self.notified.changed() => self.common.wake(),
+                Ok(()) = self.notified.changed() => {
+                    self.counts = true;
+                    self.common.wake();
+                }
                 Ok(()) = self.done.changed() => {
                     self.untold = true;
+                    self.counts = true;
                     tokio::time::sleep(GATHER).await;
                 }
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause) => self.asks_moved = true,
             }
         }
     }
@@ -118,6 +125,7 @@ impl Listener {
         let listens = self.listens;
         self.done.borrow_and_update();
         let tell = self.untold;
+        let asks_moved = self.asks_moved || !listens;
         let beat = async move |session: &mut Session| {
             if !listens {
                 session.client.batch_execute("LISTEN aimis_inbox").await?;
@@ -128,18 +136,25 @@ impl Listener {
             if tell {
                 session.client.batch_execute("NOTIFY aimis_inbox").await?;
             }
+            if !asks_moved {
+                session.one("SELECT 1", &[]).await?;
+                return Ok(None);
+            }
             let row = session.one(MOVED, &[]).await?;
-            Ok((row.get(0), row.get(1)))
+            Ok(Some((row.get(0), row.get(1))))
         };
         // A heartbeat as well: so little is answered at once, or the database is silent.
         let limit = self.common.settings.reach.answer_timeout;
-        let moved: Moved = self.line.run_within(limit, beat).await?;
+        let moved: Option<Moved> = self.line.run_within(limit, beat).await?;
         self.listens = true;
         self.untold = false;
-        // What others changed before this one listened woke nobody here.
-        if self.moved.replace(moved) != Some(moved) {
-            self.common.wake();
-            self.counts = true;
+        if let Some(moved) = moved {
+            self.asks_moved = false;
+            // What others changed before this one listened woke nobody here.
+            if self.moved.replace(moved) != Some(moved) {
+                self.common.wake();
+                self.counts = true;
+            }
         }
         let due = self
             .counted

@@ -180,9 +180,7 @@ impl Shared {
                 };
                 (self.store.ask(&asked).await?, None)
             };
-            if answer.seen.damaged {
-                self.metrics.cache.fault(CacheFault::Value).inc();
-            }
+            self.count_damage(&answer);
             if answer.verdict != Verdict::OtherKey {
                 return Ok(Looked {
                     lookup,
@@ -195,6 +193,13 @@ impl Shared {
             self.go_by(tenant, &answer.seen.other_key).await?;
         }
         Err(NotLooked::Away(None))
+    }
+
+    /// Somebody else wrote what stands beside a value.
+    fn count_damage(&self, answer: &Answer) {
+        if answer.seen.damaged {
+            self.metrics.cache.fault(CacheFault::Value).inc();
+        }
     }
 
     /// Past the limits, with a look-up.
@@ -304,6 +309,7 @@ impl Shared {
             }),
         };
         let answer = self.store.ask(&asked).await.ok()?;
+        self.count_damage(&answer);
         if !matches!(answer.verdict, Verdict::Hit { .. }) {
             return None;
         }
