@@ -19,8 +19,8 @@ pub(super) struct Line {
     again_at: Option<tokio::time::Instant>,
     pause: Duration,
     notified: watch::Sender<u64>,
-    /// Counts up when the listener finds that the database is silent.
-    silent: watch::Receiver<u64>,
+    /// Whether the listener finds that the database is silent.
+    silent: watch::Receiver<bool>,
 }
 
 /// The first pause between attempts.
@@ -31,7 +31,7 @@ impl Line {
         connector: Connector,
         usage: Use,
         notified: watch::Sender<u64>,
-        silent: watch::Receiver<u64>,
+        silent: watch::Receiver<bool>,
     ) -> Self {
         Self {
             connector,
@@ -88,11 +88,14 @@ impl Line {
         work: impl AsyncFnOnce(&mut Session) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let mut silent = self.silent.clone();
-        silent.borrow_and_update();
+        if *silent.borrow_and_update() {
+            self.session = None;
+            return Err(Fault::Late);
+        }
         let running = self.run_within(self.connector.limit(self.usage), work);
         let done = tokio::select! {
             done = running => Some(done),
-            Ok(()) = silent.changed() => None,
+            Ok(_) = silent.wait_for(|silent| *silent) => None,
         };
         done.unwrap_or_else(|| {
             self.session = None;

@@ -351,7 +351,7 @@ async fn run(
         done: watch::channel(0).0,
     });
     let (notified, notifications) = watch::channel(0);
-    let (silent, heard) = watch::channel(0);
+    let (silent, heard) = watch::channel(false);
     let line = |usage| Line::new(connector.clone(), usage, notified.clone(), heard.clone());
     let (arrivals, arrived) = mpsc::channel(common.settings.queue);
     let (endings, ended) = mpsc::channel(common.settings.queue);

@@ -47,7 +47,7 @@ pub(super) struct Listener {
     /// What the database told by itself.
     notified: watch::Receiver<u64>,
     /// Tells the other connections that the database is silent.
-    silent: watch::Sender<u64>,
+    silent: watch::Sender<bool>,
     /// What this gateway changed.
     done: watch::Receiver<u64>,
     /// Whether the connection listens by now.
@@ -70,7 +70,7 @@ impl Listener {
         common: Arc<Common>,
         line: Line,
         notified: watch::Receiver<u64>,
-        silent: watch::Sender<u64>,
+        silent: watch::Sender<bool>,
         on_contact: OnContact,
     ) -> Self {
         let done = common.done.subscribe();
@@ -146,6 +146,7 @@ impl Listener {
         // A heartbeat as well: so little is answered at once, or the database is silent.
         let limit = self.common.settings.reach.answer_timeout;
         let moved: Option<Moved> = self.line.run_within(limit, beat).await?;
+        self.silent.send_replace(false);
         self.listens = true;
         self.untold = false;
         if let Some(moved) = moved {
@@ -185,6 +186,10 @@ impl Listener {
             Ok(()) => Contact::There,
             Err(fault) => Contact::Lost(fault.word()),
         };
+        if matches!(looked, Err(Fault::Late)) {
+            // Whoever waits on another connection need not wait until its own time is up, and nobody begins.
+            self.silent.send_replace(true);
+        }
         let same = matches!(
             (contact, self.contact),
             (Contact::There, Contact::There) | (Contact::Lost(_), Contact::Lost(_))
@@ -195,12 +200,9 @@ impl Listener {
         let now = self.common.clock.moment();
         (self.on_contact)(contact, now.since(self.since));
         (self.contact, self.since) = (contact, now);
-        match looked {
+        if looked.is_ok() {
             // Nobody knows what happened meanwhile.
-            Ok(()) => self.common.wake(),
-            // Whoever waits on another connection need not wait until its own time is up.
-            Err(Fault::Late) => self.silent.send_modify(|count| *count = count.wrapping_add(1)),
-            Err(_) => {}
+            self.common.wake();
         }
     }
 }
