@@ -11,6 +11,7 @@
 //! | `full` | a disk that is full |
 //! | `database` | several gateways on one database: killed, cut off, the database restarted and failing over |
 //! | `hung` | a database that hangs: noticed, refused, and left within the bounds that are configured |
+//! | `standby` | a synchronous standby that is away: what is given up leaves nothing at the server |
 //! | `wire` | the way to a database, which can be cut |
 //! | `chance` | the seed, which is printed, and the number of rounds |
 //!
@@ -40,6 +41,7 @@ mod hung;
 mod ledger;
 mod power;
 mod senders;
+mod standby;
 mod syncs;
 mod wire;
 

@@ -89,7 +89,7 @@ impl Line {
     ) -> Result<T, Fault> {
         let mut silent = self.silent.clone();
         if *silent.borrow_and_update() {
-            self.session = None;
+            self.give_up();
             return Err(Fault::Late);
         }
         let running = self.run_within(self.connector.limit(self.usage), work);
@@ -98,9 +98,16 @@ impl Line {
             Ok(_) = silent.wait_for(|silent| *silent) => None,
         };
         done.unwrap_or_else(|| {
-            self.session = None;
+            self.give_up();
             Err(Fault::Late)
         })
+    }
+
+    /// Makes no further use of the connection.
+    fn give_up(&mut self) {
+        if let Some(session) = self.session.take() {
+            tokio::spawn(self.connector.cancel(session));
+        }
     }
 
     /// The same within `limit`, whatever the listener hears.
@@ -116,12 +123,12 @@ impl Line {
                 let sound = fault.database().is_some()
                     && matches!(tokio::time::timeout(limit, session.undo()).await, Ok(Ok(())));
                 if !sound {
-                    self.session = None;
+                    self.give_up();
                 }
                 Err(fault)
             }
             Err(_) => {
-                self.session = None;
+                self.give_up();
                 Err(Fault::Late)
             }
         }

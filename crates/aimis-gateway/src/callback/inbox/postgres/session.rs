@@ -241,6 +241,30 @@ impl Connector {
             .await
             .map_err(|_| Fault::Late)?
     }
+
+    /// Ends what a connection is in the middle of, and then the connection.
+    ///
+    /// The database would not notice that nobody waits any more: a commit that waits for a standby keeps its place, and its
+    /// locks, for as long as the standby is away. A commit that is cancelled there is in force though the standby does
+    /// not have it. That is no acknowledgement: whoever sends the same again is answered behind a record of their own, which
+    /// the standby has only after this one.
+    pub(super) fn cancel(&self, session: Session) -> impl Future<Output = ()> + Send + 'static {
+        let (tls, limit) = (self.tls.clone(), self.reach.connect_timeout);
+        async move {
+            let token = session.client.cancel_token();
+            if !session.client.is_closed() {
+                let cancelled = async {
+                    match tls {
+                        Some(tls) => token.cancel_query(tls).await,
+                        None => token.cancel_query(NoTls).await,
+                    }
+                };
+                // A database that does not answer this either ends what it does when it finds the connection gone.
+                let _ = tokio::time::timeout(limit, cancelled).await;
+            }
+            drop(session);
+        }
+    }
 }
 
 /// Where our tables are.
@@ -357,7 +381,7 @@ impl Session {
     ///
     /// A statement time-out that strikes while a commit waits for a standby would make the database answer that it
     /// has committed, with a warning that the standby may not have it. So there is none for the commit (whoever
-    /// waits for us gives up on their own), and a commit with a warning counts for nothing.
+    /// waits for us gives up on their own, see [`Connector::cancel`]), and a commit with a warning counts for nothing.
     pub(super) async fn commit(&mut self) -> Result<(), Fault> {
         let before = self.warnings.load(Ordering::Acquire);
         self.client.batch_execute("SET LOCAL statement_timeout = 0").await?;
