@@ -19,6 +19,13 @@ use crate::clock::Moment;
 /// Room made at once for an answer whose announced length is larger: a wrong announcement costs no more.
 const FIRST_RESERVE: usize = 256 * 1024;
 
+/// Types of answers that need no memory of their own.
+const USUAL_TYPES: [&str; 3] = [
+    "application/json",
+    "application/json;charset=UTF-8",
+    "application/json; charset=utf-8",
+];
+
 /// An answer of the platform. Cheap to clone: the body is shared.
 #[derive(Clone)]
 pub struct Reply {
@@ -116,7 +123,10 @@ impl Reply {
     /// The same with its body in another buffer, and nothing that holds on to the one it came in: hyper's headers are
     /// slices of what was read, with whatever stood beside them.
     pub(crate) fn with_body(&self, body: Bytes) -> Self {
-        let own = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).expect("it was one");
+        let own = |value: &HeaderValue| match USUAL_TYPES.iter().find(|usual| value == *usual) {
+            Some(usual) => HeaderValue::from_static(usual),
+            None => HeaderValue::from_bytes(value.as_bytes()).expect("it was one"),
+        };
         Self {
             body,
             content_type: self.content_type.as_ref().map(own),

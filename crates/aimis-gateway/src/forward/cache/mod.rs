@@ -7,7 +7,7 @@
 //! | [`terms`] | how long an answer may serve, and what for |
 //! | [`entry`] | a kept answer |
 //! | `buffers` | what its body lies in |
-//! | `store` | kept answers in moka, and what it takes to be rid of one at once |
+//! | `store` | kept answers, and which of them goes when room is short |
 //! | `patients` | which entries are about a patient |
 //! | `shard` | kept answers, flights and the index of patients, under one lock |
 //! | [`flight`] | a question on its way, and everybody who waits for it |
@@ -16,8 +16,8 @@
 //!
 //! All workers share one [`Cache`]. It stands behind authorisation, so an answer reaches only who may ask the
 //! question, and its keys hold the tenant, so it never reaches another hospital's (P6). What is kept lies in memory
-//! only, or sealed where replicas share it. A body is wiped when its last reference goes, which is at once when its entry leaves and nobody sends it:
-//! moka, which collects later, only has it in a box that is emptied then. docs/operations.md says how far that reaches.
+//! only, or sealed where replicas share it. A body is wiped when its last reference goes, which is at once when its entry
+//! leaves and nobody sends it. docs/operations.md says how far that reaches.
 
 mod buffers;
 pub mod directives;
@@ -258,7 +258,6 @@ impl Cache {
             });
             let before = shard.size();
             let done = act(&mut shard, &mut removed);
-            shard.settle(&mut removed);
             (done, before, shard.size())
         };
         self.metrics.cache.changed(before, after);

@@ -133,7 +133,7 @@ impl Shard {
         removed: &mut Removed,
     ) -> Entered {
         let mut forward = if terms.enabled { Forward::Miss } else { Forward::Bypass };
-        let kept = terms.enabled.then(|| self.kept.get(&key));
+        let kept = terms.enabled.then(|| self.kept.get(&key).cloned());
         let is_first = matches!(kept, Some(None));
         if let Some(entry) = kept.flatten() {
             match entry.freshness(now) {
@@ -209,7 +209,7 @@ impl Shard {
                 if !is_first {
                     self.remove(&key, Eviction::Replaced, removed);
                 }
-                self.insert(key, entry);
+                self.insert(key, entry, removed);
                 true
             }
             Verdict::Forget => {
@@ -223,21 +223,24 @@ impl Shard {
     /// The entry of `key`, if it may serve where the platform fails.
     pub(super) fn stale(&self, key: CacheKey, now: Moment) -> Option<Arc<Entry>> {
         let entry = self.kept.get(&key)?;
-        (entry.freshness(now) != Freshness::Dead).then_some(entry)
+        (entry.freshness(now) != Freshness::Dead).then(|| Arc::clone(entry))
     }
 
     /// The entry of `key`, whatever it may serve for.
     pub(super) fn copy(&self, key: CacheKey) -> Option<Arc<Entry>> {
-        self.kept.get(&key)
+        self.kept.get(&key).cloned()
     }
 
     /// Keeps a copy in place of the one there may be.
     pub(super) fn keep_copy(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) {
         self.remove(&key, Eviction::Replaced, removed);
-        self.insert(key, entry);
+        self.insert(key, entry, removed);
     }
 
-    fn insert(&mut self, key: CacheKey, entry: Arc<Entry>) {
+    fn insert(&mut self, key: CacheKey, entry: Arc<Entry>, removed: &mut Removed) {
+        while let Some((old, left)) = self.kept.evict(entry.cost()) {
+            self.forget(old, Eviction::Size, left, removed);
+        }
         self.patients.add(entry.subject().patient, key);
         self.ends.insert((entry.end(), key));
         self.kept.insert(key, entry);
@@ -253,16 +256,6 @@ impl Shard {
         self.patients.remove(entry.subject().patient, &key);
         self.ends.remove(&(entry.end(), key));
         removed.push((why, entry));
-    }
-
-    /// Ends every change: makes room where there is too little now.
-    pub(super) fn settle(&mut self, removed: &mut Removed) {
-        if self.kept.is_due() {
-            self.kept.tidy();
-        }
-        for (key, entry) in self.kept.evicted() {
-            self.forget(key, Eviction::Size, entry, removed);
-        }
     }
 
     /// Drops a patient's entries and takes the flights about them off the table.
@@ -281,13 +274,12 @@ impl Shard {
         }
     }
 
-    /// Drops what nothing can be served from any more, and lets moka do what it put off.
+    /// Drops what nothing can be served from any more.
     pub(super) fn sweep(&mut self, now: Moment, removed: &mut Removed) {
         while let Some((_, key)) = self.ends.first().copied().filter(|(end, _)| *end <= now) {
             self.ends.pop_first();
             self.remove(&key, Eviction::Expired, removed);
         }
-        self.kept.tidy();
     }
 
     fn next_number(&mut self) -> u64 {

@@ -109,7 +109,7 @@ impl Shared {
         Ok(Arc::new(Self {
             store,
             files,
-            tenants: TenantKeys::default(),
+            tenants: TenantKeys::new(),
             copies: part(room.all - room.all / FALLBACK_PART),
             fallback: part(room.all / FALLBACK_PART),
             fell_back: AtomicBool::new(false),

@@ -1,30 +1,31 @@
 //! The data keys in use: fetched from the store when the store says that another is in use than we know.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use moka::sync::Cache;
 
 use super::Shared;
 use super::keys::{NotUnwrapped, TenantKey};
 use crate::store::Away;
 use crate::telemetry::labels::CacheFault;
 
-/// The data key of each tenant, as far as it was needed.
-#[derive(Default)]
-pub(super) struct TenantKeys(Mutex<HashMap<String, Arc<TenantKey>>>);
+/// The data key of each tenant, as far as it was needed. Every question of every worker looks at one, and hardly any
+/// changes one, so nobody waits for anybody to look. There are no more than tenants.
+pub(super) struct TenantKeys(Cache<String, Arc<TenantKey>>);
 
 impl TenantKeys {
+    pub(super) fn new() -> Self {
+        Self(Cache::builder().build())
+    }
+
     pub(super) fn get(&self, tenant: &str) -> Option<Arc<TenantKey>> {
-        self.lock().get(tenant).cloned()
+        self.0.get(tenant)
     }
 
     fn set(&self, tenant: &str, key: TenantKey) -> Arc<TenantKey> {
         let key = Arc::new(key);
-        self.lock().insert(tenant.to_owned(), Arc::clone(&key));
+        self.0.insert(tenant.to_owned(), Arc::clone(&key));
         key
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<TenantKey>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

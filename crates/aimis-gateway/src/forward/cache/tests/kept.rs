@@ -197,8 +197,6 @@ fn an_answer_that_was_asked_for_later_is_not_replaced_by_an_earlier_one() {
 
 #[test]
 fn an_answer_that_leaves_is_freed_at_once() {
-    // As if another thread were in the middle of something: moka collects nothing meanwhile.
-    let _pinned = crossbeam_epoch::pin();
     let clock = Clock::manual(0);
     let cache = roomy(&clock);
     let weak = |cache: &Cache| match enter(cache, 1, Directives::default(), &TERMS, NOBODY()) {
@@ -242,7 +240,6 @@ fn an_answer_that_leaves_is_freed_at_once() {
 
 #[test]
 fn an_answer_that_has_to_make_room_is_freed_at_once() {
-    let _pinned = crossbeam_epoch::pin();
     let cache = cache_of(8192, 2048, &Clock::manual(0));
     let mut all = Vec::new();
     for key in 0..50 {

@@ -2,6 +2,7 @@
 
 mod flights;
 mod kept;
+mod order;
 
 use std::sync::Arc;
 use std::time::Duration;
