@@ -7,7 +7,7 @@ use tokio::task::block_in_place;
 use super::bed::Bed;
 use super::{HIT, MISS, told};
 use crate::store::cluster::Cluster;
-use crate::store::servers::Engine;
+use crate::store::servers::{Engine, Server};
 use crate::store::trio::{Trio, keys};
 use crate::support::gateway::Settings;
 
@@ -121,4 +121,39 @@ async fn a_clusters_replica_that_missed_a_callback_gives_no_answer_from_before_i
         .unwrap();
 
     nothing_old_serves(&bed).await;
+}
+
+/// Follows another server, or nobody.
+fn follow(server: &Server, other: Option<&Server>) {
+    let mut follow = redis::cmd("REPLICAOF");
+    match other {
+        Some(other) => follow.arg("127.0.0.1").arg(other.port),
+        None => follow.arg("NO").arg("ONE"),
+    };
+    follow.exec(&mut server.connection()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_was_replaced_and_comes_back_gives_no_answer_that_a_callback_ended() {
+    for engine in [Engine::Redis6, Engine::Redis7, Engine::Valkey9] {
+        let second = Server::start(engine);
+        let bed = Bed::of(engine, 2, |settings| settings.with("store", "forget_wait_ms = 200")).await;
+        let first = &bed.server;
+        follow(&second, Some(first));
+        warmed(&bed).await;
+        let kept = keys(first, KEPT);
+        assert!(kept.len() > 3, "{kept:?}");
+        while keys(&second, KEPT) != kept {}
+
+        // The second takes over without having heard of the callback; nobody asks for the patient there.
+        follow(&second, None);
+        news(&bed).await;
+        assert!(!kept.iter().all(|key| keys(first, KEPT).contains(key)));
+        // The first learns what the second has, and takes over again; it ran all the while.
+        follow(first, Some(&second));
+        while keys(first, KEPT) != kept {}
+        follow(first, None);
+
+        nothing_old_serves(&bed).await;
+    }
 }

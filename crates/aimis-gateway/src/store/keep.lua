@@ -9,12 +9,12 @@ local holder = redis.call('GET', KEYS[3])
 if holder and string.sub(holder, 1, 16) == ARGV[2] then redis.call('DEL', KEYS[3]) end
 local wrapped = redis.call('GET', KEYS[1])
 if not wrapped or string.sub(wrapped, 1, 8) ~= ARGV[1] then return 0 end
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local reign = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local names = {}
 for i = 4, #KEYS do names[#names + 1] = KEYS[i] end
 local generations = redis.call('MGET', unpack(names))
 for i = 1, #names do
-  if not generations[i] or string.sub(generations[i], 1, #run) ~= run then return 0 end
+  if not generations[i] or string.sub(generations[i], 1, #reign) ~= reign then return 0 end
 end
 if table.concat(generations) ~= ARGV[3] then return 0 end
 if ARGV[4] == 'leave' then return 1 end

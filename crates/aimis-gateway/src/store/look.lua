@@ -1,7 +1,11 @@
 -- Looks an answer up. Every generation that its question stands in has a key of its own; what is not there, or is of another
--- run of this server, is of no generation: an answer that was asked under it is none.
+-- reign of a master, is of no generation: an answer that was asked under it is none.
 --
--- The run is asked for each time, 13 us, and by the very server that judges. Known from a heartbeat, or from the beginning of
+-- A reign ends with the process and with each promotion: a master draws another `master_replid` at its start and when it
+-- takes over. The id of the process would not do: a master that was replaced takes what it follows, with generations that it
+-- has itself ended meanwhile, and would know them for its own when it takes over again.
+--
+-- It is asked for each time, 13 us, and of the very server that judges. Known from a heartbeat, or from the beginning of
 -- a connection, it would be that of another moment: behind a proxy, and in a cluster, a connection outlives the server that it
 -- leads to, and one that came back with its dump would serve what a callback has ended.
 --
@@ -16,12 +20,12 @@ local function look(first, at, now_ms)
     seen.other, seen.value = true, wrapped or ''
     return seen
   end
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local reign = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
   local names = {}
   for i = first + 3, #KEYS do names[#names + 1] = KEYS[i] end
   local generations, whole = redis.call('MGET', unpack(names)), true
   for i = 1, #names do
-    if not generations[i] or string.sub(generations[i], 1, #run) ~= run then
+    if not generations[i] or string.sub(generations[i], 1, #reign) ~= reign then
       generations[i], whole = false, false
     end
   end
@@ -32,7 +36,7 @@ local function look(first, at, now_ms)
     if life > 0 then
       for i = 1, #names do
         if not generations[i] then
-          generations[i] = run .. token
+          generations[i] = reign .. token
           redis.call('SET', names[i], generations[i], 'PX', life)
         elseif redis.call('PTTL', names[i]) < life then
           redis.call('PEXPIRE', names[i], life)
