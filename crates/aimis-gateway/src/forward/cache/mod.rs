@@ -219,6 +219,10 @@ impl Cache {
 
     /// Keeps a copy of what replicas share: which of theirs it is, and the answer.
     fn keep_copy(&self, key: CacheKey, original: Original, reply: &Reply, subject: Subject, life: Life) {
+        if !self.takes(reply) {
+            // Another replica has more room.
+            return;
+        }
         let entry = Entry::new(reply, &self.buffers, subject, self.now(), life).of(original);
         self.on(self.part(key), |part, removed| {
             part.keep_copy(key, Arc::new(entry), removed);

@@ -33,6 +33,8 @@ impl Hasher for KeyHasher {
     }
 }
 
+/// Second turns that are given before one has to go, used or not: whoever waits for the cache meanwhile is not kept.
+const MOST_TURNS: usize = 64;
 /// Places of entries that left which the queue holds for each that stays, before they are taken out.
 const MOST_GONE: usize = 1;
 /// The same for a store that is nearly empty.
@@ -102,12 +104,14 @@ impl Store {
     /// Takes out an entry that has to go if there is to be room for `cost`; `None` once there is. Before one comes, so that
     /// it never goes itself.
     pub(super) fn evict(&mut self, cost: usize) -> Option<(CacheKey, Arc<Entry>)> {
+        let mut turns = 0;
         while self.bytes + cost > self.max_bytes {
             let (key, turn) = self.queue.pop_front()?;
             let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.turn == turn) else {
                 continue;
             };
-            if slot.used.take() {
+            if slot.used.take() && turns < MOST_TURNS {
+                turns += 1;
                 self.queue.push_back((key, turn));
             } else {
                 return Some((key, self.remove(&key)?));

@@ -16,7 +16,7 @@ use super::line::Line;
 use super::ring::Ring;
 use super::rows::{lock_key, millis, state, tag, timestamp, verified};
 use super::schema;
-use super::session::{Fault, Session};
+use super::session::{Fault, RECORD, Session};
 use super::{Common, NOW};
 use crate::callback::event::{EventId, NewEvent, Origin, Verified};
 use crate::callback::inbox::keys::bound_to;
@@ -146,9 +146,7 @@ impl Desk<'_> {
         if answers.iter().flatten().any(is_duplicate) {
             // What a duplicate stands on was committed by somebody, and perhaps not yet acknowledged by a standby. With
             // a record of its own this transaction is acknowledged by the standby only after that one.
-            session
-                .query("SELECT pg_logical_emit_message(true, 'aimis', '')", &[])
-                .await?;
+            session.query(RECORD, &[]).await?;
         }
         let start = self.common.clock.moment();
         session.commit().await?;

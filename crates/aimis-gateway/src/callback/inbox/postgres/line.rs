@@ -21,6 +21,10 @@ pub(super) struct Line {
     notified: watch::Sender<u64>,
     /// Whether the listener finds that the database is silent.
     silent: watch::Receiver<bool>,
+    /// Something is asked on the connection just now.
+    busy: bool,
+    /// Something that was asked had no answer: commits may be waiting for a standby that is away.
+    in_doubt: bool,
 }
 
 /// The first pause between attempts.
@@ -41,6 +45,8 @@ impl Line {
             pause: FIRST_PAUSE,
             notified,
             silent,
+            busy: false,
+            in_doubt: false,
         }
     }
 
@@ -92,21 +98,34 @@ impl Line {
             self.give_up();
             return Err(Fault::Late);
         }
+        let in_doubt = self.in_doubt;
+        let work = async move |session: &mut Session| {
+            if in_doubt {
+                // If it waits it is this that takes effect behind everybody's back, and not a lease that nobody then has.
+                session.commit_nothing().await?;
+            }
+            work(session).await
+        };
         let running = self.run_within(self.connector.limit(self.usage), work);
         let done = tokio::select! {
             done = running => Some(done),
             Ok(_) = silent.wait_for(|silent| *silent) => None,
         };
+        if let Some(Ok(_)) = done {
+            self.in_doubt = false;
+        }
         done.unwrap_or_else(|| {
             self.give_up();
             Err(Fault::Late)
         })
     }
 
-    /// Makes no further use of the connection.
+    /// Makes no further use of the connection, and ends what is asked on it.
     fn give_up(&mut self) {
-        if let Some(session) = self.session.take() {
-            tokio::spawn(self.connector.cancel(session));
+        let Some(session) = self.session.take() else { return };
+        if std::mem::take(&mut self.busy) {
+            self.in_doubt = true;
+            self.connector.cancel(session);
         }
     }
 
@@ -116,13 +135,23 @@ impl Line {
         limit: Duration,
         work: impl AsyncFnOnce(&mut Session) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let session = self.session().await?;
+        self.session().await?;
+        let Some(session) = &mut self.session else {
+            return Err(Fault::Late);
+        };
+        self.busy = true;
         match tokio::time::timeout(limit, work(session)).await {
-            Ok(Ok(made)) => Ok(made),
+            Ok(Ok(made)) => {
+                self.busy = false;
+                Ok(made)
+            }
             Ok(Err(fault)) => {
-                let sound = fault.database().is_some()
-                    && matches!(tokio::time::timeout(limit, session.undo()).await, Ok(Ok(())));
-                if !sound {
+                let undone = match fault.database() {
+                    Some(_) => tokio::time::timeout(limit, session.undo()).await.ok(),
+                    None => Some(Err(Fault::Late)),
+                };
+                self.busy = undone.is_none();
+                if !matches!(undone, Some(Ok(()))) {
                     self.give_up();
                 }
                 Err(fault)
@@ -132,6 +161,13 @@ impl Line {
                 Err(Fault::Late)
             }
         }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // Also where this is dropped in the midst of a question, at the end of the process.
+        self.give_up();
     }
 }
 

@@ -402,6 +402,7 @@ async fn run(
         () = serve => {}
         () = given_up => {}
     }
+    connector.cancelled().await;
 }
 
 impl Inbox for Postgres {

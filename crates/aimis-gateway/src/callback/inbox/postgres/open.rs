@@ -117,23 +117,27 @@ pub(super) async fn open(
     role: Role,
     patience: Duration,
 ) -> Result<Opened, OpenError> {
-    let session = reached(connector, patience).await?;
+    let mut session = reached(connector, patience).await?;
     // A server that falls silent in the midst of it is no better than one that is away. Whoever migrates is waited for.
     let limit = patience.max(connector.reach().statement_timeout) * 2;
-    match tokio::time::timeout(limit, opened(connector, session, files, role, patience)).await {
+    match tokio::time::timeout(limit, opened(connector, &mut session, files, role, patience)).await {
         Ok(opened) => opened,
-        Err(_elapsed) => Err(away(connector, &Fault::Late)),
+        Err(_elapsed) => {
+            connector.cancel(session);
+            connector.cancelled().await;
+            Err(away(connector, &Fault::Late))
+        }
     }
 }
 
 async fn opened(
     connector: &Connector,
-    mut session: Session,
+    session: &mut Session,
     files: &KeyFiles,
     role: Role,
     patience: Duration,
 ) -> Result<Opened, OpenError> {
-    safe(&mut session).await?;
+    safe(session).await?;
     session.begin().await?;
     if role == Role::Gateway {
         // Whoever came first may have much to change, and so may we.
@@ -141,13 +145,13 @@ async fn opened(
         let patient = format!("SET LOCAL lock_timeout = {patient}; SET LOCAL statement_timeout = {patient}");
         session.client.batch_execute(&patient).await.map_err(Fault::from)?;
     }
-    schema::migrate(&mut session, role).await?;
-    if !schema::share_now(&mut session, schema::IN_USE).await? {
+    schema::migrate(session, role).await?;
+    if !schema::share_now(session, schema::IN_USE).await? {
         return Err(OpenError::Copied);
     }
     // Never made here: what one gateway makes the others would not have.
     let keys = Keys::read_shared(&files.current, &files.previous)?;
-    let opened = unlock(&mut session, keys, role).await?;
+    let opened = unlock(session, keys, role).await?;
     session.commit().await?;
     Ok(opened)
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::open::{self, OpenError, Opened};
 use super::schema;
-use super::session::{Fault, Session};
+use super::session::{Fault, RECORD, Session};
 use super::{Calls, Common};
 use crate::callback::event::{EventId, Payload};
 use crate::callback::inbox::keys::{KeyId, Keys, Unopened, bound_to};
@@ -87,6 +87,8 @@ pub(super) async fn rekey(common: Arc<Common>, work: Calls, files: KeyFiles) -> 
         schema::begin(session).await?;
         match open::unlock(session, keys, Role::Gateway).await {
             Ok(opened) => {
+                // Before a file is taken away because of this, the standby has to have whatever it stands on.
+                session.query(RECORD, &[]).await?;
                 session.commit().await?;
                 Ok(Ok(opened))
             }

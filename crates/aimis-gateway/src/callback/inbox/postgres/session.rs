@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::types::{ToSql, Type};
@@ -160,6 +161,8 @@ pub enum ReachError {
 pub(super) struct Connector {
     reach: Arc<Reach>,
     tls: Option<MakeRustlsConnect>,
+    /// What is given up, and not yet ended at the database.
+    cancelling: Arc<Mutex<JoinSet<()>>>,
 }
 
 /// What a connection is for: it decides how long its statements may take.
@@ -176,7 +179,11 @@ impl Connector {
         let tls = reach.url.tls().then(|| client_tls(&reach)).transpose()?;
         // So that a wrong file is told at the start; it is read anew for each connection, since passwords change.
         password(&reach)?;
-        Ok(Self { reach, tls })
+        Ok(Self {
+            reach,
+            tls,
+            cancelling: Arc::default(),
+        })
     }
 
     pub(super) fn reach(&self) -> &Reach {
@@ -242,30 +249,50 @@ impl Connector {
             .map_err(|_| Fault::Late)?
     }
 
-    /// Ends what a connection is in the middle of, and then the connection.
+    /// Ends what a connection is in the middle of, and then the connection; in a task of its own, for which
+    /// [`Connector::cancelled`] waits.
     ///
     /// The database would not notice that nobody waits any more: a commit that waits for a standby keeps its place, and its
     /// locks, for as long as the standby is away. A commit that is cancelled there is in force though the standby does
     /// not have it. That is no acknowledgement: whoever sends the same again is answered behind a record of their own, which
     /// the standby has only after this one.
-    pub(super) fn cancel(&self, session: Session) -> impl Future<Output = ()> + Send + 'static {
-        let (tls, limit) = (self.tls.clone(), self.reach.connect_timeout);
-        async move {
-            let token = session.client.cancel_token();
-            if !session.client.is_closed() {
-                let cancelled = async {
-                    match tls {
-                        Some(tls) => token.cancel_query(tls).await,
-                        None => token.cancel_query(NoTls).await,
-                    }
-                };
-                // A database that does not answer this either ends what it does when it finds the connection gone.
-                let _ = tokio::time::timeout(limit, cancelled).await;
-            }
-            drop(session);
+    pub(super) fn cancel(&self, session: Session) {
+        if session.client.is_closed() || tokio::runtime::Handle::try_current().is_err() {
+            return;
         }
+        let (tls, limit) = (self.tls.clone(), self.reach.answer_timeout);
+        let cancel = async move {
+            let token = session.client.cancel_token();
+            // The first may come before what it is meant for. The connection stays until the database is done with it: behind
+            // a pooler nothing is cancelled for whoever has gone.
+            for _ in 0..CANCELS {
+                let asked = match &tls {
+                    Some(tls) => token.cancel_query(tls.clone()).await,
+                    None => token.cancel_query(NoTls).await,
+                };
+                let idle = tokio::time::timeout(limit / (CANCELS + 1), session.client.batch_execute(""));
+                if asked.is_err() || idle.await.is_ok() {
+                    break;
+                }
+            }
+        };
+        let mut cancelling = self.cancelling.lock().unwrap_or_else(PoisonError::into_inner);
+        while cancelling.try_join_next().is_some() {}
+        cancelling.spawn(async move {
+            let _ = tokio::time::timeout(limit, cancel).await;
+        });
+    }
+
+    /// Waits for what is being cancelled, at most `database_answer_timeout_ms`.
+    pub(super) async fn cancelled(&self) {
+        let mut cancelling = std::mem::take(&mut *self.cancelling.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = async { while cancelling.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(self.reach.answer_timeout, all).await;
     }
 }
+
+/// As often a connection is asked to end what it does.
+const CANCELS: u32 = 3;
 
 /// Where our tables are.
 pub(super) const SCHEMA: &str = "aimis_inbox";
@@ -344,6 +371,9 @@ pub(super) struct Session {
     warnings: Arc<AtomicU64>,
 }
 
+/// A record of its own for a transaction that may have none, so that its commit waits for the standby.
+pub(super) const RECORD: &str = "SELECT pg_logical_emit_message(true, 'aimis', '')";
+
 /// What goes with a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -391,6 +421,13 @@ impl Session {
         } else {
             Err(Fault::Unreplicated)
         }
+    }
+
+    /// Commits a record of nothing. While a standby is away it waits, as any commit would.
+    pub(super) async fn commit_nothing(&mut self) -> Result<(), Fault> {
+        self.begin().await?;
+        self.query(RECORD, &[]).await?;
+        self.commit().await
     }
 
     /// Undoes what was begun; on a connection that is gone the database does it by itself.

@@ -128,7 +128,9 @@ impl Listener {
         let asks_moved = self.asks_moved || !listens;
         let beat = async move |session: &mut Session| {
             if !listens {
-                session.client.batch_execute("LISTEN aimis_inbox").await?;
+                // Telling others waits for no standby: it would be taken for a database that says nothing.
+                let listen = "SET synchronous_commit = local; LISTEN aimis_inbox";
+                session.client.batch_execute(listen).await?;
                 if !share(session, IN_USE).await? {
                     return Err(Fault::Copied);
                 }

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::buffers::Buffers;
+use super::super::entry::Original;
+use super::super::terms::Life;
 use super::*;
 use crate::telemetry::labels::Eviction;
 
@@ -320,7 +322,7 @@ fn what_is_kept_holds_on_to_nothing_of_what_came_with_it() {
         &Buffers::new(0),
         about(PatientTags::numbered(1, 0)),
         clock.moment(),
-        crate::forward::cache::terms::Life::default(),
+        Life::default(),
     );
     drop(reply);
 
@@ -357,11 +359,33 @@ fn one_reply_larger_than_its_bound_is_not_kept_and_what_was_hit_stays_longest() 
     assert!(put(&cache, 0, NOBODY(), LIST));
     for key in 1..100 {
         assert!(put(&cache, key, NOBODY(), LIST));
-        // Asked for again and again, it is never the one that was least recently.
+        // Asked for again and again, it always gets another turn.
         assert_eq!(name(&enter(&cache, 0, Directives::default(), &TERMS, NOBODY())), "hit");
     }
     assert!(cache.fill().bytes <= 8 * 1024);
     assert!(cache.metrics.cache.evicted(Eviction::Size).get() > 80);
+}
+
+#[test]
+fn a_copy_of_what_another_replica_has_more_room_for_is_not_kept() {
+    let cache = cache_of(8 * 1024, 2048, &Clock::manual(0));
+    assert!(put(&cache, 0, NOBODY(), LIST));
+    let large = reply(&format!(r#"{{"code":0,"data":["{}"]}}"#, "x".repeat(9000)));
+    let original = Original {
+        version: [1; 16],
+        asked_at_ms: 0,
+    };
+
+    cache.keep_copy(
+        CacheKey::numbered(1),
+        original,
+        &large,
+        about(NOBODY()),
+        Life::default(),
+    );
+
+    assert_eq!(cache.fill().entries, 1);
+    assert!(cache.copy(CacheKey::numbered(0)).is_some());
 }
 
 #[derive(Clone, Debug)]

@@ -60,6 +60,17 @@ fn where_all_were_used_the_first_goes_and_not_the_one_that_comes() {
 }
 
 #[test]
+fn of_many_that_were_used_one_goes_soon() {
+    let mut store = store_for(200);
+    for key in 0..200 {
+        keep(&mut store, key);
+        assert!(store.get(&CacheKey::numbered(key)).is_some());
+    }
+
+    assert_eq!(keep(&mut store, 200), [64]);
+}
+
+#[test]
 fn places_of_entries_that_left_are_taken_out() {
     let mut store = store_for(10);
     keep(&mut store, 0);
