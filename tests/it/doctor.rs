@@ -2,6 +2,7 @@
 
 mod events;
 mod platform;
+mod store;
 mod way;
 
 use std::collections::BTreeSet;
