@@ -1,5 +1,6 @@
 //! `doctor`: each part of the path broken in turn; the verdict, the exit status, and a fix that names the right key.
 
+mod database;
 mod events;
 mod platform;
 mod store;
