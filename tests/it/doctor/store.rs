@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::{NAME, Patient, assert_broken, finding, platform};
+use crate::store::cluster::Cluster;
 use crate::store::servers::{Engine, Server, free_port};
 use crate::support::directory::Directory;
 use crate::support::gateway::Settings;
@@ -221,4 +222,21 @@ async fn a_key_file_that_the_start_would_miss_is_told_by_its_key() {
         .examined(&[])
         .await;
     assert_broken(&other, "store", &[], &["store.other_key_file", "does not start"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shared_cache_in_a_cluster_is_used_as_well() {
+    let platform = platform().await;
+    let files = Directory::new();
+    let key = files.file("store.key", "1f".repeat(32));
+    let nodes = tokio::task::block_in_place(|| Cluster::start(Engine::Redis7));
+    let lines = format!(
+        "[store]\nredis_url = {}\ncluster = true\nkey_file = \"{key}\"\ntimeout_ms = 1000",
+        nodes.urls()
+    );
+
+    let (status, document) = Patient::of(&platform).with(&lines).examined(&[]).await;
+
+    let found: Vec<_> = of_store(&document).iter().map(|found| &found["verdict"]).collect();
+    assert_eq!((status, found), (0, vec![&Value::from("ok"); 2]), "{document:#}");
 }
