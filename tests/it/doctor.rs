@@ -1,7 +1,9 @@
 //! `doctor`: each part of the path broken in turn; the verdict, the exit status, and a fix that names the right key.
 
+mod database;
 mod events;
 mod platform;
+mod store;
 mod way;
 
 use std::collections::BTreeSet;

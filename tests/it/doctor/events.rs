@@ -4,13 +4,11 @@ use aimis_simulator::{Account, Callback, CallbackSender, His};
 use tokio::net::TcpListener;
 
 use super::{HEALTHY, Patient, assert_broken, finding, platform, verdicts};
-use crate::store::servers::{Engine, Server, free_port};
-use crate::support::directory::Directory;
 use crate::support::gateway::Settings;
 use crate::support::tls::Authority;
 
 /// One that takes callbacks, and delivers them to `target`.
-fn taking_callbacks(mut patient: Patient, target: &str, more: &str) -> Patient {
+pub(super) fn taking_callbacks(mut patient: Patient, target: &str, more: &str) -> Patient {
     let file = |name: &str| patient.directory.path().join(name).display().to_string();
     let sections = format!(
         "hospital_id = \"H0001\"\nunion_id = \"U0001\"\n[tenants.callback]\ntarget = \"{target}\"\n{more}\
@@ -143,29 +141,4 @@ async fn an_address_for_callbacks_that_somebody_has_is_told() {
         failed["fix"].as_str().unwrap().contains("callback.listen"),
         "{failed:#}"
     );
-}
-
-#[tokio::test]
-async fn a_store_is_looked_at_as_a_gateway_does_and_what_is_wrong_is_told_by_its_key() {
-    let platform = platform().await;
-    let server = Server::start(Engine::Redis7);
-    let closed = free_port();
-    let lines = |port: u16, more: &str| {
-        // The cache is in the store, and needs a key there.
-        format!("[cache]\nenabled = false\n[store]\nredis_url = \"redis://127.0.0.1:{port}\"\n{more}")
-    };
-
-    let good = Patient::of(&platform).with(&lines(server.port, "")).examined(&[]).await;
-    let found = finding(&good.1, "store");
-    assert_eq!((good.0, &found["verdict"]), (0, &"ok".into()), "{found:#}");
-    assert!(found["found"].as_str().unwrap().contains("0 gateway(s)"), "{found:#}");
-
-    let nobody = Patient::of(&platform).with(&lines(closed, "")).examined(&[]).await;
-    assert_broken(&nobody, "store", &[], &["store.redis_url"]);
-    let file = Directory::new().file("gone", "");
-    let unread = Patient::of(&platform).with(&lines(server.port, &format!("password_file = \"{file}\"")));
-    assert_broken(&unread.examined(&[]).await, "store", &[], &["without it"]);
-    let no_master = lines(server.port, "sentinel_master = \"aimis\"");
-    let no_master = Patient::of(&platform).with(&no_master).examined(&[]).await;
-    assert_broken(&no_master, "store", &[], &["store.sentinel_master"]);
 }

@@ -24,6 +24,9 @@ const REFUSALS: &[(&str, Fault)] = &[
     ("MASTERDOWN", Fault::ClusterDown),
 ];
 
+/// What they say of a script whose user lacks a right, without a word in front: Redis 6.2 and 7, then Valkey.
+const NO_RIGHT: &[&str] = &["The user executing the script can't", "ACL failure in script"];
+
 impl Fault {
     /// What `error` is.
     pub(super) fn of(error: &RedisError) -> Self {
@@ -65,8 +68,12 @@ fn refusal(error: &RedisError) -> Option<Fault> {
     };
     let code = error.code()?;
     known(code).or_else(|| {
-        let marked = error.detail()?.split_whitespace();
-        marked.filter_map(|word| known(word.strip_prefix('-')?)).next()
+        let detail = error.detail()?;
+        if NO_RIGHT.iter().any(|said| detail.contains(said)) {
+            return Some(Fault::Permission);
+        }
+        let mut marked = detail.split_whitespace();
+        marked.find_map(|word| known(word.strip_prefix('-')?))
     })
 }
 
@@ -101,6 +108,20 @@ mod tests {
             ("BUSY Redis is busy running a script.", Fault::Busy),
             ("NOAUTH Authentication required.", Fault::Auth),
             ("NOPERM this user has no permissions", Fault::Permission),
+            // As Redis 7, Redis 6.2 and Valkey say it of a script.
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 0123, on @user_script:1.",
+                Fault::Permission,
+            ),
+            (
+                "ERR Error running script (call to f_0123): @user_script:1: @user_script: 1: The user executing the script \
+                 can't access at least one of the keys mentioned in the command arguments",
+                Fault::Permission,
+            ),
+            (
+                "ERR ACL failure in script: User aimis has no permissions to run the 'info' command script: on @user_script:1.",
+                Fault::Permission,
+            ),
             // As Redis 6.2 says it of a script.
             (
                 "ERR Error running script (call to f_0123): @user_script:42: @user_script: 42: -OOM command not allowed \

@@ -49,6 +49,11 @@ struct Keeper {
     counted: Counted,
 }
 
+/// The script of a heartbeat.
+pub(super) fn beat() -> Script {
+    Script::new(include_str!("beat.lua"))
+}
+
 /// Starts it; it ends when `stop` is true, and says then that this gateway is gone.
 ///
 /// # Errors
@@ -58,7 +63,7 @@ pub(crate) fn start(store: Arc<Store>, mut stop: watch::Receiver<bool>) -> io::R
     let key = store.keys.gateways();
     let mut keeper = Keeper {
         store,
-        beat: Script::new(include_str!("beat.lua")),
+        beat: beat(),
         key,
         open: None,
         epoch: 0,

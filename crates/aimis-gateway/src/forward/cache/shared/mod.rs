@@ -48,6 +48,7 @@ use tenants::TenantKeys;
 
 pub use forget::Unforgotten;
 pub(crate) use question::{Asking, Gate};
+pub(crate) use tenants::data_key_name;
 
 /// The part of `cache.max_bytes` that is for answers kept while the store is away.
 const FALLBACK_PART: usize = 4;

@@ -6,7 +6,7 @@ use moka::sync::Cache;
 
 use super::Shared;
 use super::keys::{NotUnwrapped, TenantKey};
-use crate::store::Away;
+use crate::store::{Away, Keys};
 use crate::telemetry::labels::CacheFault;
 
 /// The data key of each tenant, as far as it was needed. Every question of every worker looks at one, and hardly any
@@ -81,6 +81,11 @@ impl Shared {
     }
 
     pub(super) fn data_key_name(&self, tenant: &str) -> String {
-        self.store.keys().of_tenant(tenant, "cache", "key")
+        data_key_name(self.store.keys(), tenant)
     }
+}
+
+/// The name of a tenant's data key in the store.
+pub(crate) fn data_key_name(keys: &Keys, tenant: &str) -> String {
+    keys.of_tenant(tenant, "cache", "key")
 }
