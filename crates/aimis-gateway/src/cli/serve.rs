@@ -57,6 +57,9 @@ pub(super) fn run(arguments: &Arguments, private: bool) -> Result<(), Failure> {
     if config::takes_plain_http(&loaded.config) {
         gateway.notice(config::PLAIN_LAN);
     }
+    if config::keeps_answers_apart(&loaded.config) {
+        gateway.notice(config::ANSWERS_APART);
+    }
     if config::takes_unsigned_callbacks(&loaded.config) {
         gateway.notice(config::UNSIGNED_CALLBACKS);
     }

@@ -35,7 +35,10 @@ mod tests;
 mod tree;
 
 pub(crate) use check::fetchers;
-pub use check::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
+pub use check::{
+    ANSWERS_APART, PLAIN_LAN, UNSIGNED_CALLBACKS, keeps_answers_apart, notices, takes_plain_http,
+    takes_unsigned_callbacks,
+};
 pub use environment::environment;
 pub(crate) use environment::is_secret;
 pub use full::full_toml;

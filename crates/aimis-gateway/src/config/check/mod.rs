@@ -32,7 +32,10 @@ use super::section::Origins;
 use super::{Alias, Config, SHORTEST_RETENTION_DAYS};
 
 pub(crate) use notices::fetchers;
-pub use notices::{PLAIN_LAN, UNSIGNED_CALLBACKS, notices, takes_plain_http, takes_unsigned_callbacks};
+pub use notices::{
+    ANSWERS_APART, PLAIN_LAN, UNSIGNED_CALLBACKS, keeps_answers_apart, notices, takes_plain_http,
+    takes_unsigned_callbacks,
+};
 
 /// Complaints about values that are right alone and wrong together.
 pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Problem> {

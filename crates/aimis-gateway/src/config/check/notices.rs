@@ -10,6 +10,19 @@ pub const PLAIN_LAN: &str = "lan.listen takes plain HTTP from other machines: ke
 /// The notice about callbacks without signature, which is also told at the start.
 pub const UNSIGNED_CALLBACKS: &str = "callbacks are taken without signature: whoever has seen one can send its numbers again with another link or status; ask the platform whether it signs, and set callback.signature = \"required\"";
 
+/// The notice about answers that a callback taken elsewhere does not reach, which is also told at the start.
+pub const ANSWERS_APART: &str = "inbox.database_url can be shared by several gateways, and answers are kept by each for itself: a callback that one takes does not reach the answers of the others, which show an old list for cache.fresh_s, and for cache.stale_if_error_s more while the platform fails; with more than one gateway set store (with store.key_file), or cache.enabled = false";
+
+/// Whether answers are kept for this gateway alone though its inbox can be that of several.
+pub fn keeps_answers_apart(config: &Config) -> bool {
+    let keeps = config.tenants.iter().any(|tenant| tenant.cache.enabled);
+    config.callback.is_some()
+        && config.inbox.database_url.is_some()
+        && config.store.is_none()
+        && config.cache.enabled
+        && keeps
+}
+
 /// Whether callbacks of any tenant are taken without signature.
 pub fn takes_unsigned_callbacks(config: &Config) -> bool {
     let unsigned = |tenant: &crate::config::Tenant| tenant.callback.signature != CallbackSignature::Required;
@@ -35,6 +48,9 @@ pub fn notices(config: &Config) -> Vec<String> {
     }
     if takes_unsigned_callbacks(config) {
         notices.push(UNSIGNED_CALLBACKS.to_owned());
+    }
+    if keeps_answers_apart(config) {
+        notices.push(ANSWERS_APART.to_owned());
     }
     for client in &config.clients {
         let rules = [

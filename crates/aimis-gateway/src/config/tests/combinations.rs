@@ -108,6 +108,22 @@ fn what_is_a_risk_is_told() {
 }
 
 #[test]
+fn an_inbox_that_can_be_shared_beside_answers_that_are_not_is_told() {
+    let inbox = "[callback]\n[inbox]\ndatabase_url = \"postgres://a@localhost/b\"\n";
+    let store = "[store]\nredis_url = \"redis://localhost\"\nkey_file = \"k\"\n";
+    for (text, is_told) in [
+        (inbox.to_owned(), true),
+        (format!("{inbox}[cache]\nenabled = false\n"), false),
+        (format!("{inbox}{store}"), false),
+        ("[callback]\n".to_owned(), false),
+    ] {
+        let notices = notices(&config(&text));
+        let told = notices.iter().any(|notice| notice == crate::config::ANSWERS_APART);
+        assert_eq!(told, is_told, "{text}: {notices:?}");
+    }
+}
+
+#[test]
 fn missed_callbacks_are_looked_for_only_where_that_can_be() {
     let told = |sections: &str, tenant: &str| {
         let text = format!("{sections}\n{TENANT}\n{tenant}callback.reconcile = true\n");
