@@ -299,3 +299,30 @@ pub async fn up(places: &[Place]) {
 pub async fn away(places: &[Place]) {
     shown(places, "aimis_ratelimit_store_up", 0.0).await;
 }
+
+#[test]
+fn a_flood_is_within_a_quota_if_every_window_of_it_is() {
+    let flood = |passed: &[(i64, i64)]| {
+        let passed = passed
+            .iter()
+            .map(|&(asked_ms, arrived_ms)| Passed { asked_ms, arrived_ms });
+        let flood = Flood {
+            passed: passed.collect(),
+            took: Duration::from_secs(10),
+            asked: 0,
+            local: 0,
+        };
+        std::panic::catch_unwind(|| flood.assert_within(1.0, 1.0)).is_ok()
+    };
+    // Twelve at once are the burst, and one more comes each 50 ms.
+    let mut passed = vec![(5_000, 5_002); 12];
+    assert!(flood(&passed));
+    passed.push((5_001, 5_060));
+    assert!(flood(&passed));
+    // Of ten seconds it is little, and of some milliseconds one too many.
+    passed.push((5_001, 5_061));
+    assert!(!flood(&passed));
+    // Let through before the others, and late on its way: of no window that is shorter.
+    *passed.last_mut().unwrap() = (4_000, 5_061);
+    assert!(flood(&passed));
+}
