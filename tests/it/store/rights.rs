@@ -14,7 +14,7 @@ use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, Settings};
 use crate::support::tls::{Authority, Purpose};
 
-/// The user's password, and the sentinels' user's.
+/// The user's password.
 pub const PASSWORD: &str = "kanariengelb-4711";
 /// Of the user at the sentinels.
 const OTHER_PASSWORD: &str = "zeisiggruen-0815";

@@ -85,6 +85,18 @@ impl Trio {
         self.master.down();
     }
 
+    /// Returns when all sentinels name the one that was the replica.
+    #[track_caller]
+    pub fn agreed(&self) {
+        for mut sentinel in self.sentinels() {
+            let mut named = redis::cmd("SENTINEL");
+            named.arg("GET-MASTER-ADDR-BY-NAME").arg("aimis");
+            while named.query::<(String, u16)>(&mut sentinel).unwrap().1 != self.replica.port {
+                std::thread::yield_now();
+            }
+        }
+    }
+
     /// The replica has heard of everything that the master was told.
     pub fn level(&self) {
         let heard = redis::cmd("WAIT")
