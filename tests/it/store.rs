@@ -6,6 +6,7 @@ mod fleet;
 mod link;
 pub mod model;
 mod nodes;
+mod rights;
 mod secured;
 pub mod servers;
 mod sum;

@@ -89,6 +89,27 @@ impl Cluster {
         &mut self.nodes[number].server
     }
 
+    /// For questions of the test's own, to each node.
+    #[track_caller]
+    pub fn connections(&self) -> Vec<Connection> {
+        self.nodes.iter().map(|node| node.server.connection()).collect()
+    }
+
+    /// Begins to move the slot of this key to another node: what is not there is asked for at the other.
+    #[track_caller]
+    pub fn moves(&self, key: &str) {
+        let from = self.node_of(key);
+        let to = (from + 1) % self.nodes.len();
+        let (mut source, mut target) = (self.nodes[from].server.connection(), self.nodes[to].server.connection());
+        let slot: u16 = cluster("KEYSLOT").arg(key).query(&mut source).unwrap();
+        let id = |connection| cluster("MYID").query::<String>(connection).unwrap();
+        let (source_id, target_id) = (id(&mut source), id(&mut target));
+        let mut set = cluster("SETSLOT");
+        set.arg(slot).arg("IMPORTING").arg(source_id).exec(&mut target).unwrap();
+        let mut set = cluster("SETSLOT");
+        set.arg(slot).arg("MIGRATING").arg(target_id).exec(&mut source).unwrap();
+    }
+
     /// Which node has this key.
     #[track_caller]
     pub fn node_of(&self, key: &str) -> usize {

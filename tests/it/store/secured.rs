@@ -4,26 +4,22 @@ use aimis_simulator::Account;
 
 use super::cluster::Cluster;
 use super::fleet::{Place, away, flood, is_local, place, platform, sharing, shown, up};
+use super::rights::{PASSWORD, documented};
 use super::servers::{Engine, Server};
 use crate::support::client::post;
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, Settings, studies_query_with};
 use crate::support::tls::Authority;
 
-const PASSWORD: &str = "kanariengelb-4711";
-
-/// What docs/replicas.md has for the user.
-const RIGHTS: &str = "~aimis:* &aimis:* -@all +eval +evalsha +time +get +set +getrange +pttl +del +zadd +zremrangebyscore \
-                      +zcard +zrem +pexpire +ping +role +hello +select +publish +subscribe";
-
 fn secured(directory: &Directory, authority: &Authority) -> Server {
     let pair = authority.certify_for("127.0.0.1", crate::support::tls::Purpose::Server, 2090);
     let certificate = directory.file("redis.pem", &pair.certificate_pem);
     let key = directory.file("redis.key", &pair.key_pem);
     let ca = directory.file("ca.pem", authority.pem());
+    let rights = documented().join(" ");
     let users = directory.file(
         "users.acl",
-        format!("user default off\nuser aimis on >{PASSWORD} {RIGHTS}\nuser poor on >{PASSWORD} ~other:* +@all\n"),
+        format!("user default off\nuser aimis on >{PASSWORD} {rights}\nuser poor on >{PASSWORD} ~other:* +@all\n"),
     );
     Server::with(
         Engine::Redis7,

@@ -1,16 +1,21 @@
 //! One quota for several gateways: it holds for their sum, whatever becomes of the store.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use super::fleet::{Place, ask, away, flood, is_local, metric, place, place_of, platform, process, sharing, shown, up};
+use super::fleet::{
+    Place, Processes, ask, away, flood, flood_while, is_local, metric, place, platform, sharing, shown, up,
+};
 use super::link::Link;
 use super::servers::{Engine, Server};
 use super::trio::Trio;
 use crate::authorization::keyed;
 use crate::support::client::post;
-use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, studies_query_with};
-use crate::support::process::Serve;
+
+/// How long the network is cut.
+const CUT: Duration = Duration::from_secs(5);
 
 fn quoted(url: &str) -> String {
     format!("\"{url}\"")
@@ -20,14 +25,9 @@ fn quoted(url: &str) -> String {
 async fn four_processes_have_one_quota_with_the_store_without_it_and_with_it_again() {
     let platform = platform().await;
     let mut server = Server::start(Engine::Redis7);
-    let directories: Vec<Directory> = (0..4).map(|_| Directory::new()).collect();
-    let commands = directories
-        .iter()
-        .map(|directory| process(&platform, &quoted(&server.url()), directory));
-    let commands: Vec<_> = commands.collect();
-    let start = || commands.into_iter().map(Serve::start).collect::<Vec<_>>();
-    let gateways = tokio::task::block_in_place(start);
-    let places: Vec<Place> = gateways.iter().map(place_of).collect();
+    let settings = sharing(&platform, &quoted(&server.url()));
+    let gateways = tokio::task::block_in_place(|| Processes::start(4, &settings));
+    let places = gateways.places();
     up(&places).await;
 
     let shared = flood(&platform, &places, 120).await;
@@ -35,24 +35,28 @@ async fn four_processes_have_one_quota_with_the_store_without_it_and_with_it_aga
     assert_eq!(shared.local, 0);
 
     // Killed under load, and gone for a while.
-    let (falling, ()) = tokio::join!(flood(&platform, &places, 240), async { server.down() });
+    let (falling, ()) = flood_while(&platform, &places, 240, async {
+        server.down();
+        away(&places).await;
+    })
+    .await;
     falling.assert_within(2.0, 2.0);
-    away(&places).await;
     let parts = flood(&platform, &places, 120).await;
     parts.assert_within(1.0, 1.0);
     assert_eq!(parts.local, parts.asked);
 
     // Back under load, and it remembers nothing.
-    let (rising, ()) = tokio::join!(flood(&platform, &places, 240), async {
+    let (rising, ()) = flood_while(&platform, &places, 240, async {
         tokio::task::block_in_place(|| server.up());
-    });
+        up(&places).await;
+    })
+    .await;
     rising.assert_within(2.0, 2.0);
-    up(&places).await;
     let again = flood(&platform, &places, 120).await;
     again.assert_within(1.0, 1.0);
     assert_eq!(again.local, 0);
 
-    for gateway in &gateways {
+    for gateway in &gateways.serving {
         let log = gateway.process.stdout();
         assert!(log.contains("\"event.name\":\"store_away\""), "{log}");
         assert_eq!(log.matches("\"event.name\":\"store_up\"").count(), 2, "{log}");
@@ -98,54 +102,85 @@ async fn a_quota_is_one_on_every_engine_and_costs_one_call_a_question() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sentinels_promote_another_and_the_quota_goes_on_there() {
+async fn sentinels_promote_another_and_four_processes_have_their_quota_there() {
     let platform = platform().await;
-    let mut trio = Trio::start();
-    let settings = sharing(&platform, &trio.urls()).with("store", "sentinel_master = \"aimis\"");
-    let gateways: Vec<Gateway> = (0..4).map(|_| settings.start()).collect();
-    let places: Vec<Place> = gateways.iter().map(place).collect();
+    let mut trio = tokio::task::block_in_place(Trio::start);
+    let settings = sharing(&platform, &trio.urls())
+        .with("store", "sentinel_master = \"aimis\"")
+        .with("log", "repeat_interval_ms = 0");
+    let gateways = tokio::task::block_in_place(|| Processes::start(4, &settings));
+    let places = gateways.places();
     up(&places).await;
     flood(&platform, &places, 60).await.assert_within(1.0, 1.0);
 
-    let (falling, ()) = tokio::join!(flood(&platform, &places, 240), async { trio.kill_master() });
-    // There may be both changes in it, away from the store and back to it.
-    falling.assert_within(2.0, 3.0);
-    for gateway in &gateways {
-        gateway.logged("\"event.name\":\"store_away\"").await;
-    }
-    up(&places).await;
+    // They go, and come to the one that was promoted, under load.
+    let (failing_over, ()) = flood_while(&platform, &places, 240, async {
+        trio.kill_master();
+        tokio::task::block_in_place(|| {
+            for gateway in &gateways.serving {
+                gateway.process.event("store_away");
+            }
+            // Until then a gateway that asks another sentinel is sent to the old one again.
+            trio.agreed();
+        });
+        up(&places).await;
+    })
+    .await;
+    // What the master had, the parts, and what the promoted one had not heard of.
+    failing_over.assert_within(2.0, 3.0);
+    assert!(
+        failing_over.local > 0 && failing_over.local < failing_over.asked,
+        "{failing_over:?}"
+    );
 
-    let after = flood(&platform, &places, 120).await;
+    // It was promoted, and judges.
+    let (after, ()) = flood_while(&platform, &places, 120, async {
+        while !trio.replica_judges() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     after.assert_within(1.0, 1.0);
-    assert_eq!(after.local, 0);
-    assert!(trio.replica_judges(), "it was promoted, and judges");
+    assert_eq!(after.local, 0, "{after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_network_that_swallows_everything_holds_nobody_up() {
+async fn a_network_that_swallows_everything_for_five_seconds_holds_nobody_up() {
     let platform = platform().await;
     let server = Server::start(Engine::Valkey9);
     let link = Link::to(server.port).await;
     let settings = sharing(&platform, &quoted(&link.url())).instead("store", "timeout_ms = 50");
     let settings = settings.with("store", "failures = 2\nconnect_timeout_ms = 200");
-    let gateways: Vec<Gateway> = (0..4).map(|_| settings.start()).collect();
-    let places: Vec<Place> = gateways.iter().map(place).collect();
+    let gateways = tokio::task::block_in_place(|| Processes::start(4, &settings));
+    let places = gateways.places();
     up(&places).await;
 
-    link.cut();
-    let cut = flood(&platform, &places, 240).await;
-    cut.assert_within(2.0, 2.0);
-    assert!(cut.local > 0);
-    away(&places).await;
-    // Two in a row at most were waited for, of as many as were under way; all others went on at once.
-    for place in &places {
-        let waited = metric(*place, "aimis_store_fallbacks_total{reason=\"timeout\"}").await;
-        assert!(waited <= 40.0, "{waited}");
-    }
-    flood(&platform, &places, 120).await.assert_within(1.0, 1.0);
+    // Cut and mended under load.
+    let clock = platform.clock();
+    let (flooded, (gone, mended)) = flood_while(&platform, &places, 240, async {
+        link.cut();
+        let noticed = async {
+            away(&places).await;
+            // Two in a row at most were waited for, of as many as were under way; all others went on at once.
+            for place in &places {
+                let waited = metric(*place, "aimis_store_fallbacks_total{reason=\"timeout\"}").await;
+                assert!(waited <= 40.0, "{waited}");
+            }
+            clock.now_ms()
+        };
+        let (gone, ()) = tokio::join!(noticed, tokio::time::sleep(CUT));
+        let mended = clock.now_ms();
+        link.mend();
+        up(&places).await;
+        (gone, mended)
+    })
+    .await;
 
-    link.mend();
-    up(&places).await;
+    flooded.assert_within(2.0, 2.0);
+    // Behind it there are only parts, which are one quota.
+    let apart = flooded.between(gone, mended);
+    apart.assert_within(1.0, 1.0);
+    assert!(apart.passed() > 0 && flooded.local > 0, "{apart:?}");
     flood(&platform, &places, 60).await.assert_within(2.0, 2.0);
 }
 

@@ -65,8 +65,36 @@ impl Trio {
         format!("[{}]", urls.join(", "))
     }
 
+    /// For questions of the test's own, to the master and its replica.
+    #[track_caller]
+    pub fn servers(&self) -> Vec<redis::Connection> {
+        vec![self.master.connection(), self.replica.connection()]
+    }
+
+    /// Likewise, to the sentinels.
+    #[track_caller]
+    pub fn sentinels(&self) -> Vec<redis::Connection> {
+        let client = |port: &u16| redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+        let sentinels = self.sentinels.iter();
+        sentinels
+            .map(|(_, port, _)| client(port).get_connection().unwrap())
+            .collect()
+    }
+
     pub fn kill_master(&mut self) {
         self.master.down();
+    }
+
+    /// Returns when all sentinels name the one that was the replica.
+    #[track_caller]
+    pub fn agreed(&self) {
+        for mut sentinel in self.sentinels() {
+            let mut named = redis::cmd("SENTINEL");
+            named.arg("GET-MASTER-ADDR-BY-NAME").arg("aimis");
+            while named.query::<(String, u16)>(&mut sentinel).unwrap().1 != self.replica.port {
+                std::thread::yield_now();
+            }
+        }
     }
 
     /// The replica has heard of everything that the master was told.

@@ -87,28 +87,6 @@ impl Target {
         within(self.connect_timeout, self.master(name)).await.ok()
     }
 
-    /// A connection that hears what is published. In a cluster any node passes on what was published at another.
-    pub(super) async fn listen(&self) -> RedisResult<redis::aio::PubSub> {
-        let listening = async {
-            let mut last = failure("no server of the store answers");
-            let urls = match &self.kind {
-                Kind::Sentinel(name) => vec![RedisUrl {
-                    peer: self.master(name).await?,
-                    ..self.urls[0].clone()
-                }],
-                Kind::Single | Kind::Cluster => self.urls.clone(),
-            };
-            for url in urls {
-                match self.client(&url, &self.access)?.get_async_pubsub().await {
-                    Ok(heard) => return Ok(heard),
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
-        };
-        within(self.connect_timeout, listening).await
-    }
-
     /// The first answer of a sentinel.
     async fn master(&self, name: &str) -> RedisResult<HostPort> {
         let mut last = failure("no sentinel knows the master");

@@ -167,14 +167,6 @@ impl Store {
         .await
     }
 
-    /// A connection of its own that hears what is published there; ends when that connection does.
-    ///
-    /// # Errors
-    /// [`Away`] when there is none within `store.connect_timeout_ms`.
-    pub async fn listen(&self) -> Result<redis::aio::PubSub, Away> {
-        self.target.load_full().listen().await.map_err(|_| Away)
-    }
-
     async fn run(self: &Arc<Self>, script: &Script, key: &str, write: impl Fn(&mut Cmd)) -> Result<Value, Away> {
         self.bounded(key, async |mut connection| script.run(&mut connection, &write).await)
             .await
