@@ -112,6 +112,7 @@ pub struct Gateway {
     workers: Vec<JoinHandle<()>>,
     drain_delay: Duration,
     drain_timeout: Duration,
+    inbox_stop: Duration,
     cache: Arc<Cache>,
     clock: Clock,
     pulse: Pulse,
@@ -441,6 +442,7 @@ impl Gateway {
             workers: threads,
             drain_delay: config.drain.delay,
             drain_timeout: config.drain.timeout,
+            inbox_stop: config.inbox.longest_stop(),
             cache,
             clock,
             pulse,
@@ -481,7 +483,7 @@ impl Gateway {
 
     /// The longest that [`Self::drain`] takes, with some air.
     pub fn longest_drain(&self) -> Duration {
-        self.drain_delay + self.drain_timeout + Duration::from_secs(5)
+        self.drain_delay + self.drain_timeout + self.inbox_stop + Duration::from_secs(5)
     }
 
     /// Whether every thread that serves has shown within `time` that its loop turns; each does once a second.

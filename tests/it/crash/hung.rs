@@ -24,7 +24,7 @@ async fn a_database_that_hangs_refuses_callbacks_in_time_and_holds_up_no_stop() 
         )
         .replace(
             "[inbox]\n",
-            "[inbox]\ndatabase_answer_timeout_ms = 300\ndatabase_tcp_user_timeout_ms = 600000\n",
+            "[inbox]\ndatabase_answer_timeout_ms = 1500\ndatabase_tcp_user_timeout_ms = 600000\n",
         );
     std::fs::write(&fleet.config, text).unwrap();
     let gateway = fleet.start();

@@ -51,7 +51,9 @@ async fn commits_that_are_given_up_leave_nothing_at_the_server() {
                 break;
             }
         }
-        while !block_in_place(|| server.sql(&database, WAITING)).trim().is_empty() {}
+        while !block_in_place(|| server.sql(&database, WAITING)).trim().is_empty() {
+            tokio::task::yield_now().await;
+        }
     };
     timeout(PATIENCE, given_up)
         .await

@@ -142,6 +142,7 @@ pub async fn shows(gateway: &Gateway, series: &str, value: f64) {
 pub struct Wire {
     pub port: u16,
     cut: watch::Sender<bool>,
+    leads_to: watch::Sender<u16>,
 }
 
 impl Wire {
@@ -149,9 +150,10 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (cut, seen) = watch::channel(false);
+        let (leads_to, server) = watch::channel(server);
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let mut seen = seen.clone();
+                let (mut seen, server) = (seen.clone(), *server.borrow());
                 if *seen.borrow() {
                     continue;
                 }
@@ -166,11 +168,22 @@ impl Wire {
                 });
             }
         });
-        Self { port, cut }
+        Self { port, cut, leads_to }
     }
 
     pub fn cut(&self) {
         self.cut.send_replace(true);
+    }
+
+    /// Leads to another server from now on; who is connected is cut off.
+    pub async fn lead_to(&self, server: u16) {
+        self.leads_to.send_replace(server);
+        self.cut();
+        // Each connection has one, and so has whoever accepts them.
+        while self.cut.receiver_count() > 1 {
+            tokio::task::yield_now().await;
+        }
+        self.mend();
     }
 
     pub fn mend(&self) {

@@ -4,10 +4,10 @@ use aimis_simulator::Callback;
 use aimis_simulator::Study;
 use tokio::task::block_in_place;
 
-use super::bed::Bed;
+use super::bed::{Bed, Wire};
 use super::{HIT, MISS, told};
 use crate::store::cluster::Cluster;
-use crate::store::servers::{Engine, Server};
+use crate::store::servers::{Engine, Server, free_port};
 use crate::store::trio::{Trio, keys};
 use crate::support::gateway::Settings;
 
@@ -102,7 +102,7 @@ async fn a_clusters_replica_that_missed_a_callback_gives_no_answer_from_before_i
     let whole = keys(master, KEPT);
     assert!(whole.len() > 3, "{whole:?}");
     // It says that it follows before it has it all.
-    while keys(replica, KEPT) != whole {}
+    until(|| keys(replica, KEPT) == whole).await;
     let kept = whole;
 
     // What its master tells it waits from now on, and is dropped with the master.
@@ -123,6 +123,30 @@ async fn a_clusters_replica_that_missed_a_callback_gives_no_answer_from_before_i
     nothing_old_serves(&bed).await;
 }
 
+/// Waits for something at a server.
+async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::support::client::PATIENCE, waiting)
+        .await
+        .expect("the server has it in time");
+}
+
+/// Waits until a server hears its master: a master that gets its first replica begins another reign.
+async fn linked(replica: &Server) {
+    until(|| {
+        let told: String = redis::cmd("INFO")
+            .arg("replication")
+            .query(&mut replica.connection())
+            .unwrap();
+        told.contains("master_link_status:up")
+    })
+    .await;
+}
+
 /// Follows another server, or nobody.
 fn follow(server: &Server, other: Option<&Server>) {
     let mut follow = redis::cmd("REPLICAOF");
@@ -140,10 +164,11 @@ async fn a_master_that_was_replaced_and_comes_back_gives_no_answer_that_a_callba
         let bed = Bed::of(engine, 2, |settings| settings.with("store", "forget_wait_ms = 200")).await;
         let first = &bed.server;
         follow(&second, Some(first));
+        linked(&second).await;
         warmed(&bed).await;
         let kept = keys(first, KEPT);
         assert!(kept.len() > 3, "{kept:?}");
-        while keys(&second, KEPT) != kept {}
+        until(|| keys(&second, KEPT) == kept).await;
 
         // The second takes over without having heard of the callback; nobody asks for the patient there.
         follow(&second, None);
@@ -151,9 +176,43 @@ async fn a_master_that_was_replaced_and_comes_back_gives_no_answer_that_a_callba
         assert!(!kept.iter().all(|key| keys(first, KEPT).contains(key)));
         // The first learns what the second has, and takes over again; it ran all the while.
         follow(first, Some(&second));
-        while keys(first, KEPT) != kept {}
+        until(|| keys(first, KEPT) == kept).await;
         follow(first, None);
 
         nothing_old_serves(&bed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_follows_another_gives_no_answer_to_whoever_is_led_to_it() {
+    for engine in [Engine::Redis6, Engine::Redis7, Engine::Valkey9] {
+        let (first, second) = (Server::start(engine), Server::start(engine));
+        follow(&second, Some(&first));
+        linked(&second).await;
+        let wire = Wire::to(first.port).await;
+        let url = format!("\"redis://127.0.0.1:{}\"", wire.port);
+        // No heartbeat tells meanwhile that nothing can be written there.
+        let bed = Bed::at(first, &url, 1, |settings| {
+            settings.instead("store", "heartbeat_ms = 60000")
+        })
+        .await;
+        let gateway = &bed.gateways[0];
+        assert_eq!(told(&gateway.studies().await), MISS);
+        assert_eq!(told(&gateway.studies().await), HIT);
+        until(|| keys(&second, KEPT) == keys(&bed.server, KEPT)).await;
+
+        // The second hears no more of what ends answers, and a balancer leads there.
+        let mut deaf = redis::cmd("REPLICAOF");
+        deaf.arg("127.0.0.1").arg(free_port());
+        deaf.exec(&mut second.connection()).unwrap();
+        let study = Study::new("NEW1", 0, "2024-12-06 09:30:00", "H0001", "U0001");
+        assert!(bed.platform.add_study(&Callback::demo().id_num, study));
+        wire.lead_to(second.port).await;
+
+        for _ in 0..4 {
+            for list in lists(&bed).await {
+                assert!(list.contains("NEW1"), "an answer of one that follows: {list}");
+            }
+        }
     }
 }

@@ -57,6 +57,7 @@ end
 
 if looks then
   seen = look(count + 1, 2 + count * 5, now_ms)
+  if seen.fault then return redis.error_reply(seen.fault) end
   if seen.other then return answer(5, 0, 0) end
 end
 local refused, wait = judge('1')

@@ -9,7 +9,8 @@ local holder = redis.call('GET', KEYS[3])
 if holder and string.sub(holder, 1, 16) == ARGV[2] then redis.call('DEL', KEYS[3]) end
 local wrapped = redis.call('GET', KEYS[1])
 if not wrapped or string.sub(wrapped, 1, 8) ~= ARGV[1] then return 0 end
-local reign = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+local role, reign = string.match(redis.call('INFO', 'replication'), 'role:(%a+).-master_replid:(%x+)')
+if role ~= 'master' then return redis.error_reply(role and 'READONLY it follows another' or 'NOREIGN it tells no master_replid') end
 local names = {}
 for i = 4, #KEYS do names[#names + 1] = KEYS[i] end
 local generations = redis.call('MGET', unpack(names))

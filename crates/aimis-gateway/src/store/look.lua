@@ -2,7 +2,7 @@
 -- reign of a master, is of no generation: an answer that was asked under it is none.
 --
 -- A reign ends with the process and with each promotion: a master draws another `master_replid` at its start and when it
--- takes over. The id of the process would not do: a master that was replaced takes what it follows, with generations that it
+-- takes over (and with its first replica, and an hour behind its last; that costs questions). The id of the process would not do: a master that was replaced takes what it follows, with generations that it
 -- has itself ended meanwhile, and would know them for its own when it takes over again.
 --
 -- It is asked for each time, 13 us, and of the very server that judges. Known from a heartbeat, or from the beginning of
@@ -20,7 +20,12 @@ local function look(first, at, now_ms)
     seen.other, seen.value = true, wrapped or ''
     return seen
   end
-  local reign = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  local role, reign = string.match(redis.call('INFO', 'replication'), 'role:(%a+).-master_replid:(%x+)')
+  if role ~= 'master' then
+    -- A server that follows another has that one's reign, and hears later of what has ended.
+    seen.fault = role and 'READONLY it follows another' or 'NOREIGN it tells no master_replid'
+    return seen
+  end
   local names = {}
   for i = first + 3, #KEYS do names[#names + 1] = KEYS[i] end
   local generations, whole = redis.call('MGET', unpack(names)), true

@@ -32,7 +32,7 @@ section! {
         /// How long the database is waited for at the start, before the gateway gives up.
         database_start_timeout as "database_start_timeout_ms": Duration = millis(0, 600_000).or(30_000);
         /// How long a callback waits for its commit before it is refused, and how long the database may be silent before it
-        /// counts as away and its connections are given up. A process that stops waits no longer for it either.
+        /// counts as away and its connections are given up. A process that stops waits for it twice as long at most.
         database_answer_timeout as "database_answer_timeout_ms": Duration = millis(100, 60_000).or(2_500);
         /// How long the database works on one statement before it gives it up by itself.
         database_statement_timeout as "database_statement_timeout_ms": Duration = millis(100, 60_000).or(5_000);
@@ -82,5 +82,13 @@ section! {
         shared_bodies: u32 = integer(1, 1_000).or(16);
         /// Allows a database on a network disk, where locks and syncs may not do what they promise.
         allow_network_disk: bool = switch().or(false);
+    }
+}
+
+impl Inbox {
+    /// The longest that the inbox takes to stop: a database is waited for, and then for what is cancelled there.
+    pub(crate) fn longest_stop(&self) -> Duration {
+        let waits = self.database_url.as_ref().map(|_| self.database_answer_timeout * 2);
+        waits.unwrap_or_default()
     }
 }

@@ -56,11 +56,6 @@ impl Line {
             .map_or(Duration::ZERO, |at| at.saturating_duration_since(timer_now()))
     }
 
-    /// Whether the next call is on another connection than the last.
-    pub(super) fn is_new(&self) -> bool {
-        self.session.as_ref().is_none_or(|session| session.client.is_closed())
-    }
-
     /// The connection. While the database is away this fails at once, but for one attempt a pause: whoever calls is
     /// refused rather than kept.
     pub(super) async fn session(&mut self) -> Result<&mut Session, Fault> {
@@ -98,22 +93,20 @@ impl Line {
             self.give_up();
             return Err(Fault::Late);
         }
-        let in_doubt = self.in_doubt;
-        let work = async move |session: &mut Session| {
-            if in_doubt {
+        let limit = self.connector.limit(self.usage);
+        let running = async {
+            if self.in_doubt && self.usage == Use::Work {
                 // If it waits it is this that takes effect behind everybody's back, and not a lease that nobody then has.
-                session.commit_nothing().await?;
+                self.run_within(limit, async |session: &mut Session| session.commit_nothing().await)
+                    .await?;
             }
-            work(session).await
+            self.in_doubt = false;
+            self.run_within(limit, work).await
         };
-        let running = self.run_within(self.connector.limit(self.usage), work);
         let done = tokio::select! {
             done = running => Some(done),
             Ok(_) = silent.wait_for(|silent| *silent) => None,
         };
-        if let Some(Ok(_)) = done {
-            self.in_doubt = false;
-        }
         done.unwrap_or_else(|| {
             self.give_up();
             Err(Fault::Late)
@@ -123,8 +116,8 @@ impl Line {
     /// Makes no further use of the connection, and ends what is asked on it.
     fn give_up(&mut self) {
         let Some(session) = self.session.take() else { return };
+        self.in_doubt = true;
         if std::mem::take(&mut self.busy) {
-            self.in_doubt = true;
             self.connector.cancel(session);
         }
     }
@@ -140,7 +133,8 @@ impl Line {
             return Err(Fault::Late);
         };
         self.busy = true;
-        match tokio::time::timeout(limit, work(session)).await {
+        let worked = tokio::time::timeout(limit, work(session)).await;
+        match worked {
             Ok(Ok(made)) => {
                 self.busy = false;
                 Ok(made)

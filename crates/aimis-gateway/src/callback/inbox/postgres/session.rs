@@ -242,6 +242,7 @@ impl Connector {
                 tenants: HashMap::new(),
                 statements: HashMap::new(),
                 warnings,
+                listens: false,
             })
         };
         tokio::time::timeout(reach.connect_timeout, connecting)
@@ -266,12 +267,13 @@ impl Connector {
             // The first may come before what it is meant for. The connection stays until the database is done with it: behind
             // a pooler nothing is cancelled for whoever has gone.
             for _ in 0..CANCELS {
-                let asked = match &tls {
+                // Refused or not: that the connection is idle is what counts.
+                let _ = match &tls {
                     Some(tls) => token.cancel_query(tls.clone()).await,
                     None => token.cancel_query(NoTls).await,
                 };
                 let idle = tokio::time::timeout(limit / (CANCELS + 1), session.client.batch_execute(""));
-                if asked.is_err() || idle.await.is_ok() {
+                if idle.await.is_ok() {
                     break;
                 }
             }
@@ -369,6 +371,8 @@ pub(super) struct Session {
     pub(super) tenants: HashMap<String, i32>,
     statements: HashMap<&'static str, Statement>,
     warnings: Arc<AtomicU64>,
+    /// Whether it hears of what other gateways do.
+    pub(super) listens: bool,
 }
 
 /// A record of its own for a transaction that may have none, so that its commit waits for the standby.

@@ -50,8 +50,6 @@ pub(super) struct Listener {
     silent: watch::Sender<bool>,
     /// What this gateway changed.
     done: watch::Receiver<u64>,
-    /// Whether the connection listens by now.
-    listens: bool,
     /// Whether others are still to be told of what this gateway changed.
     untold: bool,
     moved: Option<Moved>,
@@ -81,7 +79,6 @@ impl Listener {
             notified,
             silent,
             done,
-            listens: false,
             untold: false,
             moved: None,
             asks_moved: true,
@@ -119,26 +116,23 @@ impl Listener {
     }
 
     async fn look(&mut self) -> Result<(), Fault> {
-        if self.line.is_new() {
-            self.listens = false;
-        }
-        let listens = self.listens;
         self.done.borrow_and_update();
-        let tell = self.untold;
-        let asks_moved = self.asks_moved || !listens;
+        let (tell, asks_moved) = (self.untold, self.asks_moved);
         let beat = async move |session: &mut Session| {
-            if !listens {
+            let is_new = !session.listens;
+            if is_new {
                 // Telling others waits for no standby: it would be taken for a database that says nothing.
                 let listen = "SET synchronous_commit = local; LISTEN aimis_inbox";
                 session.client.batch_execute(listen).await?;
                 if !share(session, IN_USE).await? {
                     return Err(Fault::Copied);
                 }
+                session.listens = true;
             }
             if tell {
                 session.client.batch_execute("NOTIFY aimis_inbox").await?;
             }
-            if !asks_moved {
+            if !asks_moved && !is_new {
                 session.one("SELECT 1", &[]).await?;
                 return Ok(None);
             }
@@ -149,7 +143,6 @@ impl Listener {
         let limit = self.common.settings.reach.answer_timeout;
         let moved: Option<Moved> = self.line.run_within(limit, beat).await?;
         self.silent.send_replace(false);
-        self.listens = true;
         self.untold = false;
         if let Some(moved) = moved {
             self.asks_moved = false;
