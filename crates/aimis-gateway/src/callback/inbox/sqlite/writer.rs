@@ -150,11 +150,13 @@ impl Store {
     }
 
     /// When the machine's clock was set, what is due moves with it: no event is put off by a day, and no lease runs
-    /// out at once, because somebody corrected the time.
+    /// out at once, because somebody corrected the time. So does what tells the next start by which clock it is due.
     fn follow_clock(&mut self) -> rusqlite::Result<()> {
         if let Some(step) = self.steps.observe(&self.clock) {
-            self.connection
-                .execute("UPDATE events SET due_at = max(due_at + ?1, 0) WHERE state < 3", [step])?;
+            self.connection.execute(
+                "UPDATE events SET due_at = max(due_at + ?1, 0), since = max(since + ?1, 0) WHERE state < 3",
+                [step],
+            )?;
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! Opening: what is refused, what is made, and with which rights.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::callback::inbox::Inbox;
 use crate::callback::inbox::sqlite::{OpenError, Role};
 use crate::callback::inbox::testing::{Bed, append, arrival, lease, list, wait};
+use crate::callback::inbox::{Inbox, Outcome, Reason};
 
 #[test]
 fn its_files_are_the_gateways_alone() {
@@ -134,4 +135,29 @@ fn to_open_one_that_is_as_it_should_be_writes_nothing() {
         before,
         "on a disk without a free byte it could not be opened"
     );
+}
+
+#[test]
+fn a_clock_that_was_ahead_for_a_moment_puts_nothing_off() {
+    let day = Duration::from_secs(25 * 3600);
+    let mut bed = Bed::new();
+    let inbox = bed.open();
+    append(&bed, &inbox, &arrival(1, "{\"a\":1}"));
+    append(&bed, &inbox, &arrival(2, "{\"a\":2}"));
+    let leased = lease(&inbox, 2);
+    let again = Outcome::Retry {
+        after: Duration::from_secs(1),
+        reason: Reason::word("reset"),
+    };
+    wait(inbox.settle(leased[0].0, again)).unwrap();
+    bed.clock.sleep(day);
+    // Nothing that is left is touched by the clock that is ahead.
+    wait(inbox.settle(leased[1].0, Outcome::Delivered)).unwrap();
+    drop(inbox);
+
+    bed.clock = bed.clock.shifted(-(day.as_millis() as i64));
+    let inbox = bed.open();
+    bed.clock.advance(Duration::from_secs(1));
+
+    assert_eq!(lease(&inbox, 2).len(), 1);
 }
