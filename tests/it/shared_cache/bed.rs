@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::store::servers::{Engine, Server};
-use crate::support::client::PATIENCE;
+use crate::support::client::{PATIENCE, post};
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, Settings};
 
@@ -113,6 +113,18 @@ impl<S> Bed<S> {
     /// Sends the platform's callback about the vectors' patient; true if it is acknowledged.
     pub async fn callback(&self, gateway: usize, study: &str) -> bool {
         self.send(gateway, &Callback::demo().study(study)).await
+    }
+
+    /// Drops the first hospital's data key, as its operator would.
+    pub async fn shred(&self) {
+        let purged = post(
+            self.gateways[0].admin.unwrap(),
+            "/api/v1/cache/purge",
+            &[("Content-Type", "application/json"), ("Host", "localhost")],
+            br#"{"tenant":"first-hospital"}"#,
+        )
+        .await;
+        assert_eq!(purged.status, 200, "{}", purged.text());
     }
 
     /// Sends a callback; true if it is acknowledged.

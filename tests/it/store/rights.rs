@@ -9,7 +9,7 @@ use super::cluster::Cluster;
 use super::servers::{Engine, Server, free_port};
 use super::trio::Trio;
 use crate::shared_cache::bed::Bed;
-use crate::support::client::{Answer, post};
+use crate::support::client::Answer;
 use crate::support::directory::Directory;
 use crate::support::gateway::{Gateway, Settings};
 use crate::support::tls::{Authority, Purpose};
@@ -188,14 +188,7 @@ async fn the_user_of_the_manual_has_a_cache_over_tls_and_in_a_database_with_a_nu
     .await;
     asked_kept_and_ended(&bed).await;
     // The hospital's data key goes, and another is drawn.
-    let purged = post(
-        bed.gateways[0].admin.unwrap(),
-        "/api/v1/cache/purge",
-        &[("Content-Type", "application/json"), ("Host", "localhost")],
-        br#"{"tenant":"first-hospital"}"#,
-    )
-    .await;
-    assert_eq!(purged.status, 200, "{}", purged.text());
+    bed.shred().await;
 
     all_of_it(bed, &mut servers, &rights).await;
 }

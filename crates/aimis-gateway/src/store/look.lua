@@ -2,8 +2,9 @@
 -- reign of a master, is of no generation: an answer that was asked under it is none.
 --
 -- A reign ends with the process and with each promotion: a master draws another `master_replid` at its start and when it
--- takes over (and with its first replica, and an hour behind its last; that costs questions). The id of the process would not do: a master that was replaced takes what it follows, with generations that it
--- has itself ended meanwhile, and would know them for its own when it takes over again.
+-- takes over (and with its first replica, and an hour behind its last; that costs questions). The id of the process would not
+-- do: a master that was replaced takes what it follows, with generations that it has itself ended meanwhile, and would know
+-- them for its own when it takes over again.
 --
 -- It is asked for each time, 13 us, and of the very server that judges. Known from a heartbeat, or from the beginning of
 -- a connection, it would be that of another moment: behind a proxy, and in a cluster, a connection outlives the server that it

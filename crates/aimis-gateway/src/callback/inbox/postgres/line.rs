@@ -140,12 +140,19 @@ impl Line {
                 Ok(made)
             }
             Ok(Err(fault)) => {
+                // What the database refused is undone. Anything else leaves a connection that nobody knows the state of.
                 let undone = match fault.database() {
-                    Some(_) => tokio::time::timeout(limit, session.undo()).await.ok(),
-                    None => Some(Err(Fault::Late)),
+                    Some(_) => {
+                        let undone = tokio::time::timeout(limit, session.undo()).await;
+                        self.busy = undone.is_err();
+                        matches!(undone, Ok(Ok(())))
+                    }
+                    None => {
+                        self.busy = false;
+                        false
+                    }
                 };
-                self.busy = undone.is_none();
-                if !matches!(undone, Some(Ok(()))) {
+                if !undone {
                     self.give_up();
                 }
                 Err(fault)

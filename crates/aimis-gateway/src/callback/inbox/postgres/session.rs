@@ -258,6 +258,7 @@ impl Connector {
     /// not have it. That is no acknowledgement: whoever sends the same again is answered behind a record of their own, which
     /// the standby has only after this one.
     pub(super) fn cancel(&self, session: Session) {
+        // Without a runtime nothing can be sent; it is called where a connection is dropped, too.
         if session.client.is_closed() || tokio::runtime::Handle::try_current().is_err() {
             return;
         }
