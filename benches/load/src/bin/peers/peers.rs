@@ -38,6 +38,8 @@ pub(crate) struct Setting {
     pub(crate) cache: bool,
     /// A line a request.
     pub(crate) log: bool,
+    /// A record a request in the audit trail.
+    pub(crate) audit: bool,
 }
 
 /// Where `cargo xtask bench peers` builds benches/peers/pingora.
@@ -57,7 +59,7 @@ pub(crate) const PEERS: &[Peer] = &[
         caches: true,
         file: Some("gateway.toml"),
         program: |place| Some(place.gateway.clone()),
-        arguments: |_, place| words(&["serve", "--config"], place, "gateway.toml"),
+        arguments: |setting, place| words(&["serve", "--config"], setting, place, "gateway.toml"),
     },
     Peer {
         name: MEASURE,
@@ -65,7 +67,7 @@ pub(crate) const PEERS: &[Peer] = &[
         caches: true,
         file: Some("nginx.conf"),
         program: |_| installed("nginx"),
-        arguments: |_, place| words(&["-e", "stderr", "-c"], place, "nginx.conf"),
+        arguments: |setting, place| words(&["-e", "stderr", "-c"], setting, place, "nginx.conf"),
     },
     Peer {
         name: "nginx-lua",
@@ -73,7 +75,7 @@ pub(crate) const PEERS: &[Peer] = &[
         caches: false,
         file: Some("nginx-lua.conf"),
         program: |_| installed("/usr/lib/nginx/modules/ngx_http_lua_module.so").and_then(|_| installed("nginx")),
-        arguments: |_, place| words(&["-e", "stderr", "-c"], place, "nginx-lua.conf"),
+        arguments: |setting, place| words(&["-e", "stderr", "-c"], setting, place, "nginx-lua.conf"),
     },
     Peer {
         name: "haproxy",
@@ -81,7 +83,7 @@ pub(crate) const PEERS: &[Peer] = &[
         caches: false,
         file: Some("haproxy.cfg"),
         program: |_| installed("haproxy"),
-        arguments: |_, place| words(&["-db", "-f"], place, "haproxy.cfg"),
+        arguments: |setting, place| words(&["-db", "-f"], setting, place, "haproxy.cfg"),
     },
     Peer {
         name: "envoy",
@@ -100,6 +102,7 @@ pub(crate) const PEERS: &[Peer] = &[
                     &workers,
                     "-c",
                 ],
+                setting,
                 place,
                 "envoy.yaml",
             )
@@ -141,8 +144,8 @@ impl Peer {
     }
 }
 
-fn words(words: &[&str], place: &Place, file: &str) -> Vec<String> {
-    let file = place.file(file).display().to_string();
+fn words(words: &[&str], setting: &Setting, place: &Place, file: &str) -> Vec<String> {
+    let file = template::path(file, setting, place).display().to_string();
     words.iter().map(|word| (*word).to_owned()).chain([file]).collect()
 }
 
@@ -158,7 +161,7 @@ fn numbers(setting: &Setting, place: &Place) -> Vec<String> {
         .flat_map(|(name, number)| [(*name).to_owned(), number.to_string()])
         .collect();
     if setting.tls {
-        all.extend(words(&["--tls"], place, "cert.pem"));
+        all.extend(["--tls".to_owned(), place.file("cert.pem").display().to_string()]);
     }
     all
 }

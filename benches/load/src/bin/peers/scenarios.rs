@@ -24,6 +24,8 @@ pub(crate) enum Part {
     Large,
     /// The first again with a line a request.
     Log,
+    /// What the gateway's line a request and its record in the audit trail cost beside none.
+    Records,
     /// The first again with two workers.
     Workers,
     /// Latency at 1,000 requests a second.
@@ -61,6 +63,7 @@ const PLAIN: Setting = Setting {
     tls: false,
     cache: false,
     log: false,
+    audit: false,
 };
 
 impl Run {
@@ -108,6 +111,7 @@ impl Run {
                 SMALL,
                 Setting { log: true, ..PLAIN },
             ),
+            Part::Records => self.records(),
             Part::Workers => self.cpu(
                 "plain upstream, 4 KB, 2 workers",
                 SMALL,
@@ -172,6 +176,38 @@ impl Run {
         for name in without_cache {
             self.leave_out(format!("{title}: {name}: does not answer from a cache"))?;
         }
+        Ok(())
+    }
+
+    fn records(&mut self) -> Result<()> {
+        let upstream = Upstream::start(SMALL, false, 1, &self.place)?;
+        let requests = self.arguments.requests;
+        let mut row = Row::new("plain upstream, 4 KB, the gateway's lines and records", CPU);
+        let mut subjects = Vec::new();
+        for (name, log, audit) in [
+            ("gateway", false, false),
+            ("a line", true, false),
+            ("a line and a record", true, true),
+        ] {
+            let setting = Setting {
+                upstream: upstream.port,
+                log,
+                audit,
+                ..PLAIN
+            };
+            let mut subject = Subject::start(&PEERS[0], &setting, SMALL, &self.place)?.0;
+            subject.cpu(requests / 10 + 100)?;
+            subjects.push((name, subject));
+        }
+        for round in 1..=self.arguments.rounds {
+            for (name, subject) in &mut subjects {
+                let us = subject.cpu(requests)?;
+                row.add(name, us);
+                tell(&format!("lines and records: round {round}, {name}: {us:.1} us"))?;
+            }
+        }
+        ensure!(upstream.counts()?.refused == 0, "the platform refused");
+        self.results.rows.push(row);
         Ok(())
     }
 

@@ -4,11 +4,17 @@
 //! All of these languages take the mark for a comment.
 
 use std::fs;
+use std::path::PathBuf;
 
 use aimis_bench::place::{Place, free_port};
 use anyhow::{Context, Result, bail};
 
 use crate::peers::Setting;
+
+/// Where a file is written: to each start its own, since the gateway looks after its file while it runs.
+pub(crate) fn path(file: &str, setting: &Setting, place: &Place) -> PathBuf {
+    place.file(&format!("{}-{file}", setting.port))
+}
 
 /// Writes the file into the run's directory.
 pub(crate) fn fill(file: &str, setting: &Setting, place: &Place) -> Result<()> {
@@ -22,9 +28,14 @@ pub(crate) fn fill(file: &str, setting: &Setting, place: &Place) -> Result<()> {
         ("directory", place.directory.display().to_string()),
         ("peers", std::path::absolute("benches/peers")?.display().to_string()),
     ];
-    let conditions = [("tls", setting.tls), ("cache", setting.cache), ("log", setting.log)];
+    let conditions = [
+        ("tls", setting.tls),
+        ("cache", setting.cache),
+        ("log", setting.log),
+        ("audit", setting.audit),
+    ];
     let filled = filled(&text, &values, &conditions).with_context(|| source.clone())?;
-    fs::write(place.file(file), filled)?;
+    fs::write(path(file, setting, place), filled)?;
     Ok(())
 }
 
