@@ -5,10 +5,13 @@
 //! the copy. A buffer that was just wiped is at hand. So bodies have buffers of few sizes, and those that are free wait
 //! here, up to a bound.
 
+use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aimis_core::wiped::wipe;
 use bytes::Bytes;
+
+use super::entry::OVERHEAD;
 
 /// Below this the allocator has lists of its own.
 const SMALLEST: usize = 1 << 10;
@@ -16,6 +19,10 @@ const SMALLEST: usize = 1 << 10;
 const LARGEST: usize = 256 << 10;
 /// Sizes between a power of two and the next: a body has at most a quarter of its size more than it needs.
 const STEPS: usize = 4;
+/// Memory that is asked for at once while the cache fills, below the size from which an allocator gives memory of its own.
+/// glibc has a worker's heap grow by exactly what is asked for, a call of the kernel each time; what was given back it keeps at
+/// hand, up to 128 KB.
+const AHEAD: usize = 96 << 10;
 const SIZES: usize = (LARGEST.ilog2() - SMALLEST.ilog2()) as usize * STEPS;
 
 /// Buffers that are free.
@@ -27,6 +34,8 @@ pub(super) struct Buffers {
 struct Free {
     by_size: [Vec<Vec<u8>>; SIZES],
     bytes: usize,
+    /// Bytes that were asked for since there was some ahead.
+    asked: usize,
 }
 
 /// A body in its buffer.
@@ -54,6 +63,7 @@ impl Buffers {
             free: Mutex::new(Free {
                 by_size: [const { Vec::new() }; SIZES],
                 bytes: 0,
+                asked: AHEAD,
             }),
             most_bytes,
         })
@@ -70,13 +80,21 @@ impl Buffers {
     }
 
     fn give(&self, length: usize) -> Vec<u8> {
-        let waiting = size(length).and_then(|(at, room)| {
-            let mut free = self.lock();
-            let buffer = free.by_size[at].pop()?;
+        let Some((at, room)) = size(length) else {
+            return Vec::with_capacity(length);
+        };
+        let mut free = self.lock();
+        if let Some(buffer) = free.by_size[at].pop() {
             free.bytes -= room;
-            Some(buffer)
-        });
-        waiting.unwrap_or_else(|| Vec::with_capacity(room(length)))
+            return buffer;
+        }
+        free.asked += room + OVERHEAD;
+        if free.asked >= AHEAD {
+            free.asked = 0;
+            drop(free);
+            drop(black_box(Vec::<u8>::with_capacity(AHEAD)));
+        }
+        Vec::with_capacity(room)
     }
 
     fn take_back(&self, wiped: Vec<u8>) {

@@ -11,7 +11,7 @@ use crate::tenant::TenantName;
 use crate::upstream::reply::Reply;
 
 /// What an entry costs beside its body, as measured: itself, its places in the store, the index and the list of ends.
-const OVERHEAD: usize = 1088;
+pub(super) const OVERHEAD: usize = 1088;
 
 /// What an answer is about: whatever it can be dropped by.
 #[derive(Clone)]
