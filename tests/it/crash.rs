@@ -11,7 +11,7 @@
 //! | `full` | a disk that is full |
 //! | `database` | several gateways on one database: killed, cut off, the database restarted and failing over |
 //! | `hung` | a database that hangs: noticed, refused, and left within the bounds that are configured |
-//! | `standby` | a synchronous standby that is away: what is given up leaves nothing at the server |
+//! | `standby` | a synchronous standby that is away: what is given up leaves nothing at the server, and the log says what for |
 //! | `wire` | the way to a database, which can be cut |
 //! | `chance` | the seed, which is printed, and the number of rounds |
 //!

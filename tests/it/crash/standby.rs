@@ -74,7 +74,18 @@ async fn commits_that_are_given_up_leave_nothing_at_the_server() {
     };
     let (sent, ()) = tokio::join!(sending, stopping);
     assert!(!sent.is_ok_and(|reply| reply.is_received()));
-    assert_eq!(block_in_place(|| gateway.process.ended()).status.code(), Some(0));
+    let ended = block_in_place(|| gateway.process.ended());
+    assert_eq!(ended.status.code(), Some(0));
+    let log = ended.stdout;
+    // Whoever reads the log learns that it is the commit that is waited for.
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("\"callback_not_stored\""))
+        .collect();
+    assert!(!told.is_empty(), "{log}");
+    for line in told {
+        assert!(line.contains("\"error.type\":\"commit_unconfirmed\""), "{line}");
+    }
     assert_eq!(block_in_place(|| server.sql(&database, WAITING)).trim(), "");
     refused.push(last);
 

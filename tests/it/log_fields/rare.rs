@@ -70,6 +70,8 @@ fn events_of_bad_days_are_what_the_contract_says() {
         not_stored(AppendError::Full),
         not_stored(AppendError::QuarantineFull),
         not_stored(AppendError::Inbox(InboxError::Failed)),
+        not_stored(AppendError::Inbox(InboxError::Late)),
+        not_stored(AppendError::Inbox(InboxError::Unconfirmed)),
         Event::DeliveryFailed {
             trace: None,
             tenant,

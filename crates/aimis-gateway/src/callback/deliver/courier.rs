@@ -111,7 +111,13 @@ impl Courier {
                 Look::Until(next)
             }
             Err(InboxError::Broken | InboxError::Closed) => Look::Closed,
-            Err(InboxError::Failed | InboxError::Unreadable | InboxError::DiskFull) => {
+            Err(
+                InboxError::Failed
+                | InboxError::Late
+                | InboxError::Unconfirmed
+                | InboxError::Unreadable
+                | InboxError::DiskFull,
+            ) => {
                 self.desk.store_failed();
                 Look::Pause
             }

@@ -52,6 +52,13 @@ pub enum InboxError {
     /// The store refused a statement; it was undone.
     #[error("the store failed")]
     Failed,
+    /// The store gave no answer in time; what became of the question is unknown.
+    #[error("the store gave no answer in time")]
+    Late,
+    /// The store did not confirm a commit in time, as while a synchronous standby of it is away; what became of the commit
+    /// is unknown.
+    #[error("the store did not confirm a commit in time; is the database's synchronous standby there?")]
+    Unconfirmed,
     /// The payload does not open: it was changed on the disk.
     #[error("the payload does not open")]
     Unreadable,

@@ -71,6 +71,8 @@ pub(crate) fn not_stored(error: AppendError) -> &'static str {
         AppendError::Full => "full",
         AppendError::QuarantineFull => "quarantine_full",
         AppendError::Inbox(InboxError::Failed) => "failed",
+        AppendError::Inbox(InboxError::Late) => "timeout",
+        AppendError::Inbox(InboxError::Unconfirmed) => "commit_unconfirmed",
         AppendError::Inbox(InboxError::DiskFull) => "disk_full",
         AppendError::Inbox(InboxError::Broken) => "broken",
         AppendError::Inbox(InboxError::Unreadable) => "unreadable",

@@ -3,7 +3,7 @@
 use super::super::labels::{ListenerName, RefusedConnection, SwitchReason};
 use super::callback::{quarantined, refused};
 use super::{CertificateState, ClockState, Event};
-use crate::callback::inbox::Kind;
+use crate::callback::inbox::{AppendError, InboxError, Kind};
 
 impl Event<'_> {
     /// What it says to somebody who reads the log for the first time.
@@ -117,6 +117,12 @@ impl Event<'_> {
                 Kind::Quarantined(reason) => quarantined(*reason),
             },
             Event::CallbackRefused { reason, .. } => refused(*reason),
+            Event::CallbackNotStored {
+                error: AppendError::Inbox(InboxError::Unconfirmed),
+                ..
+            } => {
+                "a callback was not acknowledged: the inbox's database did not confirm the commit in time; is its synchronous standby away?"
+            }
             Event::CallbackNotStored { .. } => {
                 "a callback could not be stored and was not acknowledged: the platform may not send it again"
             }

@@ -366,7 +366,10 @@ impl Desk<'_> {
         for sealed in sealed {
             let name = sealed.event.tenant.as_str();
             if !session.tenants.contains_key(name) {
+                // A transaction of its own: of one that is undone, nothing may be known.
+                schema::begin(session).await?;
                 let number = tenant_number(session, name).await?;
+                session.commit().await?;
                 session.tenants.insert(name.to_owned(), number);
             }
         }

@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::committing::Committing;
 use super::session::{Connector, Fault, Session, Use};
 use crate::callback::inbox::InboxError;
 use crate::clock::timer_now;
@@ -23,6 +24,8 @@ pub(super) struct Line {
     silent: watch::Receiver<bool>,
     /// Something is asked on the connection just now.
     busy: bool,
+    /// Whether the database owes a commit.
+    committing: Committing,
     /// Something that was asked had no answer: commits may be waiting for a standby that is away.
     in_doubt: bool,
 }
@@ -46,8 +49,14 @@ impl Line {
             notified,
             silent,
             busy: false,
+            committing: Committing::default(),
             in_doubt: false,
         }
+    }
+
+    /// Whether the database owes it a commit, for whoever waits for one.
+    pub(super) fn committing(&self) -> Committing {
+        self.committing.clone()
     }
 
     /// How long until an attempt is worth it.
@@ -64,22 +73,24 @@ impl Line {
         }
         if self.session.is_none() {
             if !self.pause().is_zero() {
-                return Err(Fault::Late);
+                return Err(Fault::Away);
             }
             match self.connector.connect(self.usage, self.notified.clone()).await {
-                Ok(session) => {
+                Ok(mut session) => {
                     self.pause = FIRST_PAUSE;
                     self.again_at = None;
+                    session.committing = self.committing();
                     self.session = Some(session);
                 }
                 Err(fault) => {
+                    self.committing.set(false);
                     self.again_at = Some(timer_now() + self.pause);
                     self.pause = (self.pause * 2).min(self.connector.reach().reconnect_max);
                     return Err(fault);
                 }
             }
         }
-        self.session.as_mut().ok_or(Fault::Late)
+        self.session.as_mut().ok_or(Fault::Away)
     }
 
     /// Does `work` on the connection, within its time, and for as long as the listener hears from the database. A
@@ -90,8 +101,7 @@ impl Line {
     ) -> Result<T, Fault> {
         let mut silent = self.silent.clone();
         if *silent.borrow_and_update() {
-            self.give_up();
-            return Err(Fault::Late);
+            return Err(self.give_up_silent());
         }
         let limit = self.connector.limit(self.usage);
         let running = async {
@@ -107,10 +117,14 @@ impl Line {
             done = running => Some(done),
             Ok(_) = silent.wait_for(|silent| *silent) => None,
         };
-        done.unwrap_or_else(|| {
-            self.give_up();
-            Err(Fault::Late)
-        })
+        done.unwrap_or_else(|| Err(self.give_up_silent()))
+    }
+
+    /// Gives up what is asked of a database that says nothing at all.
+    fn give_up_silent(&mut self) -> Fault {
+        self.committing.set(false);
+        self.give_up();
+        Fault::Late
     }
 
     /// Makes no further use of the connection, and ends what is asked on it.
@@ -130,7 +144,7 @@ impl Line {
     ) -> Result<T, Fault> {
         self.session().await?;
         let Some(session) = &mut self.session else {
-            return Err(Fault::Late);
+            return Err(Fault::Away);
         };
         self.busy = true;
         let worked = tokio::time::timeout(limit, work(session)).await;
@@ -140,6 +154,7 @@ impl Line {
                 Ok(made)
             }
             Ok(Err(fault)) => {
+                self.committing.set(false);
                 // What the database refused is undone. Anything else leaves a connection that nobody knows the state of.
                 let undone = match fault.database() {
                     Some(_) => {
@@ -159,7 +174,7 @@ impl Line {
             }
             Err(_) => {
                 self.give_up();
-                Err(Fault::Late)
+                Err(self.committing.late())
             }
         }
     }

@@ -6,6 +6,7 @@
 //! | `schema` | the tables, migrations, and the locks that belong to no row |
 //! | `session` | one connection: TLS, time-outs, what a commit is worth |
 //! | `line` | a connection that is made again when it is lost, and the calls that wait for it |
+//! | `committing` | whether a commit is what is waited for |
 //! | `arrive` | append: many arrivals, one transaction |
 //! | `deliver` | lease, settle, park, resume |
 //! | `many` | redeliver, release, remove, retention |
@@ -41,6 +42,7 @@
 
 mod acts;
 mod arrive;
+mod committing;
 mod deliver;
 mod line;
 mod many;
@@ -78,6 +80,7 @@ use crate::callback::event::{EventId, NewEvent, Tags};
 use crate::clock::Clock;
 use crate::tenant::TenantName;
 use arrive::{Arrival, Sealed};
+use committing::Committing;
 use deliver::Endings;
 use line::{Calls, Line};
 use ring::{Ring, Rings};
@@ -201,6 +204,8 @@ pub struct Postgres {
     common: Arc<Common>,
     tags: Tags,
     arrivals: Option<mpsc::Sender<Arrival>>,
+    /// Whether the database owes a commit of arrivals.
+    committing: Committing,
     hands: Option<Queues>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -250,6 +255,7 @@ impl Postgres {
             common: ready.common,
             tags: ready.tags,
             arrivals: Some(ready.arrivals),
+            committing: ready.committing,
             hands: Some(ready.queues),
             stop,
             thread: Some(thread),
@@ -306,6 +312,7 @@ struct Ready {
     common: Arc<Common>,
     tags: Tags,
     arrivals: mpsc::Sender<Arrival>,
+    committing: Committing,
     queues: Queues,
 }
 
@@ -354,6 +361,7 @@ async fn run(
     let (silent, heard) = watch::channel(false);
     let line = |usage| Line::new(connector.clone(), usage, notified.clone(), heard.clone());
     let (arrivals, arrived) = mpsc::channel(common.settings.queue);
+    let arriving = line(Use::Work);
     let (endings, ended) = mpsc::channel(common.settings.queue);
     let (work, to_do) = Calls::new(common.settings.queue);
     let (read, to_read) = Calls::new(common.settings.queue);
@@ -361,6 +369,7 @@ async fn run(
         common: Arc::clone(&common),
         tags: found.tags,
         arrivals,
+        committing: arriving.committing(),
         queues: Queues {
             endings: Endings(endings),
             work,
@@ -385,7 +394,7 @@ async fn run(
             }
         };
         tokio::join!(
-            arrive::serve(line(Use::Work), arrived, &common),
+            arrive::serve(arriving, arrived, &common),
             deliver::serve(line(Use::Work), ended, &common),
             line::serve(line(Use::Work), to_do),
             line::serve(line(Use::Read), to_read),
@@ -418,6 +427,7 @@ impl Inbox for Postgres {
         let arrivals = self.arrivals.as_ref().expect("it goes when this is dropped");
         let offered = arrivals.try_send(Arrival { sealed, reply });
         let patience = self.common.settings.reach.answer_timeout;
+        let committing = self.committing.clone();
         async move {
             match offered {
                 Ok(()) => {}
@@ -427,7 +437,7 @@ impl Inbox for Postgres {
             // Whoever waited for so long is told that nothing was stored. If it comes about all the same, what is sent again
             // is known as a duplicate; what was not begun by then is left.
             let answered = tokio::time::timeout(patience, answer).await;
-            let answered = answered.map_err(|_elapsed| InboxError::Failed)?;
+            let answered = answered.map_err(|_elapsed| committing.late().told())?;
             let taken = answered.unwrap_or(Err(InboxError::Closed.into()))?;
             // The answer comes behind the commit.
             Ok(Appended {

@@ -123,9 +123,10 @@ pub(super) async fn open(
     match tokio::time::timeout(limit, opened(connector, &mut session, files, role, patience)).await {
         Ok(opened) => opened,
         Err(_elapsed) => {
+            let late = session.committing.late();
             connector.cancel(session);
             connector.cancelled().await;
-            Err(away(connector, &Fault::Late))
+            Err(away(connector, &late))
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Row, State
 use tokio_postgres_rustls::MakeRustlsConnect;
 use zeroize::Zeroizing;
 
+use super::committing::Committing;
 use crate::callback::inbox::InboxError;
 use crate::clock::Clock;
 use crate::config::DatabaseUrl;
@@ -53,10 +54,12 @@ pub struct Reach {
 pub(super) enum Fault {
     /// What the driver says.
     Driver(tokio_postgres::Error),
+    /// There is no connection, and no attempt is due.
+    Away,
     /// It took too long; what became of it is unknown.
     Late,
-    /// The database said that a commit may not be on its standby.
-    Unreplicated,
+    /// A commit had no answer in time, or one that says that it may not be on the standby.
+    Unconfirmed,
     /// A row that no gateway wrote.
     Row,
     /// The system gave no randomness.
@@ -81,17 +84,22 @@ impl Fault {
 
     /// As callers learn it.
     pub(super) fn told(&self) -> InboxError {
-        match self.database().map(DbError::code) {
-            Some(code) if *code == SqlState::DISK_FULL => InboxError::DiskFull,
-            _ => InboxError::Failed,
+        match self {
+            Self::Late => InboxError::Late,
+            Self::Unconfirmed => InboxError::Unconfirmed,
+            _ => match self.database().map(DbError::code) {
+                Some(code) if *code == SqlState::DISK_FULL => InboxError::DiskFull,
+                _ => InboxError::Failed,
+            },
         }
     }
 
     /// A word for it, never text with a value in it.
     pub(super) fn word(&self) -> &'static str {
         match self {
+            Self::Away => "connection",
             Self::Late => "timeout",
-            Self::Unreplicated => "not_replicated",
+            Self::Unconfirmed => "commit_unconfirmed",
             Self::Row => "unexpected_row",
             Self::System => "system",
             Self::Copied => "copied",
@@ -241,6 +249,7 @@ impl Connector {
                 client,
                 tenants: HashMap::new(),
                 statements: HashMap::new(),
+                committing: Committing::default(),
                 warnings,
                 listens: false,
             })
@@ -371,6 +380,8 @@ pub(super) struct Session {
     /// Numbers of tenants, as this connection's database has them: another may be one that lost some, or a backup.
     pub(super) tenants: HashMap<String, i32>,
     statements: HashMap<&'static str, Statement>,
+    /// That of whoever uses the connection.
+    pub(super) committing: Committing,
     warnings: Arc<AtomicU64>,
     /// Whether it hears of what other gateways do.
     pub(super) listens: bool,
@@ -420,11 +431,14 @@ impl Session {
     pub(super) async fn commit(&mut self) -> Result<(), Fault> {
         let before = self.warnings.load(Ordering::Acquire);
         self.client.batch_execute("SET LOCAL statement_timeout = 0").await?;
-        self.client.batch_execute("COMMIT").await?;
+        self.committing.set(true);
+        let committed = self.client.batch_execute("COMMIT").await;
+        self.committing.set(false);
+        committed?;
         if self.warnings.load(Ordering::Acquire) == before {
             Ok(())
         } else {
-            Err(Fault::Unreplicated)
+            Err(Fault::Unconfirmed)
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod alone;
 mod hung;
+mod standby;
 
 use std::collections::HashSet;
 use std::sync::Arc;

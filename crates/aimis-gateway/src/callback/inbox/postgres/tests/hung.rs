@@ -51,12 +51,12 @@ async fn a_server_that_hangs_is_noticed_within_the_bound_by_whoever_waits() {
             inbox.lease(&north(), 1, Duration::from_secs(60)),
             inbox.list(Default::default(), None, 9),
         );
-        assert_eq!(append.err(), Some(AppendError::Inbox(InboxError::Failed)));
-        assert_eq!(lease.err(), Some(InboxError::Failed));
-        assert_eq!(list.err(), Some(InboxError::Failed));
+        assert_eq!(append.err(), Some(AppendError::Inbox(InboxError::Late)));
+        assert_eq!(lease.err(), Some(InboxError::Late));
+        assert_eq!(list.err(), Some(InboxError::Late));
         // Not only while its connections seem to be there.
         let again = inbox.append(event("b")).await;
-        assert_eq!(again.err(), Some(AppendError::Inbox(InboxError::Failed)));
+        assert_eq!(again.err(), Some(AppendError::Inbox(InboxError::Late)));
         while bed.lost.load(Ordering::Relaxed) == 0 {
             tokio::task::yield_now().await;
         }
