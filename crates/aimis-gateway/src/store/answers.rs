@@ -15,7 +15,9 @@ impl Store {
     /// [`Away`].
     pub async fn end(self: &Arc<Self>, end: &End<'_>) -> Result<Ended, Away> {
         let value = self
-            .run(&self.answers.keep, &end.names.data_key, |cmd| end.write(cmd))
+            .run(&self.answers.keep, &end.names.data_key, end.length(), |cmd| {
+                end.write(cmd)
+            })
             .await?;
         Ok(End::read(&value))
     }
@@ -30,7 +32,7 @@ impl Store {
         id: [u8; 8],
         generations: &[String],
     ) -> Result<Vec<u8>, Away> {
-        let value = self.run(&self.answers.forget, data_key, |cmd| {
+        let value = self.run(&self.answers.forget, data_key, 0, |cmd| {
             cmd.arg(1 + generations.len())
                 .arg(data_key)
                 .arg(generations)
@@ -44,7 +46,7 @@ impl Store {
     /// # Errors
     /// [`Away`]: it may be done or not.
     pub async fn adopt(self: &Arc<Self>, data_key: &str, there: &[u8], new: &[u8]) -> Result<Vec<u8>, Away> {
-        let value = self.run(&self.answers.adopt, data_key, |cmd| {
+        let value = self.run(&self.answers.adopt, data_key, new.len(), |cmd| {
             cmd.arg(1).arg(data_key).arg(there).arg(new);
         });
         self.text(value.await?)

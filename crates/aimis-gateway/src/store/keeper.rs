@@ -144,7 +144,7 @@ impl Keeper {
             none => none.insert(target.connect().await.map_err(|error| Fault::of(&error))?),
         };
         let counted = self.store.heartbeat * SILENT;
-        let beat = self.beat.run(connection, |cmd| {
+        let beat = self.beat.run(connection, 0, |cmd| {
             cmd.arg(1)
                 .arg(&self.key)
                 .arg(&*self.store.instance)

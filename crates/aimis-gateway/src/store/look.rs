@@ -252,6 +252,14 @@ impl<'a> LookUp<'a> {
 }
 
 impl End<'_> {
+    /// Bytes of what is kept.
+    pub(super) fn length(&self) -> usize {
+        match self.keep {
+            Keep::Entry { value, .. } => value.len(),
+            Keep::Forget | Keep::Leave => 0,
+        }
+    }
+
     /// Writes keys and arguments.
     pub fn write(&self, cmd: &mut Cmd) {
         cmd.arg(self.names.count());

@@ -152,7 +152,7 @@ impl Store {
     /// # Errors
     /// [`Away`].
     pub async fn ask(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Answer, Away> {
-        let value = self.run(&self.ask, ask.first_key(), |cmd| ask.write(cmd)).await?;
+        let value = self.run(&self.ask, ask.first_key(), 0, |cmd| ask.write(cmd)).await?;
         Answer::read(value, ask.limits.len()).ok_or_else(|| self.fell_back(StoreFallback::Failed))
     }
 
@@ -167,9 +167,18 @@ impl Store {
         .await
     }
 
-    async fn run(self: &Arc<Self>, script: &Script, key: &str, write: impl Fn(&mut Cmd)) -> Result<Value, Away> {
-        self.bounded(key, async |mut connection| script.run(&mut connection, &write).await)
-            .await
+    /// `length`: of the values in it.
+    async fn run(
+        self: &Arc<Self>,
+        script: &Script,
+        key: &str,
+        length: usize,
+        write: impl Fn(&mut Cmd),
+    ) -> Result<Value, Away> {
+        self.bounded(key, async |mut connection| {
+            script.run(&mut connection, length, &write).await
+        })
+        .await
     }
 
     /// Uses this thread's connection, for as long as a call may take. `key` is one of those that the call is about.

@@ -243,7 +243,7 @@ impl Probe {
 
     async fn run(&mut self, act: Act, script: &Script, write: impl Fn(&mut Cmd)) -> Result<Value, Trouble> {
         let timeout = self.timeout;
-        within(act, timeout, script.run(&mut self.connection, write)).await
+        within(act, timeout, script.run(&mut self.connection, 0, write)).await
     }
 
     async fn send(&mut self, act: Act, cmd: &Cmd) -> Result<Value, Trouble> {

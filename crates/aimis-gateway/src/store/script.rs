@@ -4,6 +4,10 @@ use redis::{Cmd, RedisResult, Value};
 
 use super::connection::Connection;
 
+/// Room for what stands in a call beside values: keys, numbers, the hash. Without it the call is copied each time it grows.
+const ARGUMENTS: usize = 48;
+const BESIDE: usize = 1 << 10;
+
 /// A script.
 pub(super) struct Script {
     text: &'static str,
@@ -18,10 +22,15 @@ impl Script {
         }
     }
 
-    /// Runs it; `write` adds how many keys, the keys, the arguments.
-    pub(super) async fn run(&self, connection: &mut Connection, write: impl Fn(&mut Cmd)) -> RedisResult<Value> {
-        let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(&self.hash);
+    /// Runs it; `write` adds how many keys, the keys, the arguments, with values of about `length` bytes among them.
+    pub(super) async fn run(
+        &self,
+        connection: &mut Connection,
+        length: usize,
+        write: impl Fn(&mut Cmd),
+    ) -> RedisResult<Value> {
+        let mut cmd = Cmd::with_capacity(ARGUMENTS, BESIDE + length);
+        cmd.arg("EVALSHA").arg(&self.hash);
         write(&mut cmd);
         match connection.send(&cmd).await {
             // After a start, a flush or a failover.

@@ -61,16 +61,18 @@ impl Lead {
         F: Future<Output = Fetched> + 'static,
         R: Fn(i64) -> Rule + 'static,
     {
-        async move {
-            // A defect in one question is no reason to have other replicas wait.
-            let fetched = AssertUnwindSafe(fetch).catch_unwind().await;
-            let fetched = fetched.unwrap_or_else(|_| Fetched::without(NoReply::Lost));
-            self.standing.leave();
-            let ended = self.end(&fetched, rule).await;
-            self.standing.land(&fetched, ended);
-            (fetched, ended)
-        }
-        .boxed_local()
+        // A defect in one question is no reason to have other replicas wait.
+        let fetched = AssertUnwindSafe(fetch).catch_unwind();
+        // Not one block of it all, which would have room for what it waits for twice.
+        fetched
+            .then(|fetched| async move {
+                let fetched = fetched.unwrap_or_else(|_| Fetched::without(NoReply::Lost));
+                self.standing.leave();
+                let ended = self.end(&fetched, rule).await;
+                self.standing.land(&fetched, ended);
+                (fetched, ended)
+            })
+            .boxed_local()
     }
 
     async fn end(&self, fetched: &Fetched, rule: impl Fn(i64) -> Rule) -> Ended {

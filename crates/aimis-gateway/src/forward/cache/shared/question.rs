@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aimis_core::codes::Rule;
+use futures_util::FutureExt;
 use tokio::time::{sleep, timeout_at};
 
 use super::super::directives::Directives;
@@ -174,10 +175,7 @@ impl Shared {
                     if let Some((turned, wait)) = turned {
                         let lead = Lead::begin(self, question, &looked, subject(&order), began);
                         let fetch = fetch(order, Some(turned));
-                        let fetch = async move {
-                            sleep(wait).await;
-                            fetch.await
-                        };
+                        let fetch = sleep(wait).then(|()| fetch);
                         tokio::task::spawn_local(lead.fly(fetch, rule));
                     }
                     return kept(reply, found, answer.now_ms, None);
@@ -207,8 +205,8 @@ impl Shared {
                             Ride::on(lead.fly(fetch(order, turned.map(|(turned, _)| turned)), rule.clone())).await;
                         landed.unwrap_or((Fetched::without(NoReply::Lost), Ended::default()))
                     } else {
-                        // It tells why nobody is asked.
-                        (fetch(order, None).await, Ended::default())
+                        // It tells why nobody is asked. In a box, so that the others have not the room for it.
+                        (Box::pin(fetch(order, None)).await, Ended::default())
                     };
                     return self
                         .or_stale(question, Some(&lookup), fetched, asked(ended.kept, false), rule)
