@@ -223,8 +223,8 @@ async fn crowd(inbox: &Arc<dyn Inbox>, clock: &Clock) -> (f64, Vec<Duration>) {
     (rate, times)
 }
 
-/// What this process has used: microseconds of CPU, bytes and calls that write. They depend less than the rate on what else the machine
-/// does.
+/// What this process has used: microseconds of CPU, bytes and calls that write. They depend less than the rate on what else
+/// the machine does.
 fn used() -> [u64; 3] {
     let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
     let of = |name: &str| {
