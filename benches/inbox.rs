@@ -191,7 +191,7 @@ async fn singles(inbox: &Arc<dyn Inbox>, clock: &Clock, first: usize) -> Vec<Dur
 }
 
 async fn crowd(inbox: &Arc<dyn Inbox>, clock: &Clock) -> (f64, Vec<Duration>) {
-    let start = clock.moment();
+    let (before, start) = (used(), clock.moment());
     let tasks: Vec<_> = (0..IN_FLIGHT)
         .map(|task| {
             let (inbox, clock) = (Arc::clone(inbox), clock.clone());
@@ -213,8 +213,27 @@ async fn crowd(inbox: &Arc<dyn Inbox>, clock: &Clock) -> (f64, Vec<Duration>) {
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of appends")]
     let rate = APPENDS as f64 / clock.moment().since(start).as_secs_f64();
+    let after = used();
+    for (what, index) in [("us of CPU", 0), ("bytes written", 1), ("writes", 2)] {
+        #[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
+        let each = (after[index] - before[index]) as f64 / APPENDS as f64;
+        println!("{IN_FLIGHT} in flight, {what} for each:  {each:.1}");
+    }
     times.sort_unstable();
     (rate, times)
+}
+
+/// What this process has used: microseconds of CPU, bytes and calls that write. They depend less than the rate on what else
+/// the machine does.
+fn used() -> [u64; 3] {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let of = |name: &str| {
+        let line = io.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    };
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let micros = cpu.tv_sec * 1_000_000 + cpu.tv_nsec / 1000;
+    [micros.cast_unsigned(), of("wchar:"), of("syscw:")]
 }
 
 async fn drain(inbox: &Arc<dyn Inbox>, clock: &Clock) -> f64 {

@@ -10,6 +10,10 @@ use crate::callback::inbox::rules::{Judgement, Known, judge, judge_listed};
 use crate::callback::inbox::sqlite::read::{millis, state, tag, verified};
 use crate::callback::inbox::{AppendError, Kind, State};
 
+/// The last event of an identity that is not in quarantine.
+pub(super) const LAST_OF_IDENTITY: &str = "SELECT seq, id, state, verified, place, gist FROM events
+     WHERE identity = ?1 AND state <> 4 ORDER BY seq DESC LIMIT 1";
+
 /// An arrival on its way to the disk.
 pub(super) struct Sealed {
     event: NewEvent,
@@ -140,10 +144,7 @@ impl Store {
     fn listed(&self, sealed: &Sealed, gist: Tag) -> rusqlite::Result<Option<Kept>> {
         let last = self
             .connection
-            .prepare_cached(
-                "SELECT seq, id, state, verified, place, gist FROM events
-                 WHERE identity = ?1 AND state <> 4 ORDER BY seq DESC LIMIT 1",
-            )?
+            .prepare_cached(LAST_OF_IDENTITY)?
             .query_row([tag(sealed.event.identity)], |row| {
                 Ok((kept(row)?, row.get::<_, Option<[u8; 16]>>(5)?))
             })
@@ -157,10 +158,7 @@ impl Store {
         for (status, identity) in (0..).zip(identities) {
             let last = self
                 .connection
-                .prepare_cached(
-                    "SELECT seq, id, state, verified, place FROM events
-                     WHERE identity = ?1 AND state <> 4 ORDER BY seq DESC LIMIT 1",
-                )?
+                .prepare_cached(LAST_OF_IDENTITY)?
                 .query_row([tag(*identity)], kept)
                 .optional()?;
             if last.is_some() {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::watch;
 
@@ -219,6 +220,8 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 pub(super) fn connect(settings: &Settings, role: Role) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&settings.path, flags)?;
+    // Else SQLite parses and plans a statement anew at each call, where the plan may depend on the values that are bound.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(settings.busy_timeout)?;
     let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;

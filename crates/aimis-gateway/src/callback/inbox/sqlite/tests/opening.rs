@@ -3,8 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 
+use crate::callback::inbox::sqlite::arrive::LAST_OF_IDENTITY;
 use crate::callback::inbox::sqlite::{OpenError, Role};
 use crate::callback::inbox::testing::{Bed, append, arrival, lease, list, wait};
 use crate::callback::inbox::{Inbox, Outcome, Reason};
@@ -93,6 +94,23 @@ fn settings_that_durability_rests_on_are_in_force() {
     assert_eq!(read("secure_delete"), "Integer(1)");
     assert_eq!(read("auto_vacuum"), "Integer(2)");
     assert!(inbox.changes().has_changed().is_ok());
+}
+
+#[test]
+fn a_statement_is_parsed_once_and_not_for_each_arrival() {
+    let bed = Bed::new();
+    let inbox = bed.open();
+    for study in 0..3 {
+        append(&bed, &inbox, &arrival(study, "{\"a\":1}"));
+    }
+
+    let parsed_anew = inbox.writer.calls().call(|store| {
+        let statement = store.connection.prepare_cached(LAST_OF_IDENTITY)?;
+        let run = statement.get_status(StatementStatus::Run);
+        Ok((run, statement.get_status(StatementStatus::RePrepare)))
+    });
+
+    assert_eq!(wait(parsed_anew), Ok((3, 0)));
 }
 
 #[test]
