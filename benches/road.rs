@@ -53,10 +53,10 @@ fn main() -> ExitCode {
         ask_only(count.parse().unwrap(), same == "same", telling.1);
         return ExitCode::SUCCESS;
     }
-    if let [micro, piece] = &arguments[..]
+    if let [micro, piece, times] = &arguments[..]
         && micro == "micro"
     {
-        micro::run_only(piece);
+        micro::run_only(piece, times);
         return ExitCode::SUCCESS;
     }
     if arguments.iter().any(|argument| argument == "telling") {

@@ -24,6 +24,12 @@ pub fn app_id(tenant: u32) -> String {
     (900_001 + tenant).to_string()
 }
 
+/// The key of one of many clients, in the form of those that the gateway makes.
+#[must_use]
+pub fn client_key(client: u32) -> String {
+    format!("aimis_{client:064x}")
+}
+
 /// The keys, expanded once.
 #[derive(Clone)]
 pub struct Job {

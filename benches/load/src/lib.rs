@@ -13,6 +13,7 @@
 
 pub mod answer;
 pub mod clock;
+pub mod held;
 pub mod job;
 pub mod machine;
 pub mod place;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::clock;
-use crate::job::{API, Job, app_id};
+use crate::job::{API, Job, app_id, client_key};
 
 /// Bytes of the question in clear.
 const BODY: usize = 300;
@@ -39,6 +39,7 @@ pub struct Questions {
     next: u32,
     step: u32,
     tenants: u32,
+    clients: u32,
     job: Job,
     body: Vec<u8>,
 }
@@ -52,6 +53,7 @@ impl Questions {
             next: first.wrapping_add(index),
             step: of,
             tenants: 1,
+            clients: 0,
             job: Job::default(),
             body: Vec::new(),
         }
@@ -63,6 +65,12 @@ impl Questions {
         Self { tenants, ..self }
     }
 
+    /// The same by so many clients, one after the other, each with its key; 0 is nobody known.
+    #[must_use]
+    pub fn of_clients(self, clients: u32) -> Self {
+        Self { clients, ..self }
+    }
+
     /// Writes the next request in place of what `out` holds.
     pub fn write(&mut self, out: &mut Vec<u8>) {
         out.clear();
@@ -72,6 +80,7 @@ impl Questions {
         let phone = format!("138{:08}", self.next % 100_000_000);
         let id_num = id_num(self.next);
         let app_id = app_id(self.next % self.tenants);
+        let client = self.next.checked_rem(self.clients);
         if self.patients == Patients::Different {
             self.next = self.next.wrapping_add(self.step);
         }
@@ -97,6 +106,9 @@ impl Questions {
             out,
             "POST {API}{app_id} HTTP/1.1\r\nHost: gateway.hospital\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\n"
         );
+        if let Some(client) = client {
+            let _ = write!(out, "Authorization: Bearer {}\r\n", client_key(client));
+        }
         if self.form == Form::Protected {
             self.sign(out);
         }
@@ -185,6 +197,22 @@ mod tests {
         let id = |bytes: &[u8]| bytes[wire::text(bytes, "\"idNum\"").unwrap()].to_vec();
         assert_eq!(id(&first), b"110101190001010022");
         assert_ne!(id(&first), id(&second));
+    }
+
+    #[test]
+    fn clients_ask_in_turn_each_with_its_key() {
+        let keys = |clients| {
+            let mut questions = Questions::new(Form::Clear, Patients::Different, 0, 2, 4).of_clients(clients);
+            let mut request = Vec::new();
+            [0; 3].map(|_| {
+                questions.write(&mut request);
+                let message = wire::message(&request).unwrap().unwrap();
+                wire::header(message.head, "Authorization").map(<[u8]>::to_vec)
+            })
+        };
+        let of = |client| Some(format!("Bearer {}", client_key(client)).into_bytes());
+        assert_eq!(keys(5), [of(2), of(1), of(0)]);
+        assert_eq!(keys(0), [None, None, None]);
     }
 
     #[test]

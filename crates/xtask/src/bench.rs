@@ -12,7 +12,7 @@ which part?
   cargo xtask bench micro [cargo bench arguments]   single functions
   cargo xtask bench budgets                         allocations and instructions of a request, and what they may be
   cargo xtask bench peers [...]                     a request, beside nginx and others; `--help` tells the rest
-  cargo xtask bench scale [...]                     what it costs that gateways share; `--help` tells the rest
+  cargo xtask bench scale [...]                     what it costs to share, and to have much; `--help` tells the rest
   cargo xtask bench overload [...]                  what is answered when more is asked than can be
 ";
 

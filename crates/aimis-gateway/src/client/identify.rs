@@ -9,10 +9,9 @@ use std::net::IpAddr;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
 
 use super::Client;
+use super::keys::Keys;
 use crate::config::{CertificateMatch, Network};
 use crate::edge::peer::{Peer, PeerCertificate};
 
@@ -110,6 +109,9 @@ pub struct Unidentified<'c> {
 /// All clients of this gateway.
 pub struct Clients {
     known: Vec<(Marks, Client)>,
+    keys: Keys,
+    /// Positions of those that need no key.
+    keyless: Vec<usize>,
     /// Whoever asks, where no clients are configured.
     anybody: Client,
 }
@@ -117,7 +119,17 @@ pub struct Clients {
 impl Clients {
     /// `anybody` is who asks where `known` is empty; its settings also hold for requests of nobody known.
     pub fn new(known: Vec<(Marks, Client)>, anybody: Client) -> Self {
-        Self { known, anybody }
+        let digests = known.iter().enumerate().flat_map(|(position, (marks, _))| {
+            let digests = marks.keys.iter().copied();
+            digests.map(move |digest| (digest, position))
+        });
+        let is_keyless = |position: &usize| known[*position].0.keys.is_empty();
+        Self {
+            keys: Keys::new(digests),
+            keyless: (0..known.len()).filter(is_keyless).collect(),
+            known,
+            anybody,
+        }
     }
 
     /// Who asks where it is not known who does.
@@ -142,7 +154,8 @@ impl Clients {
         let certificate = peer.certificate.as_deref();
         let nobody = |fault| Unidentified { fault, client: None };
         if let Some(key) = presented_key(headers).map_err(nobody)? {
-            let (marks, client) = self.by_key(key).ok_or(nobody(SignInFault::UnknownKey))?;
+            let found = self.keys.find(key).and_then(|position| self.known.get(position));
+            let (marks, client) = found.ok_or(nobody(SignInFault::UnknownKey))?;
             let failed = |fault| Unidentified {
                 fault,
                 client: Some(client),
@@ -153,9 +166,10 @@ impl Clients {
             }
             return Ok(Identified { client, by_proof: true });
         }
-        self.known
+        self.keyless
             .iter()
-            .filter(|(marks, _)| marks.keys.is_empty() && marks.certificate(certificate))
+            .filter_map(|position| self.known.get(*position))
+            .filter(|(marks, _)| marks.certificate(certificate))
             .filter_map(|(marks, client)| {
                 let closeness = marks.network(peer.address)?;
                 Some((marks.certificates.is_some(), closeness, client))
@@ -168,26 +182,6 @@ impl Clients {
                 by_proof: certified,
             })
             .ok_or(nobody(SignInFault::NoCredentials))
-    }
-
-    /// The client of a key.
-    ///
-    /// What is compared are digests, so where a wrong key differs does not show: one changed letter changes
-    /// all of the digest. All digests are compared, each in constant time and none skipped, so neither the
-    /// place of the right one in the list nor a near miss shows in the time.
-    fn by_key(&self, key: &[u8]) -> Option<&(Marks, Client)> {
-        let digest: [u8; 32] = Sha256::digest(key).into();
-        let mut found = None;
-        for known in &self.known {
-            let mut equal = Choice::from(0);
-            for key in &known.0.keys {
-                equal |= key.ct_eq(&digest);
-            }
-            if bool::from(equal) {
-                found = Some(known);
-            }
-        }
-        found
     }
 }
 

@@ -3,6 +3,7 @@
 //! | file | says |
 //! |---|---|
 //! | [`identify`](mod@identify) | which client a connection and its headers are |
+//! | `keys` | which client a key is of |
 //! | [`permissions`] | what a client may ask for, rule by rule |
 //! | `prepare` | how the configuration's clients become these |
 //! | [`failures`] | how many failed sign-ins an address may make |
@@ -12,6 +13,7 @@
 
 pub mod failures;
 pub mod identify;
+mod keys;
 pub mod permissions;
 mod prepare;
 

@@ -46,6 +46,9 @@ struct Arguments {
     /// Tenants whose patients are asked for, one after the other.
     #[arg(long, default_value_t = 1, conflicts_with_all = ["protected", "callbacks", "same"])]
     tenants: u32,
+    /// Clients that ask, one after the other, each with its key; 0 is nobody known.
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["protected", "callbacks", "same"])]
+    clients: u32,
     /// Requests a second, evenly spaced.
     #[arg(long)]
     rate: Option<u32>,
@@ -79,7 +82,9 @@ impl Arguments {
         };
         let patients = if self.same { Patients::Same } else { Patients::Different };
         let first = if self.same { self.first } else { self.first + connection };
-        Questions::new(form, patients, first, 0, self.connections).of_tenants(self.tenants)
+        Questions::new(form, patients, first, 0, self.connections)
+            .of_tenants(self.tenants)
+            .of_clients(self.clients)
     }
 
     /// How many requests a connection makes.

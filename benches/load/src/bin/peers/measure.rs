@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use aimis_bench::clock;
+use aimis_bench::held::Held;
 use aimis_bench::place::{Place, free_port, run};
 use aimis_bench::processes::Program;
 use aimis_bench::question::{Form, Patients, Questions};
@@ -120,16 +121,10 @@ impl<'a> Subject<'a> {
     /// Memory in MiB while so many connections are open.
     pub(crate) fn memory_with(&mut self, connections: u32) -> Result<f64> {
         let mut command = self.load_command(&["--hold", "--connections", &connections.to_string()], connections);
-        let mut child: Child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("a pipe")?).read_line(&mut line)?;
+        let failed = || format!("{}: {connections} connections cannot be held", self.peer.name);
+        let held = Held::start(&mut command).with_context(failed)?;
         let memory = self.memory();
-        drop(child.stdin.take());
-        ensure!(
-            child.wait()?.success(),
-            "{}: {connections} connections cannot be held",
-            self.peer.name
-        );
+        held.end().with_context(failed)?;
         Ok(memory)
     }
 

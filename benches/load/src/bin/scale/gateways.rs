@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use aimis_bench::clock;
+use aimis_bench::held::Held;
 use aimis_bench::place::{Place, free_port, run};
 use aimis_bench::processes::{Program, exact_cpu_us};
 use aimis_bench::wire;
@@ -64,6 +65,8 @@ pub(crate) struct Gateway<'a> {
     place: &'a Place,
     /// Tenants that are asked for.
     tenants: u32,
+    /// Clients that ask; none where nobody has to be known.
+    clients: u32,
     /// The next patient, or study, nobody has asked for.
     next: u32,
 }
@@ -82,6 +85,7 @@ impl<'a> Gateway<'a> {
         };
         let text = format!(
             "[runtime]\nworkers = 1\n[lan]\nlisten = \"127.0.0.1:{lan}\"\nmax_connections_per_source = 0\n\
+             max_connections = 10000\nidle_timeout_ms = 3600000\n\
              [telemetry]\nlisten = \"127.0.0.1:{telemetry}\"\n[platform]\nbase_url = \"http://localhost:{upstream}\"\n\
              [limits]\ntenant = {{ rate_per_s = 100000, burst = 100000, in_flight = 1000 }}\n\
              [log]\nlevel = \"warn\"\n{callback}{sections}\n\
@@ -102,6 +106,7 @@ impl<'a> Gateway<'a> {
             callbacks,
             place,
             tenants: 1,
+            clients: 0,
             next: 0,
         };
         let begin = clock::moment();
@@ -118,6 +123,11 @@ impl<'a> Gateway<'a> {
     /// The same, asked for so many tenants in turn.
     pub(crate) fn for_tenants(self, tenants: u32) -> Self {
         Self { tenants, ..self }
+    }
+
+    /// The same, asked by so many clients in turn.
+    pub(crate) fn by_clients(self, clients: u32) -> Self {
+        Self { clients, ..self }
     }
 
     /// Asks for the same patients once more.
@@ -154,22 +164,39 @@ impl<'a> Gateway<'a> {
         Ok(String::from_utf8_lossy(message.body).into_owned())
     }
 
-    /// Asks it, for one patient only or for another each time.
-    pub(crate) fn asked(&mut self, load: Load, requests: u32, same: bool) -> Result<Seen> {
-        let count = load.of(requests);
+    /// Memory of it in MiB.
+    pub(crate) fn memory_mib(&self) -> f64 {
+        self.program.memory_mib()
+    }
+
+    /// Opens so many connections that each ask once, for the same patient, and then are idle.
+    pub(crate) fn hold(&self, connections: u32) -> Result<Held> {
+        let mut command = self.load(connections, SAME);
+        Held::start(command.args(["--hold", "--same"]))
+    }
+
+    /// What asks it over so many connections, from this patient on.
+    fn load(&self, connections: u32, first: u32) -> Command {
         let mut command = Command::new("taskset");
         command
             .args(["-c", &self.place.cores(1).1])
             .arg(self.place.companion("load"));
-        let connections = if load == Load::One { 1 } else { MANY };
         for (name, number) in [
             ("--port", u32::from(self.asked)),
-            ("--requests", count),
             ("--connections", connections),
-            ("--first", if same { SAME } else { self.next }),
+            ("--first", first),
         ] {
             command.args([name, &number.to_string()]);
         }
+        command
+    }
+
+    /// Asks it, for one patient only or for another each time.
+    pub(crate) fn asked(&mut self, load: Load, requests: u32, same: bool) -> Result<Seen> {
+        let count = load.of(requests);
+        let connections = if load == Load::One { 1 } else { MANY };
+        let mut command = self.load(connections, if same { SAME } else { self.next });
+        command.args(["--requests", &count.to_string()]);
         if load == Load::Rate {
             command.args(["--rate", &RATE.to_string()]);
         }
@@ -178,6 +205,9 @@ impl<'a> Gateway<'a> {
         }
         if self.tenants > 1 {
             command.args(["--tenants", &self.tenants.to_string()]);
+        }
+        if self.clients > 0 {
+            command.args(["--clients", &self.clients.to_string()]);
         }
         if same {
             command.arg("--same");

@@ -1,10 +1,12 @@
-//! What a question costs where there is much of something, beside where there is little: tenants, patients that are kept.
+//! What a question costs where there is much of something, beside where there is little: tenants, clients, connections,
+//! patients that are kept.
 
-use aimis_bench::job::app_id;
+use aimis_bench::job::{app_id, client_key};
 use aimis_bench::place::Place;
 use aimis_bench::results::Row;
 use aimis_bench::upstream::Upstream;
 use anyhow::{Result, ensure};
+use sha2::{Digest, Sha256};
 
 use crate::gateways::{Gateway, Load};
 use crate::table::{FEW, MANY};
@@ -13,6 +15,9 @@ use crate::{Arguments, note, tell};
 /// Bytes of an answer.
 const ANSWER: usize = 4 << 10;
 const TENANTS: [u32; 2] = [10, 1_000];
+const CLIENTS: [u32; 2] = [10, 1_000];
+/// Connections that are open and idle, beside those that ask; where they are few there is none.
+const IDLE: u32 = 5_000;
 /// Patients whose answers are kept, where they are many; else it is one.
 const PATIENTS: u32 = 100_000;
 /// Questions that may reach the platform though what they ask for is kept: those that met in the first moment.
@@ -23,6 +28,8 @@ pub(crate) fn measure(arguments: &Arguments, place: &Place) -> Result<Vec<Row>> 
     let upstream = Upstream::start(ANSWER, false, 1, place)?;
     let mut rows = Vec::new();
     tenants(arguments, place, &upstream, &mut rows)?;
+    clients(arguments, place, &upstream, &mut rows)?;
+    connections(arguments, place, &upstream, &mut rows)?;
     patients(arguments, place, &upstream, &mut rows)?;
     Ok(rows)
 }
@@ -43,21 +50,56 @@ fn tenants(arguments: &Arguments, place: &Place, upstream: &Upstream, rows: &mut
         Ok(Gateway::start(&name, &sections, upstream.port, false, place)?.for_tenants(tenants))
     };
     let mut gateways = [start(TENANTS[0])?, start(TENANTS[1])?];
-    for gateway in &mut gateways {
-        gateway.asked(Load::Full, arguments.requests, false)?;
-    }
+    warm(arguments, &mut gateways)?;
+    let title = format!("CPU of a question: {} tenants, and {}", TENANTS[0], TENANTS[1]);
     for round in 0..arguments.rounds {
-        for turn in 0..2 {
-            let which = (round + turn) % 2;
-            let before = upstream.counts()?;
-            let seen = gateways[which].asked(Load::Full, arguments.requests, false)?;
-            ensure!(upstream.counts()?.refused == before.refused, "the platform refused");
-            let title = format!("CPU of a question: {} tenants, and {}", TENANTS[0], TENANTS[1]);
-            note(rows, &title, "us", [FEW, MANY][which], seen.gateway_us);
-        }
+        questions(arguments, round, &mut gateways, upstream, &title, rows)?;
         tell(&format!("tenants: round {} of {}", round + 1, arguments.rounds));
     }
     Ok(())
+}
+
+/// Each is known by its key, and all of them ask.
+fn clients(arguments: &Arguments, place: &Place, upstream: &Upstream, rows: &mut Vec<Row>) -> Result<()> {
+    let start = |clients: u32| -> Result<Gateway<'_>> {
+        let client = |number: u32| {
+            let digest = hex::encode(Sha256::digest(client_key(number)));
+            format!("[[clients]]\nname = \"his-{number}\"\nkey_sha256 = \"{digest}\"\n")
+        };
+        let sections: String = (0..clients).map(client).collect();
+        let name = format!("scale-clients-{clients}");
+        Ok(Gateway::start(&name, &sections, upstream.port, false, place)?.by_clients(clients))
+    };
+    let mut gateways = [start(CLIENTS[0])?, start(CLIENTS[1])?];
+    warm(arguments, &mut gateways)?;
+    let title = format!("CPU of a question: {} clients, and {}", CLIENTS[0], CLIENTS[1]);
+    for round in 0..arguments.rounds {
+        questions(arguments, round, &mut gateways, upstream, &title, rows)?;
+        tell(&format!("clients: round {} of {}", round + 1, arguments.rounds));
+    }
+    Ok(())
+}
+
+fn connections(arguments: &Arguments, place: &Place, upstream: &Upstream, rows: &mut Vec<Row>) -> Result<()> {
+    // Nothing is kept, so that memory is that of connections.
+    let sections = "[cache]\nenabled = false\n";
+    let start = |name| Gateway::start(name, sections, upstream.port, false, place);
+    let mut gateways = [start("scale-connections-few")?, start("scale-connections-many")?];
+    warm(arguments, &mut gateways)?;
+    let held = gateways[1].hold(IDLE)?;
+    let active = crate::gateways::MANY;
+    let title = |what| format!("{what}: {active} connections, and {IDLE} idle ones beside them");
+    for round in 0..arguments.rounds {
+        let cpu = title("CPU of a question");
+        questions(arguments, round, &mut gateways, upstream, &cpu, rows)?;
+        let [few, many] = [&gateways[0], &gateways[1]].map(Gateway::memory_mib);
+        note(rows, &title("Memory"), "MiB", FEW, few);
+        note(rows, &title("Memory"), "MiB", MANY, many);
+        let each = (many - few) * 1024.0 / f64::from(IDLE);
+        note(rows, "Memory of an idle connection", "KiB", MANY, each);
+        tell(&format!("connections: round {} of {}", round + 1, arguments.rounds));
+    }
+    held.end()
 }
 
 fn patients(arguments: &Arguments, place: &Place, upstream: &Upstream, rows: &mut Vec<Row>) -> Result<()> {
@@ -79,6 +121,32 @@ fn patients(arguments: &Arguments, place: &Place, upstream: &Upstream, rows: &mu
             note(rows, &title, "us", [FEW, MANY][which], seen.gateway_us);
         }
         tell(&format!("patients: round {} of {}", round + 1, arguments.rounds));
+    }
+    Ok(())
+}
+
+fn warm(arguments: &Arguments, gateways: &mut [Gateway<'_>; 2]) -> Result<()> {
+    for gateway in gateways {
+        gateway.asked(Load::Full, arguments.requests, false)?;
+    }
+    Ok(())
+}
+
+/// A round of questions about patients nobody has asked for: the one with little and the one with much have each its turn.
+fn questions(
+    arguments: &Arguments,
+    round: usize,
+    gateways: &mut [Gateway<'_>; 2],
+    upstream: &Upstream,
+    title: &str,
+    rows: &mut Vec<Row>,
+) -> Result<()> {
+    for turn in 0..2 {
+        let which = (round + turn) % 2;
+        let before = upstream.counts()?;
+        let seen = gateways[which].asked(Load::Full, arguments.requests, false)?;
+        ensure!(upstream.counts()?.refused == before.refused, "the platform refused");
+        note(rows, title, "us", [FEW, MANY][which], seen.gateway_us);
     }
     Ok(())
 }

@@ -35,9 +35,11 @@ pub(crate) fn of(results: &Results) -> String {
     for row in grown {
         let (few, many) = (row.of(FEW), row.of(MANY));
         let ratios: Vec<f64> = many.iter().zip(few).map(|(many, few)| many / few).collect();
-        let ratio = spread(&ratios).map_or_else(String::new, |[middle, least, most]| {
-            format!(" {middle:.2} | {least:.2} to {most:.2}")
-        });
+        // What the one with little has none of has no ratio.
+        let ratio = spread(&ratios).map_or_else(
+            || " | ".to_owned(),
+            |[middle, least, most]| format!(" {middle:.2} | {least:.2} to {most:.2}"),
+        );
         text += &format!(
             "| {}, {} |{} |{} |{ratio} |\n",
             row.title,

@@ -480,6 +480,18 @@ fn more_tenants_than_may_be_are_refused() {
 }
 
 #[test]
+fn more_clients_than_may_be_are_refused() {
+    let client = |index: usize| format!("[[clients]]\nname = \"c{index}\"\nkey_sha256 = \"{index:064}\"\n");
+    let tenant = "[[tenants]]\nname = \"t\"\napp_id = \"1\"\nhospital_id = \"H\"\ntoken_file = \"f\"\n";
+    let of = |count| -> String { (0..count).map(client).chain([tenant.to_owned()]).collect() };
+    assert_eq!(
+        complaints(&Sources::text("gateway.toml", of(1_001))),
+        "gateway.toml:1: clients: has 1001 entries, allowed are at most 1000"
+    );
+    assert!(load(&Sources::text("gateway.toml", of(1_000))).is_ok());
+}
+
+#[test]
 fn a_file_that_cannot_be_read_says_why() {
     let text = complaints(&Sources::path("/nonexistent/gateway.toml"));
     assert!(
