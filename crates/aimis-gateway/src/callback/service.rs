@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use http::header::CONNECTION;
 use http::{HeaderValue, Response};
 
-use super::inbox::Kind;
+use super::inbox::{AppendError, Kind};
 use super::{Callbacks, Course, Refused, answer};
 use crate::clock::{Clock, Moment};
 use crate::edge::connection::{Asked, Body};
@@ -23,7 +23,7 @@ use crate::telemetry::health::Health;
 use crate::telemetry::labels::{CallbackRefusal, CallbackResult};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::throttle::{Throttle, Throttles};
+use crate::telemetry::throttle::Throttles;
 use crate::telemetry::traces::{Came, Tracer};
 use crate::worker::Service;
 
@@ -75,7 +75,8 @@ struct Around {
     draining: Arc<AtomicBool>,
     log_client_address: bool,
     refusals: Throttles,
-    failures: Throttle,
+    /// Each reason by itself: the first may be another than the one that stays.
+    failures: Throttles,
     tracer: Option<Tracer>,
 }
 
@@ -100,7 +101,7 @@ impl CallbackService {
             retained: Cell::new(clock.moment()),
             around: Around {
                 refusals: Throttles::new(CallbackRefusal::ALL.len(), repeat_interval, &clock),
-                failures: Throttle::new(repeat_interval, clock.clone()),
+                failures: Throttles::new(AppendError::COUNT, repeat_interval, &clock),
                 clock,
                 log,
                 metrics,
@@ -219,7 +220,7 @@ impl Around {
             Err(Refused::StillHeld) => answer::not_yet(),
             Err(Refused::NotStored(error)) => {
                 metrics.received(CallbackResult::StoreFailed).inc();
-                if let Some(left_out) = self.failures.pass() {
+                if let Some(left_out) = self.failures.pass(error.index()) {
                     self.log.write(&Event::CallbackNotStored {
                         tenant: course.tenant.as_ref(),
                         error,

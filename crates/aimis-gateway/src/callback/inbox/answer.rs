@@ -46,6 +46,27 @@ pub enum AppendError {
     Inbox(#[from] InboxError),
 }
 
+impl AppendError {
+    /// How many there are.
+    pub const COUNT: usize = 10;
+
+    /// Which of them it is, below [`AppendError::COUNT`].
+    pub fn index(self) -> usize {
+        match self {
+            Self::Busy => 0,
+            Self::Full => 1,
+            Self::QuarantineFull => 2,
+            Self::Inbox(InboxError::Failed) => 3,
+            Self::Inbox(InboxError::Late) => 4,
+            Self::Inbox(InboxError::Unconfirmed) => 5,
+            Self::Inbox(InboxError::DiskFull) => 6,
+            Self::Inbox(InboxError::Broken) => 7,
+            Self::Inbox(InboxError::Unreadable) => 8,
+            Self::Inbox(InboxError::Closed) => 9,
+        }
+    }
+}
+
 /// Why the store did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InboxError {
@@ -82,4 +103,28 @@ pub enum SettleError {
     /// The store failed; the lease runs on.
     #[error(transparent)]
     Inbox(#[from] InboxError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_place_of_its_own() {
+        let inbox = [
+            InboxError::Failed,
+            InboxError::Late,
+            InboxError::Unconfirmed,
+            InboxError::Unreadable,
+            InboxError::DiskFull,
+            InboxError::Broken,
+            InboxError::Closed,
+        ];
+        let own = [AppendError::Busy, AppendError::Full, AppendError::QuarantineFull];
+        let mut places: Vec<usize> = own.into_iter().map(AppendError::index).collect();
+        places.extend(inbox.map(|error| AppendError::Inbox(error).index()));
+        places.sort_unstable();
+
+        assert_eq!(places, (0..AppendError::COUNT).collect::<Vec<_>>());
+    }
 }

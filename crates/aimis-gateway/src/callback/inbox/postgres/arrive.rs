@@ -365,25 +365,37 @@ impl Desk<'_> {
     async fn know_tenants(&self, session: &mut Session, sealed: &[&Sealed]) -> Result<(), Fault> {
         for sealed in sealed {
             let name = sealed.event.tenant.as_str();
-            if !session.tenants.contains_key(name) {
-                // A transaction of its own: of one that is undone, nothing may be known.
-                schema::begin(session).await?;
-                let number = tenant_number(session, name).await?;
-                session.commit().await?;
-                session.tenants.insert(name.to_owned(), number);
+            if session.tenants.contains_key(name) {
+                continue;
             }
+            let number = match known_tenant(session, name).await? {
+                Some(number) => number,
+                None => {
+                    // A transaction of its own: of one that is undone, nothing may be known.
+                    schema::begin(session).await?;
+                    let number = tenant_number(session, name).await?;
+                    session.commit().await?;
+                    number
+                }
+            };
+            session.tenants.insert(name.to_owned(), number);
         }
         Ok(())
     }
 }
 
-/// A tenant's number; it has one from now on.
-pub(super) async fn tenant_number(session: &mut Session, name: &str) -> Result<i32, Fault> {
+/// The number of a tenant that has one.
+async fn known_tenant(session: &mut Session, name: &str) -> Result<Option<i32>, Fault> {
     let known = session
         .query("SELECT number FROM tenants WHERE name = $1", &[&name])
         .await?;
-    if let Some(row) = known.first() {
-        return Ok(row.get(0));
+    Ok(known.first().map(|row| row.get(0)))
+}
+
+/// A tenant's number; it has one from now on.
+pub(super) async fn tenant_number(session: &mut Session, name: &str) -> Result<i32, Fault> {
+    if let Some(number) = known_tenant(session, name).await? {
+        return Ok(number);
     }
     let sql =
         "INSERT INTO tenants (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING number";

@@ -196,6 +196,7 @@ fn away(connector: &Connector, fault: &Fault) -> OpenError {
         "connection_refused" => "nothing listens there: see whether the database runs",
         "too_many_connections" => "the database has no connection left: a gateway takes five",
         "read_only" => "none of the hosts takes writes",
+        "commit_unconfirmed" => "the database does not confirm a commit: is its synchronous standby there?",
         _ => "the database cannot be reached",
     };
     OpenError::Away {
