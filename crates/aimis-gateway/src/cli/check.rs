@@ -229,12 +229,13 @@ fn audit(config: &Config) -> String {
 
 /// Where each tenant's events go.
 fn events(config: &Config) -> Vec<(String, String)> {
+    let fetchers = config::fetchers(config);
     let go = |tenant: &config::Tenant| match &tenant.callback.target {
         Some(target) => format!("delivered to {target}"),
         None if config.clients.is_empty() => "fetched by programs on this machine".to_owned(),
-        None => match config::fetchers(tenant, config)[..] {
-            [] => "kept, and fetched by nobody".to_owned(),
-            ref clients => format!("fetched by {}", clients.join(", ")),
+        None => match fetchers.get(&*tenant.name) {
+            None => "kept, and fetched by nobody".to_owned(),
+            Some(clients) => format!("fetched by {}", clients.join(", ")),
         },
     };
     let listened = config.callback.iter().flat_map(|_| &config.tenants);

@@ -1,6 +1,6 @@
 //! Who may ask: how clients are told apart, and whether their rules fit those of the tenants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use aimis_core::contract;
 
@@ -15,11 +15,12 @@ impl Check<'_> {
     pub(super) fn clients(&mut self, config: &Config) {
         self.unique("clients", "name", config.clients.iter().map(|client| &*client.name));
         self.keys(config);
+        let tenants = config.tenants.iter().map(|tenant| &*tenant.name).collect();
         for (index, client) in config.clients.iter().enumerate() {
             let at = format!("clients[{index}]");
             self.marks(&at, client, config);
             self.rivals(&at, client, &config.clients[..index]);
-            self.names(&at, client, config);
+            self.names(&at, client, &tenants);
             self.hospitals(&at, client, config);
             self.windows(&at, client, config);
             self.dialect(&at, client, config);
@@ -83,19 +84,18 @@ impl Check<'_> {
     }
 
     /// Tenants and APIs that there are.
-    fn names(&mut self, at: &str, client: &Client, config: &Config) {
-        if client.tenants.is_none() && config.tenants.len() > 1 {
+    fn names(&mut self, at: &str, client: &Client, tenants: &HashSet<&str>) {
+        if client.tenants.is_none() && tenants.len() > 1 {
             let reason = "does not say which `tenants` it may ask for, and there are several";
             self.refuse(&format!("{at}.name"), quoted(&client.name), reason);
         }
-        let tenants: Vec<&str> = config.tenants.iter().map(|tenant| &*tenant.name).collect();
         let queries = contract::queries();
-        let apis: Vec<&str> = queries.iter().map(|api| api.name()).collect();
+        let apis = queries.iter().map(|api| api.name()).collect();
         for (key, asked, known, what) in [
             ("tenants", &client.tenants, tenants, "is no tenant's name"),
-            ("apis", &client.apis, apis, "is no API of the platform"),
+            ("apis", &client.apis, &apis, "is no API of the platform"),
         ] {
-            for name in asked.iter().flatten().filter(|name| !known.contains(&&***name)) {
+            for name in asked.iter().flatten().filter(|name| !known.contains(&***name)) {
                 let hint = nearest(name, known.iter().copied());
                 let hint = hint.map_or_else(String::new, |near| format!(", did you mean {near}?"));
                 self.refuse(&format!("{at}.{key}"), quoted(name), &format!("{what}{hint}"));
@@ -174,8 +174,7 @@ impl Check<'_> {
 /// The tenants that a client may ask for; none where it does not say and there are several, which is told.
 pub(super) fn may_ask<'a>(client: &'a Client, config: &'a Config) -> impl Iterator<Item = &'a Tenant> {
     let only = config.tenants.len() == 1;
-    config.tenants.iter().filter(move |tenant| match &client.tenants {
-        Some(names) => names.contains(&tenant.name),
-        None => only,
-    })
+    let named: Option<HashSet<_>> = client.tenants.as_ref().map(|names| names.iter().collect());
+    let may = move |tenant: &&Tenant| named.as_ref().map_or(only, |names| names.contains(&tenant.name));
+    config.tenants.iter().filter(may)
 }

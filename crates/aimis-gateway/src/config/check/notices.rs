@@ -1,5 +1,7 @@
 //! What works and should be known all the same.
 
+use std::collections::HashMap;
+
 use super::clients::may_ask;
 use super::risks::risks;
 use crate::config::{CallbackSignature, Config, ListenAddr};
@@ -69,8 +71,9 @@ pub fn notices(config: &Config) -> Vec<String> {
             ));
         }
     }
+    let fetchers = fetchers(config);
     for tenant in config.tenants.iter().filter(|_| config.callback.is_some()) {
-        let fetched_by = fetchers(tenant, config);
+        let fetched_by = fetchers.get(&*tenant.name).map_or(&[][..], Vec::as_slice);
         if tenant.callback.target.is_none() && fetched_by.is_empty() && !config.clients.is_empty() {
             notices.push(format!(
                 "tenant {}: its events are kept and go nowhere: set its callback.target, or let a client fetch them \
@@ -108,10 +111,13 @@ pub fn notices(config: &Config) -> Vec<String> {
     notices
 }
 
-/// Clients that may fetch a tenant's events, where it is not delivered to.
-pub(crate) fn fetchers<'c>(tenant: &crate::config::Tenant, config: &'c Config) -> Vec<&'c str> {
-    let may = |client: &&crate::config::Client| {
-        client.inbox && may_ask(client, config).any(|other| other.name == tenant.name)
-    };
-    config.clients.iter().filter(may).map(|client| &*client.name).collect()
+/// The clients that may fetch events, by the name of the tenant whose these are, where it is not delivered to.
+pub(crate) fn fetchers(config: &Config) -> HashMap<&str, Vec<&str>> {
+    let mut fetchers: HashMap<&str, Vec<&str>> = HashMap::new();
+    for client in config.clients.iter().filter(|client| client.inbox) {
+        for tenant in may_ask(client, config) {
+            fetchers.entry(&tenant.name).or_default().push(&client.name);
+        }
+    }
+    fetchers
 }
