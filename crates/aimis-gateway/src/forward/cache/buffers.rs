@@ -89,9 +89,12 @@ impl Buffers {
             return buffer;
         }
         free.asked += room + OVERHEAD;
-        if free.asked >= AHEAD {
+        let used_up = free.asked >= AHEAD;
+        if used_up {
             free.asked = 0;
-            drop(free);
+        }
+        drop(free);
+        if used_up {
             drop(black_box(Vec::<u8>::with_capacity(AHEAD)));
         }
         Vec::with_capacity(room)
