@@ -1,6 +1,6 @@
 //! What the inbox costs: durable acknowledgements a second, and the time of one beside a sync of the same disk.
 //!
-//! `cargo bench --bench inbox [-- DIRECTORY]`; the directory decides which disk is measured (default: the target's).
+//! `cargo bench --package aimis --bench inbox [-- DIRECTORY]`; the directory decides which disk is measured (default: the target's).
 //! Behind it the same in PostgreSQL, if it is installed: a server of the bench's own, on the disk of the temporary directory.
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -36,6 +36,7 @@ fn main() {
     std::fs::create_dir_all(&directory).expect("a directory for the bench");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
+        .enable_time()
         .build()
         .expect("a runtime");
     let clock = Clock::system();
@@ -226,10 +227,10 @@ async fn crowd(inbox: &Arc<dyn Inbox>, clock: &Clock) -> (f64, Vec<Duration>) {
 /// What this process has used: microseconds of CPU, bytes and calls that write. They depend less than the rate on what else
 /// the machine does.
 fn used() -> [u64; 3] {
-    let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let io = std::fs::read_to_string("/proc/self/io").expect("figures of this process");
     let of = |name: &str| {
         let line = io.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+        line.and_then(|count| count.trim().parse().ok()).expect("a count")
     };
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let micros = cpu.tv_sec * 1_000_000 + cpu.tv_nsec / 1000;

@@ -1,7 +1,9 @@
 //! One measurement of one peer: CPU time, latency, memory, system calls, start.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ use crate::peers::{Peer, Setting};
 /// A peer that runs, and how it is asked.
 pub(crate) struct Subject<'a> {
     pub(crate) peer: &'static Peer,
+    /// What it prints.
+    log: PathBuf,
     program: Program,
     port: u16,
     place: &'a Place,
@@ -48,10 +52,11 @@ impl<'a> Subject<'a> {
         };
         let command = peer.prepare(&setting, place)?;
         let (cores, load_cores) = place.cores(setting.workers);
-        let log = place.file(&format!("{}.log", peer.name));
+        let log = place.file(&format!("{}-{}.log", setting.port, peer.name));
         let begin = clock::moment();
         let mut subject = Self {
             peer,
+            log: log.clone(),
             program: Program::start(&cores, &command, &log)?,
             port: setting.port,
             place,
@@ -95,6 +100,47 @@ impl<'a> Subject<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// Waits until so many have been written.
+    pub(crate) fn has_written(&self, what: &str, many: usize, count: fn(&Self) -> Result<usize>) -> Result<()> {
+        let begin = clock::moment();
+        while count(self)? < many {
+            ensure!(begin.elapsed() < PATIENCE, "fewer than {many} {what} were written");
+            clock::wait(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// Lines that it has printed.
+    pub(crate) fn lines(&self) -> Result<usize> {
+        lines_of(&self.log)
+    }
+
+    fn trail(&self) -> PathBuf {
+        self.place.file(&format!("{}-audit", self.port))
+    }
+
+    /// Ends it, and removes what it has recorded.
+    pub(crate) fn end(self) -> Result<()> {
+        let trail = self.trail();
+        drop(self);
+        if trail.exists() {
+            std::fs::remove_dir_all(trail)?;
+        }
+        Ok(())
+    }
+
+    /// Records in its audit trail.
+    pub(crate) fn records(&self) -> Result<usize> {
+        let mut records = 0;
+        for file in std::fs::read_dir(self.trail())? {
+            let path = file?.path();
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
+                records += lines_of(&path)?;
+            }
+        }
+        Ok(records)
     }
 
     /// CPU time a request in microseconds, over so many of them.
@@ -181,6 +227,11 @@ impl<'a> Subject<'a> {
         command.args(more);
         command
     }
+}
+
+fn lines_of(file: &Path) -> Result<usize> {
+    let lines = BufReader::new(File::open(file)?).split(b'\n');
+    Ok(lines.collect::<Result<Vec<_>, _>>()?.len())
 }
 
 /// The calls in the last line of `strace -c`: `100.00 0.123 5 12000 3 total`.

@@ -205,6 +205,18 @@ impl Run {
                 row.add(name, us);
                 tell(&format!("lines and records: round {round}, {name}: {us:.1} us"))?;
             }
+            // Who comes first is another each time.
+            subjects.rotate_left(1);
+        }
+        let asked = self.arguments.rounds * requests as usize;
+        for (name, subject) in subjects {
+            if name != "gateway" {
+                subject.has_written("lines", asked, Subject::lines)?;
+            }
+            if name == "a line and a record" {
+                subject.has_written("records", asked, Subject::records)?;
+            }
+            subject.end()?;
         }
         ensure!(upstream.counts()?.refused == 0, "the platform refused");
         self.results.rows.push(row);

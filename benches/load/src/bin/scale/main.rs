@@ -26,7 +26,7 @@ use clap::Parser;
 #[derive(Clone, Parser)]
 #[command(name = "cargo xtask bench scale")]
 pub(crate) struct Arguments {
-    /// Questions of a measurement, four times as many where it is as fast as it goes; half as many callbacks. Fewer than
+    /// Questions of a measurement, four times as many where it is as fast as it goes, five times those again where few are compared with many; half as many callbacks. Fewer than
     /// 1000 are for trying only.
     #[arg(long, default_value_t = 1_000)]
     requests: u32,

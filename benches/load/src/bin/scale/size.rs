@@ -20,6 +20,8 @@ const CLIENTS: [u32; 2] = [10, 1_000];
 const IDLE: u32 = 5_000;
 /// Patients whose answers are kept, where they are many; else it is one.
 const PATIENTS: u32 = 100_000;
+/// So many times the questions of the other rows: what is looked for is a few parts in a hundred.
+const MORE: u32 = 5;
 /// Questions that may reach the platform though what they ask for is kept: those that met in the first moment.
 const FIRST: u64 = 2 * crate::gateways::MANY as u64;
 
@@ -109,12 +111,16 @@ fn patients(arguments: &Arguments, place: &Place, upstream: &Upstream, rows: &mu
     let mut gateways = [start("scale-patients-one")?, start("scale-patients-many")?];
     gateways[0].asked(Load::One, 1, true)?;
     gateways[1].asked(Load::Full, PATIENTS.div_ceil(Load::Full.of(1)), false)?;
-    gateways[1].again();
+    let each = (MORE * arguments.requests).min(PATIENTS / Load::Full.of(1));
+    let rounds_of_all = (PATIENTS / Load::Full.of(each)) as usize;
     for round in 0..arguments.rounds {
+        if round % rounds_of_all == 0 {
+            gateways[1].again();
+        }
         for turn in 0..2 {
             let which = (round + turn) % 2;
             let before = upstream.counts()?.answered;
-            let seen = gateways[which].asked(Load::Full, arguments.requests, which == 0)?;
+            let seen = gateways[which].asked(Load::Full, each, which == 0)?;
             let reached = upstream.counts()?.answered - before;
             ensure!(reached <= FIRST, "{reached} questions reached the platform");
             let title = format!("CPU of a hit: 1 patient kept, and {PATIENTS}");
@@ -144,7 +150,7 @@ fn questions(
     for turn in 0..2 {
         let which = (round + turn) % 2;
         let before = upstream.counts()?;
-        let seen = gateways[which].asked(Load::Full, arguments.requests, false)?;
+        let seen = gateways[which].asked(Load::Full, MORE * arguments.requests, false)?;
         ensure!(upstream.counts()?.refused == before.refused, "the platform refused");
         note(rows, title, "us", [FEW, MANY][which], seen.gateway_us);
     }
