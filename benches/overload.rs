@@ -60,16 +60,15 @@ fn main() -> ExitCode {
     println!("platform: {AT_A_TIME} at a time, 20 ms each: {CAPACITY}/s; {seconds} s a round\n");
     println!("| offered | asked/s |  200/s |  429/s |  503/s | p99 of 200 | p99 of refusals | memory |");
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
-    let mut peak: f64 = 0.0;
-    let mut fine = true;
-    for times in [1, 2, 5] {
+    let goods = [1, 2, 5].map(|times| {
         let seen = Seen::default();
         let round = ask(gateway.lan()[0], times * CAPACITY, seconds, &clock, &seen);
         LocalSet::new().block_on(&callers, round);
-        let good = row(times, seconds, &seen.borrow());
-        peak = peak.max(good);
-        fine &= good >= AIM * peak;
-    }
+        row(times, seconds, &seen.borrow())
+    });
+    let best = goods.into_iter().fold(0.0, f64::max);
+    // A platform that answers hardly anything would show nothing.
+    let fine = best >= AIM / 2.0 * f64::from(CAPACITY) && goods.into_iter().all(|good| good >= AIM * best);
     println!("\nat least {AIM} of the best: {}", if fine { "kept" } else { "MISSED" });
     drop(gateway);
     if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }

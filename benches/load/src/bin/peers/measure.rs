@@ -112,9 +112,9 @@ impl<'a> Subject<'a> {
         Ok(())
     }
 
-    /// Lines that it has printed.
+    /// Lines about requests that it has printed.
     pub(crate) fn lines(&self) -> Result<usize> {
-        lines_of(&self.log)
+        lines_with(&self.log, "\"event.name\":\"request\"")
     }
 
     fn trail(&self) -> PathBuf {
@@ -137,7 +137,7 @@ impl<'a> Subject<'a> {
         for file in std::fs::read_dir(self.trail())? {
             let path = file?.path();
             if path.extension().is_some_and(|extension| extension == "jsonl") {
-                records += lines_of(&path)?;
+                records += lines_with(&path, "\"kind\":\"lookup\"")?;
             }
         }
         Ok(records)
@@ -190,7 +190,9 @@ impl<'a> Subject<'a> {
         // It tells when it is attached, one line a process; then the requests can begin.
         let mut line = String::new();
         let mut told = BufReader::new(strace.stderr.take().context("a pipe")?);
-        told.read_line(&mut line)?;
+        for _ in self.program.processes() {
+            told.read_line(&mut line)?;
+        }
         self.load(&["--requests", &TRACED.to_string(), "--connections", "1"], TRACED)?;
         run(Command::new("kill").args(["-INT", &strace.id().to_string()]))?;
         // Read on, so that it is not held up telling that it let go.
@@ -229,9 +231,12 @@ impl<'a> Subject<'a> {
     }
 }
 
-fn lines_of(file: &Path) -> Result<usize> {
-    let lines = BufReader::new(File::open(file)?).split(b'\n');
-    Ok(lines.collect::<Result<Vec<_>, _>>()?.len())
+fn lines_with(file: &Path, what: &str) -> Result<usize> {
+    let mut count = 0;
+    for line in BufReader::new(File::open(file)?).lines() {
+        count += usize::from(line?.contains(what));
+    }
+    Ok(count)
 }
 
 /// The calls in the last line of `strace -c`: `100.00 0.123 5 12000 3 total`.

@@ -18,6 +18,8 @@ pub(crate) struct Peer {
     pub(crate) does_the_job: bool,
     /// Whether it can answer from a cache.
     pub(crate) caches: bool,
+    /// Whether it can write a line a request.
+    pub(crate) logs: bool,
     /// Its configuration in benches/peers, if it has any.
     file: Option<&'static str>,
     /// What must be there, and how it is called.
@@ -57,6 +59,7 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "gateway",
         does_the_job: true,
         caches: true,
+        logs: true,
         file: Some("gateway.toml"),
         program: |place| Some(place.gateway.clone()),
         arguments: |setting, place| words(&["serve", "--config"], setting, place, "gateway.toml"),
@@ -65,6 +68,7 @@ pub(crate) const PEERS: &[Peer] = &[
         name: MEASURE,
         does_the_job: false,
         caches: true,
+        logs: true,
         file: Some("nginx.conf"),
         program: |_| installed("nginx"),
         arguments: |setting, place| words(&["-e", "stderr", "-c"], setting, place, "nginx.conf"),
@@ -73,6 +77,7 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "nginx-lua",
         does_the_job: true,
         caches: false,
+        logs: true,
         file: Some("nginx-lua.conf"),
         program: |_| installed("/usr/lib/nginx/modules/ngx_http_lua_module.so").and_then(|_| installed("nginx")),
         arguments: |setting, place| words(&["-e", "stderr", "-c"], setting, place, "nginx-lua.conf"),
@@ -81,6 +86,7 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "haproxy",
         does_the_job: false,
         caches: false,
+        logs: true,
         file: Some("haproxy.cfg"),
         program: |_| installed("haproxy"),
         arguments: |setting, place| words(&["-db", "-f"], setting, place, "haproxy.cfg"),
@@ -89,6 +95,7 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "envoy",
         does_the_job: false,
         caches: false,
+        logs: true,
         file: Some("envoy.yaml"),
         program: envoy,
         arguments: |setting, place| {
@@ -112,6 +119,7 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "pingora",
         does_the_job: false,
         caches: false,
+        logs: false,
         file: None,
         program: |_| Some(PINGORA.into()),
         arguments: numbers,
@@ -120,6 +128,7 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "bare-hyper",
         does_the_job: true,
         caches: true,
+        logs: false,
         file: None,
         program: |place| Some(place.companion("bare")),
         arguments: bare,

@@ -133,7 +133,7 @@ impl Run {
         let mut row = Row::new(title, CPU);
         let place = &self.place;
         let mut subjects = Vec::new();
-        for peer in self.peers(|peer| peer.caches || !setting.cache) {
+        for peer in self.peers(|peer| (peer.caches || !setting.cache) && (peer.logs || !setting.log)) {
             subjects.push(Subject::start(peer, &setting, answer, place)?.0);
         }
         let mut without_cache = Vec::new();
@@ -182,6 +182,7 @@ impl Run {
     fn records(&mut self) -> Result<()> {
         let upstream = Upstream::start(SMALL, false, 1, &self.place)?;
         let requests = self.arguments.requests;
+        let warm = requests / 10 + 100;
         let mut row = Row::new("plain upstream, 4 KB, the gateway's lines and records", CPU);
         let mut subjects = Vec::new();
         for (name, log, audit) in [
@@ -196,7 +197,7 @@ impl Run {
                 ..PLAIN
             };
             let mut subject = Subject::start(&PEERS[0], &setting, SMALL, &self.place)?.0;
-            subject.cpu(requests / 10 + 100)?;
+            subject.cpu(warm)?;
             subjects.push((name, subject));
         }
         for round in 1..=self.arguments.rounds {
@@ -208,7 +209,8 @@ impl Run {
             // Who comes first is another each time.
             subjects.rotate_left(1);
         }
-        let asked = self.arguments.rounds * requests as usize;
+        // One more is whoever waited for the first answer.
+        let asked = self.arguments.rounds * requests as usize + warm as usize + 1;
         for (name, subject) in subjects {
             if name != "gateway" {
                 subject.has_written("lines", asked, Subject::lines)?;
@@ -258,13 +260,15 @@ impl Run {
         };
         let mut rows = ["memory, idle", "memory, after load", "memory, 5,000 idle connections"]
             .map(|title| Row::new(title, "MiB"));
-        for peer in self.peers(|_| true) {
-            let (mut subject, _) = Subject::start(peer, &setting, SMALL, &self.place)?;
-            rows[0].add(peer.name, subject.memory());
-            subject.cpu(self.arguments.requests)?;
-            rows[1].add(peer.name, subject.memory());
-            rows[2].add(peer.name, subject.memory_with(IDLE)?);
-            tell(&format!("memory: {}", peer.name))?;
+        for round in 1..=self.arguments.rounds {
+            for peer in self.peers(|_| true) {
+                let (mut subject, _) = Subject::start(peer, &setting, SMALL, &self.place)?;
+                rows[0].add(peer.name, subject.memory());
+                subject.cpu(self.arguments.requests)?;
+                rows[1].add(peer.name, subject.memory());
+                rows[2].add(peer.name, subject.memory_with(IDLE)?);
+                tell(&format!("memory: round {round}, {}", peer.name))?;
+            }
         }
         self.results.rows.extend(rows);
         Ok(())
@@ -277,11 +281,13 @@ impl Run {
             ..PLAIN
         };
         let mut row = Row::new("system calls a request, one connection", "calls");
-        for peer in self.peers(|_| true) {
-            let (mut subject, _) = Subject::start(peer, &setting, SMALL, &self.place)?;
-            subject.cpu(500)?;
-            row.add(peer.name, subject.system_calls()?);
-            tell(&format!("system calls: {}", peer.name))?;
+        for round in 1..=self.arguments.rounds {
+            for peer in self.peers(|_| true) {
+                let (mut subject, _) = Subject::start(peer, &setting, SMALL, &self.place)?;
+                subject.cpu(500)?;
+                row.add(peer.name, subject.system_calls()?);
+                tell(&format!("system calls: round {round}, {}", peer.name))?;
+            }
         }
         self.results.rows.push(row);
         Ok(())
