@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use aimis_core::wiped::WipedBytes;
+use bytes::Bytes;
 use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -38,6 +39,8 @@ pub struct Reply {
     /// It came with an `Age`.
     was_cached: bool,
     body: Bytes,
+    /// The body lies in memory of its own and of its size, which is wiped.
+    body_is_alone: bool,
     envelope: Envelope,
 }
 
@@ -54,6 +57,7 @@ impl Reply {
             was_cached: false,
             envelope: Envelope::inspect(body.as_bytes()).unwrap(),
             body: Bytes::copy_from_slice(body.as_bytes()),
+            body_is_alone: false,
         }
     }
 
@@ -78,6 +82,7 @@ impl Reply {
             dated: None,
             was_cached: false,
             body,
+            body_is_alone: false,
             envelope,
         }
     }
@@ -120,15 +125,21 @@ impl Reply {
         &self.body
     }
 
-    /// The same with its body in another buffer, and nothing that holds on to the one it came in: hyper's headers are
-    /// slices of what was read, with whatever stood beside them.
-    pub(crate) fn with_body(&self, body: Bytes) -> Self {
+    /// The same with nothing that holds on to what it came in: hyper's headers, and a body that came in one piece, are
+    /// slices of what was read, with whatever stood beside them. `copy` makes such a body one that is wiped.
+    pub(crate) fn alone(&self, copy: impl FnOnce(&[u8]) -> Bytes) -> Self {
+        let body = if self.body_is_alone {
+            self.body.clone()
+        } else {
+            copy(&self.body)
+        };
         let own = |value: &HeaderValue| match USUAL_TYPES.iter().find(|usual| value == *usual) {
             Some(usual) => HeaderValue::from_static(usual),
             None => HeaderValue::from_bytes(value.as_bytes()).expect("it was one"),
         };
         Self {
             body,
+            body_is_alone: true,
             content_type: self.content_type.as_ref().map(own),
             retry_after: self.retry_after.as_ref().map(own),
             ..*self
@@ -171,33 +182,46 @@ pub(crate) async fn read(
         && !head.headers.contains_key(CONTENT_LENGTH)
         && !head.headers.contains_key(TRANSFER_ENCODING);
     let mut body = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut whole = WipedBytes::default();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| classify(&error, true))?;
         let Ok(data) = frame.into_data() else { continue };
-        if body.len() + rest.len() + data.len() > max_body {
+        if body.len() + whole.len() + data.len() > max_body {
             return Ok((Err((UpstreamError::TooLarge, Head::of(&head))), false));
         }
-        if body.is_empty() && rest.is_empty() {
+        if body.is_empty() && whole.is_empty() {
             // Most answers come in one piece, which is kept as it is.
             body = data;
             continue;
         }
-        if rest.is_empty() {
-            rest.reserve(announced.min(FIRST_RESERVE).max(body.len() + data.len()));
-            rest.extend_from_slice(&std::mem::take(&mut body));
+        if whole.is_empty() {
+            whole = WipedBytes::with_capacity(announced.min(FIRST_RESERVE).max(body.len() + data.len()));
+            whole.extend_from_slice(&std::mem::take(&mut body));
         }
-        rest.extend_from_slice(&data);
+        make_room(&mut whole, data.len());
+        whole.extend_from_slice(&data);
     }
-    if !rest.is_empty() {
-        body = rest.freeze();
+    let body_is_alone = !whole.is_empty() && whole.len() == whole.capacity();
+    if !whole.is_empty() {
+        body = Bytes::from_owner(whole);
     }
 
     if ends_by_close && !body.is_empty() && !Envelope::is_whole(&body) {
         return Err(UpstreamError::Cut);
     }
-    let reply = check(&head, span, body).map_err(|error| (error, Head::of(&head)));
+    let reply = check(&head, span, body)
+        .map(|reply| Reply { body_is_alone, ..reply })
+        .map_err(|error| (error, Head::of(&head)));
     Ok((reply, true))
+}
+
+/// Has `body` take so many bytes more; a buffer that it outgrows is wiped.
+fn make_room(body: &mut WipedBytes, more: usize) {
+    if body.capacity() - body.len() < more {
+        let mut larger = WipedBytes::with_capacity((body.len() + more).max(2 * body.capacity()));
+        larger.extend_from_slice(body);
+        *body = larger;
+    }
 }
 
 impl Head {
@@ -253,6 +277,7 @@ fn check(head: &http::response::Parts, span: (Moment, Moment), body: Bytes) -> R
         was_cached: head.headers.contains_key(AGE),
         envelope: foreign.map_err(|foreign| UpstreamError::NotEnvelope(foreign, Head::of(head)))?,
         body,
+        body_is_alone: false,
     })
 }
 
@@ -280,12 +305,16 @@ impl Reply {
             was_cached: headers.contains_key(AGE),
             envelope: Envelope::inspect(body.as_bytes()).unwrap(),
             body: Bytes::from_static(body.as_bytes()),
+            body_is_alone: false,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::rt::TokioIo;
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[test]
@@ -306,6 +335,68 @@ mod tests {
         );
         assert_eq!(waits(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:50:07 GMT")]), None);
         assert_eq!(waits(&[(RETRY_AFTER, "soon"), date]), None);
+    }
+
+    /// What is read of an answer that comes in these pieces.
+    async fn read_of(pieces: &[&[u8]]) -> Reply {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(ours)).await.unwrap();
+        let asked = http::Request::new(http_body_util::Empty::<Bytes>::new());
+        let clock = crate::clock::Clock::manual(0);
+        let exchange = async {
+            let response = sender.send_request(asked).await.unwrap();
+            read(response, (clock.moment(), clock.moment()), 1 << 20).await.unwrap()
+        };
+        let platform = async {
+            for piece in pieces {
+                theirs.write_all(piece).await.unwrap();
+                // The other side has taken it when it has nothing more to do.
+                tokio::task::yield_now().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            (reply, whole) = exchange => {
+                assert!(whole);
+                reply.unwrap()
+            }
+            _ = connection => panic!("it was closed"),
+            () = platform => unreachable!("it never ends"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_pieces_is_kept_where_it_was_put_together() {
+        let body = format!(r#"{{"code":0,"data":["{}"]}}"#, "x".repeat(50_000));
+        let (first, second) = body.as_bytes().split_at(20_000);
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        let in_one = [head.as_bytes(), first, second].concat();
+        let chunk = |part: &[u8]| [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
+        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let short = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{\"code\":0}";
+
+        let cases: [(&[&[u8]], _, _); 4] = [
+            (&[head.as_bytes(), first, second], body.as_str(), true),
+            (&[&in_one], &body, true),
+            // How long it becomes was not told, so its buffer is not of its size.
+            (
+                &[chunked.as_bytes(), &chunk(first), &chunk(second), b"0\r\n\r\n"],
+                &body,
+                false,
+            ),
+            (&[short.as_bytes()], r#"{"code":0}"#, false),
+        ];
+        for (at, (pieces, whole, alone)) in cases.into_iter().enumerate() {
+            let reply = read_of(pieces).await;
+            assert_eq!(reply.body(), whole, "case {at}");
+            let kept = reply.alone(Bytes::copy_from_slice);
+            assert_eq!(kept.body(), whole, "case {at}");
+            assert_eq!(kept.body().as_ptr() == reply.body().as_ptr(), alone, "case {at}");
+            // It is not copied a second time.
+            let again = kept.alone(|_| unreachable!("it is alone"));
+            assert_eq!(again.body(), whole, "case {at}");
+        }
     }
 
     #[test]

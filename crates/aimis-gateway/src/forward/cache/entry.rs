@@ -24,7 +24,7 @@ pub struct Subject {
     pub patient: PatientTags,
 }
 
-/// A kept answer. Its body is a copy of its own, wiped when the last reference to it goes.
+/// A kept answer. Its body lies in memory of its own, wiped when the last reference to it goes.
 pub struct Entry {
     reply: Reply,
     subject: Subject,
@@ -61,8 +61,7 @@ impl Entry {
     /// answer at any time since.
     pub(super) fn new(reply: &Reply, buffers: &Arc<Buffers>, subject: Subject, asked_at: Moment, life: Life) -> Self {
         Self {
-            // The bytes that came share a buffer with what hyper read before and behind them.
-            reply: reply.with_body(buffers.keep(reply.body())),
+            reply: reply.alone(|body| buffers.keep(body)),
             subject,
             asked_at,
             life,
