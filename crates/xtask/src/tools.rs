@@ -34,6 +34,15 @@ const TOOLS: &[Tool] = &[
         brew: &["gcc"],
     },
     Tool {
+        program: "make",
+        needed_for: "compiles jemalloc",
+        debian: &["make"],
+        fedora: &["make"],
+        arch: &["make"],
+        alpine: &["make"],
+        brew: &["make"],
+    },
+    Tool {
         program: "curl",
         needed_for: "asks the gateway as a foreign client does",
         debian: &["curl"],

@@ -5,13 +5,10 @@
 //! the copy. A buffer that was just wiped is at hand. So bodies have buffers of few sizes, and those that are free wait
 //! here, up to a bound.
 
-use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aimis_core::wiped::wipe;
 use bytes::Bytes;
-
-use super::entry::OVERHEAD;
 
 /// Below this the allocator has lists of its own.
 const SMALLEST: usize = 1 << 10;
@@ -19,10 +16,6 @@ const SMALLEST: usize = 1 << 10;
 const LARGEST: usize = 256 << 10;
 /// Sizes between a power of two and the next: a body has at most a quarter of its size more than it needs.
 const STEPS: usize = 4;
-/// Memory that is asked for at once while the cache fills, below the size from which an allocator gives memory of its own.
-/// glibc has a worker's heap grow by exactly what is asked for, a call of the kernel each time; what was given back it keeps at
-/// hand, up to 128 KB.
-const AHEAD: usize = 96 << 10;
 const SIZES: usize = (LARGEST.ilog2() - SMALLEST.ilog2()) as usize * STEPS;
 
 /// Buffers that are free.
@@ -34,8 +27,6 @@ pub(super) struct Buffers {
 struct Free {
     by_size: [Vec<Vec<u8>>; SIZES],
     bytes: usize,
-    /// Bytes that were asked for since there was some ahead.
-    asked: usize,
 }
 
 /// A body in its buffer.
@@ -63,7 +54,6 @@ impl Buffers {
             free: Mutex::new(Free {
                 by_size: [const { Vec::new() }; SIZES],
                 bytes: 0,
-                asked: AHEAD,
             }),
             most_bytes,
         })
@@ -87,15 +77,6 @@ impl Buffers {
         if let Some(buffer) = free.by_size[at].pop() {
             free.bytes -= room;
             return buffer;
-        }
-        free.asked += room + OVERHEAD;
-        let used_up = free.asked >= AHEAD;
-        if used_up {
-            free.asked = 0;
-        }
-        drop(free);
-        if used_up {
-            drop(black_box(Vec::<u8>::with_capacity(AHEAD)));
         }
         Vec::with_capacity(room)
     }
